@@ -1,0 +1,1 @@
+"""Retinoscope: look inside the eye of a vision-language model."""
