@@ -1,0 +1,35 @@
+"""Look: one image and one question, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from retinoscope.engine.record import record
+from retinoscope.engine.recording import Recording
+from retinoscope.models import Checkpoint, encode
+
+
+def look(
+    checkpoint: Checkpoint,
+    images: Image.Image | Sequence[Image.Image],
+    question: str,
+    *,
+    prefix: str = "",
+    room: int = 0,
+) -> Recording:
+    """Record one clean run of the model on an image and a question.
+
+    Args:
+        checkpoint: the model.
+        images: one RGB image, or several in one prompt.
+        question: what to ask, as a user would write it.
+        prefix: the beginning of the answer, such as "It is a".
+        room: positions to keep ready for generating behind the prompt.
+
+    Raises:
+        ModelError: the processor refuses the inputs, or the model can't be watched.
+        TokenMapError: the sequence's visual tokens don't match the image's geometry.
+    """
+    return record(checkpoint, encode(checkpoint, images, question, prefix=prefix), room=room)

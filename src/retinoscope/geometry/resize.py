@@ -1,0 +1,66 @@
+"""Which rectangle of the original image a model's input shows, for each way of resizing."""
+
+from __future__ import annotations
+
+from retinoscope.geometry.grid import Box
+
+
+def whole_image(size: tuple[int, int]) -> Box:
+    """The whole image, squeezed to whatever shape the model wants."""
+    width, height = size
+    return (0.0, 0.0, float(width), float(height))
+
+
+def centre_crop(size: tuple[int, int], shortest_edge: int, crop: tuple[int, int]) -> Box:
+    """Resize the shorter edge, then cut (or pad) the centre: CLIP's way.
+
+    Follows the rounding of Hugging Face's image processors: the longer edge is truncated to whole
+    pixels, the crop's offset is floored.
+
+    Args:
+        size: (width, height) of the original image.
+        shortest_edge: the shorter edge after resizing, in pixels.
+        crop: (width, height) of the crop, in pixels.
+
+    Returns:
+        The crop in original-image pixels; it leaves the image where the crop was padded.
+    """
+    width, height = size
+    if width <= height:
+        new_width, new_height = shortest_edge, int(shortest_edge * height / width)
+    else:
+        new_width, new_height = int(shortest_edge * width / height), shortest_edge
+    left = _offset(new_width, crop[0])
+    top = _offset(new_height, crop[1])
+    scale_x, scale_y = width / new_width, height / new_height
+    return (
+        left * scale_x,
+        top * scale_y,
+        (left + crop[0]) * scale_x,
+        (top + crop[1]) * scale_y,
+    )
+
+
+def letterbox(size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """Resize to fit inside the target, keep the aspect, pad both sides equally.
+
+    Args:
+        size: (width, height) of the original image.
+        target: (width, height) of the padded input.
+
+    Returns:
+        The padded input's rectangle in original-image pixels; it leaves the image on two sides.
+    """
+    width, height = size
+    scale = min(target[0] / width, target[1] / height)
+    pad_x = (target[0] / scale - width) / 2
+    pad_y = (target[1] / scale - height) / 2
+    return (-pad_x, -pad_y, width + pad_x, height + pad_y)
+
+
+def _offset(edge: int, crop: int) -> int:
+    """First pixel of a centred crop; negative where the image is smaller and gets padded."""
+    if crop <= edge:
+        return (edge - crop) // 2
+    padding = crop - edge
+    return -(padding // 2 + padding % 2)

@@ -1,0 +1,102 @@
+"""Ablate: take what tokens say away before the language model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from retinoscope.errors import InterventionError
+from retinoscope.interventions.sites import Context, Sites, Write, checked_positions
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise with each replaced token's own norm.
+
+    Attributes:
+        seed: the same seed gives the same noise, on every device.
+    """
+
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ablate:
+    """Replace tokens at the input of the first decoder layer (paper, section 3).
+
+    Attributes:
+        tokens: the positions to replace, usually a TokenSet.
+        value: what stands in their place: "mean" (the mean visual token of a large image set, the
+            paper's choice), "zero", `Noise(seed)`, or vectors of one's own, one for all
+            ([width]) or one for each position in ascending order ([positions, width]), such as
+            the tokens of another image.
+
+    Raises (when it is applied):
+        InterventionError: no token is given, a position is outside the sequence, the mean is not
+            known, or the vectors don't fit.
+    """
+
+    tokens: Collection[int]
+    value: Literal["mean", "zero"] | Noise | Tensor = "mean"
+
+    def sites(self, context: Context) -> Sites:
+        """One write at place 0."""
+        positions = checked_positions(self.tokens, context, "Ablate")
+        clean = context.residual(0)[list(positions)]
+        return Sites(writes=(Write(0, positions, self._values(clean, context)),))
+
+    def _values(
+        self, clean: Float[Tensor, "positions width"], context: Context
+    ) -> Float[Tensor, "positions width"]:
+        match self.value:
+            case "mean":
+                if context.mean_token is None:
+                    raise InterventionError(
+                        "Ablate(value='mean') needs the mean visual token of this model, which "
+                        "is not known; compute it with retinoscope.mean_token(model, images) "
+                        "and pass it to load(..., mean=...), or choose value='zero'."
+                    )
+                return context.mean_token.to(clean).expand_as(clean)
+            case "zero":
+                return torch.zeros_like(clean)
+            case Noise(seed):
+                return matched_noise(clean, seed)
+            case Tensor() as vectors:
+                return fitted(vectors, clean, "Ablate")
+            case other:
+                raise InterventionError(
+                    f"Ablate got value={other!r}; give 'mean', 'zero', Noise(seed) or a tensor."
+                )
+
+
+def matched_noise(
+    clean: Float[Tensor, "positions width"], seed: int
+) -> Float[Tensor, "positions width"]:
+    """Gaussian directions scaled to each row's own norm; drawn on the CPU so that devices agree."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+    norm = clean.float().norm(dim=-1, keepdim=True)
+    return (noise / noise.norm(dim=-1, keepdim=True) * norm).to(clean.dtype)
+
+
+def fitted(
+    vectors: Tensor, clean: Float[Tensor, "positions width"], what: str
+) -> Float[Tensor, "positions width"]:
+    """Vectors of one's own, one for all or one for each position, on the stream's device.
+
+    Raises:
+        InterventionError: another shape than [width] or [positions, width], or not finite.
+    """
+    if vectors.shape not in (clean.shape, clean.shape[-1:]):
+        raise InterventionError(
+            f"{what} got vectors of shape {list(vectors.shape)}; give [{clean.shape[-1]}] for all "
+            f"positions or {list(clean.shape)} for each."
+        )
+    if not bool(torch.isfinite(vectors).all()):
+        raise InterventionError(f"{what} got vectors that are not finite (NaN or infinity).")
+    return vectors.to(clean).expand_as(clean)

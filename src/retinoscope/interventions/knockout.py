@@ -1,0 +1,57 @@
+"""Knockout: forbid attention from chosen queries to chosen keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from retinoscope.errors import InterventionError
+from retinoscope.interventions.sites import (
+    Block,
+    Context,
+    Sites,
+    checked_layers,
+    checked_positions,
+)
+
+
+@dataclass(frozen=True)
+class Knockout:
+    """Cut the attention edges from queries to keys in some layers (paper, section 5).
+
+    A cut edge carries exactly zero attention; the remaining weights are renormalised by the
+    softmax. Every query must keep at least one key, and every key must be readable by at least
+    one of the queries: in a causal model a key after all queries is an error, not a no-op.
+
+    Attributes:
+        queries: positions that must not read.
+        keys: positions that must not be read.
+        layers: decoder layers, from 0.
+        heads: query heads, from 0; None is all of them.
+
+    Raises (when it is applied):
+        InterventionError: an empty set, a position, layer or head outside the model, an edge that
+            does not exist, or a query left without any key.
+    """
+
+    queries: Collection[int]
+    keys: Collection[int]
+    layers: Collection[int]
+    heads: Collection[int] | None = None
+
+    def sites(self, context: Context) -> Sites:
+        """One block for each layer."""
+        queries = checked_positions(self.queries, context, "Knockout (queries)")
+        keys = checked_positions(self.keys, context, "Knockout (keys)")
+        layers = checked_layers(self.layers, context.layer_count, "Knockout")
+        heads = None if self.heads is None else self._checked_heads(context)
+        return Sites(blocks=tuple(Block(layer, queries, keys, heads) for layer in layers))
+
+    def _checked_heads(self, context: Context) -> tuple[int, ...]:
+        heads = tuple(sorted(set(self.heads or ())))
+        if not heads or heads[0] < 0 or heads[-1] >= context.head_count:
+            raise InterventionError(
+                f"Knockout was given heads {list(heads)}; give at least one of "
+                f"0..{context.head_count - 1}, or None for all."
+            )
+        return heads

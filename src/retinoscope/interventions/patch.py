@@ -1,0 +1,51 @@
+"""Patch: write vectors into the residual stream at any layer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from retinoscope.interventions.ablate import fitted
+from retinoscope.interventions.sites import (
+    Context,
+    Sites,
+    Write,
+    checked_layers,
+    checked_positions,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Replace the residual stream at a place, for example with another run's (activation patching).
+
+    Attributes:
+        tokens: the positions to write.
+        layer: the place: 0 is the input of the first decoder layer, n the output of the n-th.
+        value: [width] for all positions, or [positions, width] in ascending order of position.
+
+    Raises (when it is applied):
+        InterventionError: no token, a position or layer outside the model, or vectors that don't
+            fit.
+    """
+
+    tokens: Collection[int]
+    layer: int
+    value: Tensor
+
+    def sites(self, context: Context) -> Sites:
+        """One write."""
+        return written(self.tokens, self.layer, self.value, context, add=False)
+
+
+def written(
+    tokens: Collection[int], layer: int, value: Tensor, context: Context, *, add: bool
+) -> Sites:
+    """One write at a place, checked against the model and the sequence."""
+    what = "Steer" if add else "Patch"
+    positions = checked_positions(tokens, context, what)
+    checked_layers([layer], context.layer_count + 1, what)
+    clean = context.residual(layer)[list(positions)]
+    return Sites(writes=(Write(layer, positions, fitted(value, clean, what), add),))

@@ -1,0 +1,20 @@
+"""A vision-language model as loaded from disk or the hub: its parts, geometry and prompt format."""
+
+from retinoscope.models.checkpoint import Checkpoint, Parts
+from retinoscope.models.encode import Encoded, encode
+from retinoscope.models.family import Family
+from retinoscope.models.load import load
+from retinoscope.models.mean import MeanToken, mean_token, read_mean, write_mean
+
+__all__ = [
+    "Checkpoint",
+    "Encoded",
+    "Family",
+    "MeanToken",
+    "Parts",
+    "encode",
+    "load",
+    "mean_token",
+    "read_mean",
+    "write_mean",
+]

@@ -1,0 +1,99 @@
+"""Checkpoint: a loaded VLM and the handles on its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from retinoscope.errors import ModelError
+from retinoscope.models.family import Family
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Handles on the language model inside a VLM.
+
+    Attributes:
+        decoder: the language model's decoder.
+        layers: its decoder layers, in order.
+        head: the unembedding.
+        embedding: the token embedding.
+        head_count: query heads in each layer.
+    """
+
+    decoder: nn.Module
+    layers: nn.ModuleList
+    head: nn.Module
+    embedding: nn.Module
+    head_count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A vision-language model, ready to be looked into.
+
+    Attributes:
+        name: the hub name, folder or "embedded".
+        revision: the hub's commit hash, or "".
+        files: SHA-256 of the checkpoint's files by file name, for the record.
+        model: the Hugging Face model, in eval mode.
+        processor: its processor.
+        family: how it lays images out.
+        parts: handles on its language model.
+        mean: the mean visual token at the input of the first decoder layer, if it is known.
+    """
+
+    name: str
+    revision: str
+    files: Mapping[str, str]
+    model: PreTrainedModel
+    processor: Any
+    family: Family
+    parts: Parts
+    mean: Float[Tensor, " width"] | None = None
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go: the device of the token embedding."""
+        return next(self.parts.embedding.parameters()).device
+
+    @property
+    def layer_count(self) -> int:
+        """Number of decoder layers."""
+        return len(self.parts.layers)
+
+
+def find_parts(model: PreTrainedModel) -> Parts:
+    """The language model's parts, found without naming any family.
+
+    Raises:
+        ModelError: the decoder's layers or the unembedding can't be found.
+    """
+    decoder = model.get_decoder()
+    config = decoder.config.get_text_config(decoder=True)
+    count = config.num_hidden_layers
+    stacks = [
+        module
+        for module in decoder.modules()
+        if isinstance(module, nn.ModuleList)
+        and len(module) == count
+        and any(hasattr(part, "layer_idx") for part in module.modules())
+    ]
+    head = model.get_output_embeddings()
+    if not stacks or head is None:
+        raise ModelError(
+            f"{type(model).__name__} has no stack of {count} decoder layers or no unembedding "
+            "that can be found; only models with a decoder language model can be looked into."
+        )
+    return Parts(decoder, stacks[0], head, model.get_input_embeddings(), config.num_attention_heads)

@@ -1,0 +1,110 @@
+"""From an image and a question to the model's inputs and the layout of its sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from retinoscope.errors import ModelError, TokenMapError
+from retinoscope.models.checkpoint import Checkpoint
+from retinoscope.tokens import TokenLayout, VisualSpan
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """One prompt, ready for the model.
+
+    Attributes:
+        inputs: the processor's outputs on the model's device, batch of one.
+        layout: the sequence's length and its visual tokens.
+        prompt: the whole text that was given to the processor.
+    """
+
+    inputs: Mapping[str, Tensor]
+    layout: TokenLayout
+    prompt: str
+
+
+def encode(
+    checkpoint: Checkpoint,
+    images: Image.Image | Sequence[Image.Image],
+    question: str,
+    *,
+    prefix: str = "",
+) -> Encoded:
+    """The model's inputs for one image (or several) and a question.
+
+    Args:
+        checkpoint: the model.
+        images: one RGB image, or several in one prompt.
+        question: what to ask, as a user would write it.
+        prefix: the beginning of the answer, such as "It is a" (paper, section 3.1).
+
+    Raises:
+        ModelError: the processor refuses the inputs.
+        TokenMapError: the sequence's visual tokens don't match the image's geometry.
+    """
+    pictures = [images] if isinstance(images, Image.Image) else list(images)
+    prompt = written_prompt(checkpoint, question, len(pictures))
+    prompt = f"{prompt} {prefix}" if prefix else prompt
+    try:
+        inputs = checkpoint.processor(images=pictures, text=prompt, return_tensors="pt")
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise ModelError(
+            f"The processor of {checkpoint.name} refused {len(pictures)} image(s) with the prompt "
+            f"{prompt!r}: {error}"
+        ) from error
+    layout = find_layout(checkpoint, inputs, [picture.size for picture in pictures])
+    tensors = {k: v.to(checkpoint.device) for k, v in inputs.items() if isinstance(v, Tensor)}
+    cast = {
+        k: v.to(checkpoint.model.dtype) if v.is_floating_point() else v for k, v in tensors.items()
+    }
+    return Encoded(cast, layout, prompt)
+
+
+def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> str:
+    """The prompt in the processor's chat template, or in the family's plain form without one."""
+    processor = checkpoint.processor
+    if getattr(processor, "chat_template", None):
+        content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
+        turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
+        return processor.apply_chat_template([turn], add_generation_prompt=True)
+    image = getattr(processor, "image_token", "<image>") * images
+    return checkpoint.family.prompt.format(image=image, question=question)
+
+
+def find_layout(
+    checkpoint: Checkpoint, inputs: Mapping[str, Any], sizes: Sequence[tuple[int, int]]
+) -> TokenLayout:
+    """Where the image tokens stand, checked against each image's geometry.
+
+    Raises:
+        TokenMapError: the number of image tokens is not the number of cells.
+    """
+    config = checkpoint.model.config
+    image_token = getattr(config, "image_token_id", None)
+    if image_token is None:
+        image_token = config.image_token_index
+    ids: Tensor = inputs["input_ids"][0]
+    positions = torch.nonzero(ids == image_token).flatten().tolist()
+    grids = [
+        checkpoint.family.grid(config, checkpoint.processor, size, inputs, index)
+        for index, size in enumerate(sizes)
+    ]
+    wanted = sum(len(grid) for grid in grids)
+    if len(positions) != wanted:
+        raise TokenMapError(
+            f"The prompt holds {len(positions)} image tokens but the images of size {list(sizes)} "
+            f"have {wanted} patches; the processor of {checkpoint.name} does not fit the model."
+        )
+    spans: list[VisualSpan] = []
+    start = 0
+    for grid in grids:
+        spans.append(VisualSpan(tuple(positions[start : start + len(grid)]), grid))
+        start += len(grid)
+    return TokenLayout(len(ids), tuple(spans))

@@ -1,0 +1,130 @@
+"""Loading a checkpoint: the embedded one, a local folder, or one from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from retinoscope.errors import ModelError
+from retinoscope.models.checkpoint import Checkpoint, find_parts
+from retinoscope.models.family import family_of
+
+EMBEDDED = "embedded"
+"""The name of the small VLM that comes with the package."""
+
+_WHOLE_HASH_LIMIT = 2**30
+_EDGE = 2**24
+
+
+def embedded_folder() -> Path:
+    """The folder of the embedded model inside the installed package."""
+    return Path(str(importlib.resources.files("retinoscope.models"))) / EMBEDDED
+
+
+def load(
+    name_or_path: str | Path = EMBEDDED,
+    *,
+    dtype: torch.dtype | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
+    revision: str | None = None,
+    quantization_config: Any = None,
+    mean: Tensor | None = None,
+) -> Checkpoint:
+    """Load a vision-language model; only safetensors, never remote code.
+
+    Args:
+        name_or_path: "embedded", a folder in Hugging Face format, or a hub name.
+        dtype: the weights' type; None is float32 on the CPU and the checkpoint's own elsewhere.
+        device_map: as in transformers; None loads on the CPU.
+        revision: the hub's branch, tag or commit.
+        quantization_config: passed on to transformers.
+        mean: the mean visual token [width], for ablations.
+
+    Raises:
+        ModelError: nothing is there, the weights are missing or pickled, the processor is missing
+            or does not fit, or the model has no decoder language model.
+    """
+    name = str(name_or_path)
+    source = embedded_folder() if name == EMBEDDED else name_or_path
+    folder = Path(source)
+    if folder.is_dir():
+        _check_folder(folder)
+    elif folder.exists() or name.startswith((".", "/", "~")):
+        raise ModelError(f"{name} is not a folder with a model; give a folder or a hub name.")
+    if dtype is None:
+        dtype = torch.float32 if device_map is None else None
+    options = {
+        "revision": revision,
+        "device_map": device_map,
+        "quantization_config": quantization_config,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        processor = AutoProcessor.from_pretrained(source, revision=revision)
+        model = AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype or "auto", use_safetensors=True, **given
+        )
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise ModelError(f"{name} can't be loaded: {error}") from error
+    for needed in ("tokenizer", "image_processor"):
+        if not hasattr(processor, needed):
+            raise ModelError(
+                f"The processor of {name} is a {type(processor).__name__} without "
+                f"{needed}; save the model's whole processor beside its weights."
+            )
+    return Checkpoint(
+        name=name,
+        revision=getattr(model.config, "_commit_hash", None) or "",
+        files=file_hashes(folder) if folder.is_dir() else {},
+        model=model.eval().requires_grad_(False),
+        processor=processor,
+        family=family_of(model.config.model_type),
+        parts=find_parts(model),
+        mean=mean,
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").exists():
+        raise ModelError(f"{folder} has no config.json; give a folder in Hugging Face format.")
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = sorted(path.name for path in folder.glob("*.bin"))
+    if pickled:
+        raise ModelError(
+            f"{folder} holds only pickled weights ({', '.join(pickled)}), which can run code when "
+            "they are opened; save the model again with model.save_pretrained(folder), which "
+            "writes safetensors."
+        )
+    raise ModelError(f"{folder} has no *.safetensors weights; save the model there first.")
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a checkpoint's folder.
+
+    Files over 1 GiB are hashed by their size and their first and last 16 MiB, which is said in
+    the value, so that a run on a 13 GB model starts at once.
+    """
+    return {path.name: _file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _file_hash(path: Path) -> str:
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _WHOLE_HASH_LIMIT:
+            while block := file.read(_EDGE):
+                digest.update(block)
+            return digest.hexdigest()
+        digest.update(str(size).encode())
+        digest.update(file.read(_EDGE))
+        file.seek(-_EDGE, 2)
+        digest.update(file.read(_EDGE))
+    return f"edges:{digest.hexdigest()}"

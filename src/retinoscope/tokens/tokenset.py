@@ -1,0 +1,189 @@
+"""TokenSet: a frozen set of positions with the algebra that experiments need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from retinoscope.errors import SelectionError
+from retinoscope.geometry import coverage
+from retinoscope.tokens.layout import TokenLayout, VisualSpan
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """Positions of one sequence, as a set: `a | b`, `a & b`, `a - b`, `~a`, `a.dilate(1)`.
+
+    Attributes:
+        layout: the sequence.
+        positions: the chosen positions.
+
+    Raises:
+        SelectionError: a position lies outside the sequence.
+    """
+
+    layout: TokenLayout
+    positions: frozenset[int]
+
+    def __post_init__(self) -> None:
+        astray = sorted(p for p in self.positions if not 0 <= p < self.layout.length)
+        if astray:
+            raise SelectionError(
+                f"Positions {astray[:5]} lie outside the sequence of {self.layout.length}; "
+                f"give positions from 0 to {self.layout.length - 1}."
+            )
+
+    def __iter__(self) -> Iterator[int]:
+        """Positions in ascending order."""
+        return iter(sorted(self.positions))
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __contains__(self, position: int) -> bool:
+        return position in self.positions
+
+    def __or__(self, other: TokenSet) -> TokenSet:
+        return self._with(self.positions | self._positions_of(other))
+
+    def __and__(self, other: TokenSet) -> TokenSet:
+        return self._with(self.positions & self._positions_of(other))
+
+    def __sub__(self, other: TokenSet) -> TokenSet:
+        return self._with(self.positions - self._positions_of(other))
+
+    def __invert__(self) -> TokenSet:
+        """The visual tokens that are not in this set."""
+        return self._with(frozenset(self.layout.visual) - self.positions)
+
+    def dilate(self, steps: int = 1) -> TokenSet:
+        """Grow by `steps` patches in all eight directions: the paper's buffer.
+
+        Cells grow inside their own level (resolution) and never beyond the image's grid.
+        """
+        if steps < 0:
+            raise SelectionError(f"A buffer is 0 or more patches wide; got {steps}.")
+        grown = self.positions
+        for _ in range(steps):
+            near = (n for p in grown for n in self.layout.neighbours.get(p, ()))
+            grown = grown | frozenset(near)
+        return self._with(grown)
+
+    def boundary(self) -> TokenSet:
+        """The members that touch a visual token outside the set, or the grid's edge."""
+        near = self.layout.neighbours
+        return self._with(
+            frozenset(
+                p
+                for p in self.positions
+                if p in near and (len(near[p]) < 8 or not set(near[p]) <= self.positions)
+            )
+        )
+
+    def draw(self, size: int, seed: int) -> TokenSet:
+        """`size` members at random without replacement, the same for the same seed.
+
+        Raises:
+            SelectionError: the set has fewer than `size` members.
+        """
+        if not 0 <= size <= len(self):
+            raise SelectionError(
+                f"Can't draw {size} tokens from a set of {len(self)}; ask for at most {len(self)}."
+            )
+        chosen = np.random.default_rng(seed).choice(sorted(self.positions), size, replace=False)
+        return self._with(frozenset(int(p) for p in chosen))
+
+    def _with(self, positions: frozenset[int]) -> TokenSet:
+        return TokenSet(self.layout, positions)
+
+    def _positions_of(self, other: TokenSet) -> frozenset[int]:
+        if other.layout != self.layout:
+            raise SelectionError(
+                "These two token sets belong to different sequences; select both from one view."
+            )
+        return other.positions
+
+
+def at(layout: TokenLayout, positions: Iterable[int]) -> TokenSet:
+    """The set of the given positions of a sequence.
+
+    Raises:
+        SelectionError: a position lies outside the sequence.
+    """
+    return TokenSet(layout, frozenset(positions))
+
+
+def visual(layout: TokenLayout) -> TokenSet:
+    """All visual tokens."""
+    return at(layout, layout.visual)
+
+
+def text(layout: TokenLayout) -> TokenSet:
+    """All positions that hold no visual token."""
+    return at(layout, layout.text)
+
+
+def last(layout: TokenLayout) -> TokenSet:
+    """The last position, alone."""
+    return at(layout, [layout.last])
+
+
+def row(layout: TokenLayout, index: int, image: int = 0) -> TokenSet:
+    """One row of an image's visual tokens; -1 is the last one, as in the paper's knockouts.
+
+    Raises:
+        SelectionError: no such row or image.
+    """
+    span = _span(layout, image)
+    rows = span.grid.rows
+    count = int(rows.max()) + 1
+    if not -count <= index < count:
+        raise SelectionError(f"The image has rows 0 to {count - 1}; got {index}.")
+    chosen = np.flatnonzero(rows == index % count)
+    return at(layout, (span.positions[i] for i in chosen.tolist()))
+
+
+def under(
+    layout: TokenLayout,
+    mask: Bool[np.ndarray, "height width"],
+    *,
+    overlap: float = 0.0,
+    image: int = 0,
+) -> TokenSet:
+    """Visual tokens whose patch the mask covers by more than `overlap`: the object's tokens.
+
+    Paper, section 3.1: the tokens "originally aligned with" the object. The default takes every
+    patch that the mask touches.
+
+    Args:
+        layout: the sequence.
+        mask: True on the object, in the original image's pixels.
+        overlap: share of a patch's area that must be exceeded, 0 to just under 1.
+        image: which image of the prompt the mask belongs to.
+
+    Raises:
+        SelectionError: the mask has another size than the image, covers no patch, or `overlap`
+            or `image` is out of range.
+    """
+    if not 0 <= overlap < 1:
+        raise SelectionError(f"overlap is a share from 0 to just under 1; got {overlap}.")
+    span = _span(layout, image)
+    chosen = np.flatnonzero(coverage(span.grid, mask) > overlap)
+    if not len(chosen):
+        raise SelectionError(
+            f"The mask ({int(mask.sum())} pixels) covers no patch by more than {overlap:.0%}: the "
+            "object lies outside the part of the image that the model sees, or is too small. "
+            "Take another object, or a smaller overlap."
+        )
+    return at(layout, (span.positions[i] for i in chosen.tolist()))
+
+
+def _span(layout: TokenLayout, image: int) -> VisualSpan:
+    if not 0 <= image < len(layout.spans):
+        raise SelectionError(
+            f"The prompt holds {len(layout.spans)} image(s); there is no image {image}."
+        )
+    return layout.spans[image]
