@@ -1,0 +1,121 @@
+"""The logit lens: every chosen state through the final norm and the unembedding, in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from retinoscope.engine import Recording
+from retinoscope.errors import SelectionError
+from retinoscope.lens.reading import LensReading
+
+CHUNK_LOGITS = 2**22
+"""Logits in memory at once (16 MiB in float32): small enough to stay near the processor's cache."""
+
+
+@torch.no_grad()
+def read_lens(
+    recording: Recording,
+    positions: Iterable[int],
+    *,
+    k: int = 5,
+    tracked: Sequence[int] = (),
+    chunk: int | None = None,
+) -> LensReading:
+    """Read the clean residual stream as tokens (paper, section 4.1; nostalgebraist's logit lens).
+
+    Each state goes through the final norm, the unembedding and whatever the model does to its
+    logits afterwards. The recorded stream is raw at every place, so the last layer is normed once,
+    as the model does it, and gives the model's own logits; the original code normed it twice.
+
+    Args:
+        recording: the clean run.
+        positions: where to read, usually a TokenSet of visual tokens.
+        k: how many of the likeliest tokens to keep, 1 to the size of the vocabulary.
+        tracked: token ids to follow through the layers.
+        chunk: states unembedded at once; None bounds the logits in memory to 16 MiB. Never are the
+            logits of all layers and positions held together.
+
+    Raises:
+        SelectionError: no position, a position outside the sequence, a k or a token id outside
+            the vocabulary, or a chunk below 1.
+    """
+    chosen, vocabulary = tuple(positions), recording.logits.shape[-1]
+    _check(chosen, k, tracked, chunk, recording)
+    size = chunk or max(1, CHUNK_LOGITS // vocabulary)
+    rows = _states(recording, chosen, size)
+    parts = [_read(recording.unembed(states).float(), k, tracked) for states in rows]
+    ids, probabilities, entropy, log_probability, rank = (
+        torch.cat(part).cpu() for part in zip(*parts, strict=True)
+    )
+    shape = (recording.layer_count + 1, len(chosen))
+    return LensReading(
+        positions=chosen,
+        tracked=tuple(tracked),
+        ids=ids.view(*shape, k),
+        probabilities=probabilities.view(*shape, k),
+        entropy=entropy.view(shape),
+        log_probability=log_probability.T.reshape(-1, *shape),
+        rank=rank.T.reshape(-1, *shape),
+    )
+
+
+def _states(
+    recording: Recording, positions: tuple[int, ...], size: int
+) -> Iterable[Float[Tensor, "rows width"]]:
+    """The chosen states, layer after layer, in pieces of at most `size` that never cross layers."""
+    for place in range(recording.layer_count + 1):
+        stream = recording.residual(place)
+        yield from stream[list(positions)].split(size)
+
+
+def _read(
+    logits: Float[Tensor, "rows vocabulary"], k: int, tracked: Sequence[int]
+) -> tuple[
+    Int[Tensor, "rows k"],
+    Float[Tensor, "rows k"],
+    Float[Tensor, " rows"],
+    Float[Tensor, "rows tracked"],
+    Int[Tensor, "rows tracked"],
+]:
+    """Top tokens, their probabilities, the entropy, and the tracked tokens' standing."""
+    top = logits.topk(k, dim=-1)
+    followed = logits[:, list(tracked)]
+    above = [(logits > followed[:, [index]]).sum(-1) for index in range(len(tracked))]
+    rank = torch.stack(above, dim=-1) if above else followed.long()
+    log_probability = logits.log_softmax(-1)
+    entropy = -(log_probability.exp() * log_probability.nan_to_num(neginf=0.0)).sum(-1)
+    return (
+        top.indices,
+        log_probability.gather(-1, top.indices).exp(),
+        entropy,
+        log_probability[:, list(tracked)],
+        rank,
+    )
+
+
+def _check(
+    positions: tuple[int, ...],
+    k: int,
+    tracked: Sequence[int],
+    chunk: int | None,
+    recording: Recording,
+) -> None:
+    vocabulary = recording.logits.shape[-1]
+    if not positions or not 0 <= min(positions) <= max(positions) < recording.length:
+        raise SelectionError(
+            f"The lens was given {len(positions)} positions, {list(positions[:3])} first; give at "
+            f"least one of 0..{recording.length - 1}."
+        )
+    if not 1 <= k <= vocabulary:
+        raise SelectionError(f"The lens keeps 1 to {vocabulary} tokens; got k={k}.")
+    astray = [token for token in tracked if not 0 <= token < vocabulary]
+    if astray:
+        raise SelectionError(
+            f"Token ids {astray[:5]} are not in the vocabulary of 0..{vocabulary - 1}."
+        )
+    if chunk is not None and chunk < 1:
+        raise SelectionError(f"The lens reads at least 1 state at once; got chunk={chunk}.")
