@@ -166,9 +166,7 @@ def _trials(
 ) -> tuple[list[_Trial], list[Missing]]:
     """Every ablation of one recording, and those that can't be had."""
     layout = recording.encoded.layout
-    objects = object_selections(
-        under(layout, subject.mask, overlap=settings.overlap), settings
-    )
+    objects = object_selections(under(layout, subject.mask, overlap=settings.overlap), settings)
     drawn = random_selections(objects, subject.annotation.object_id, settings)
     others: list[Selection | Missing] = [register_selection(recording, settings), *drawn]
     if query.task == "poll-absent":
@@ -232,7 +230,9 @@ def _ablate(
         case "mean" | "zero":
             return Ablate(tokens, value)
         case "noise":
-            return Ablate(tokens, Noise(noise_seed(selection, subject.annotation.object_id, settings)))
+            return Ablate(
+                tokens, Noise(noise_seed(selection, subject.annotation.object_id, settings))
+            )
         case "resampled":
             visual = tokens.layout.visual
             if len(donated) != len(visual):

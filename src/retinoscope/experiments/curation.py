@@ -25,7 +25,9 @@ def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> Cura
     named_whole = named(whole, subject.class_name)
     noised = ""
     if named_whole:
-        noised, _ = _description(checkpoint, noise_object(subject, settings.seed), subject, settings)
+        noised, _ = _description(
+            checkpoint, noise_object(subject, settings.seed), subject, settings
+        )
     named_noised = named(noised, subject.class_name)
     return CurationRecord(
         image_id=subject.sample.image_id,

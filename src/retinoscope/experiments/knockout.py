@@ -59,8 +59,7 @@ def knockout(
         scores = [score_next(query, line, checkpoint.tokenizer) for line in outcome.logits]
         records.append(_record(subject, query, None, scores[0]))
         records += [
-            _record(subject, query, cut, score)
-            for cut, score in zip(cuts, scores[1:], strict=True)
+            _record(subject, query, cut, score) for cut, score in zip(cuts, scores[1:], strict=True)
         ]
     return records, skipped
 

@@ -88,7 +88,9 @@ def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> 
         generate(recording, [()])[0].tokens, skip_special_tokens=True
     )
     objects = [
-        ObjectOutline(a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found))
+        ObjectOutline(
+            a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found)
+        )
         for a in subject.sample.annotations
         if (found := _covered(subject, a, layout, settings)) is not None
     ]

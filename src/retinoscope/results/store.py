@@ -88,6 +88,17 @@ def done(run: Path, table: str) -> set[str]:
     return found
 
 
+def so_far(run: Path, table: str) -> pl.DataFrame:
+    """The rows of every whole part of a table, while a run goes on; broken parts are left out."""
+    whole = [frame(table, [])]
+    for path in _part_files(run, table):
+        try:
+            whole.append(_read(path, table))
+        except RunError:
+            continue
+    return pl.concat(whole)
+
+
 def consolidate(run: Path) -> None:
     """Gather the parts of every table into `records/<table>.parquet`.
 

@@ -13,7 +13,9 @@ def first_tokens(tokenizer: Any, words: Iterable[str]) -> tuple[int, ...]:
     A word is spelled as it stands after a space ("It is a dog"); where the tokenizer keeps a
     lone word-start mark (SentencePiece's "▁") that piece is passed over.
     """
-    return tuple(sorted({first for word in words if (first := _first(tokenizer, word)) is not None}))
+    return tuple(
+        sorted({first for word in words if (first := _first(tokenizer, word)) is not None})
+    )
 
 
 def _first(tokenizer: Any, word: str) -> int | None:
@@ -40,7 +42,9 @@ def piece_tokens(tokenizer: Any, words: Iterable[str], *, shortest: int = 3) -> 
         token
         for token, text in enumerate(spelled(tokenizer))
         if (piece := text.strip().lower())
-        and any(word == piece or (len(piece) >= shortest and word.startswith(piece)) for word in wanted)
+        and any(
+            word == piece or (len(piece) >= shortest and word.startswith(piece)) for word in wanted
+        )
     )
 
 
