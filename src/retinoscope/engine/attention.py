@@ -63,13 +63,13 @@ def _seat(base: AttentionFunction) -> AttentionFunction:
     return attention
 
 
-def _eager(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
+def eager_attention(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
     """The eager attention function that the module's own file defines."""
     return sys.modules[type(module).__module__].eager_attention_forward(module, *args, **options)
 
 
 AttentionInterface.register(f"{_PREFIX}sdpa", _seat(sdpa_attention_forward))
-AttentionInterface.register(f"{_PREFIX}eager", _seat(_eager))
+AttentionInterface.register(f"{_PREFIX}eager", _seat(eager_attention))
 AttentionMaskInterface.register(f"{_PREFIX}sdpa", sdpa_mask)
 AttentionMaskInterface.register(f"{_PREFIX}eager", eager_mask)
 

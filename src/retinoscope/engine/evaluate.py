@@ -41,6 +41,7 @@ class Outcome:
         return self.logits.softmax(-1)
 
 
+@torch.no_grad()
 def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
     """Next-token logits at the last position under each condition.
 

@@ -33,9 +33,21 @@ def replay(
         InterventionError: a layer's attention was not reached, so that a knockout could not
             have taken effect.
     """
-    count = len(conditions)
+    hidden = recording.stream[0].expand(len(conditions), -1, -1)
+    return run_layers(recording, hidden, conditions)
+
+
+def run_layers(
+    recording: Recording,
+    hidden: Float[Tensor, "rows positions width"],
+    conditions: Sequence[Sites],
+) -> Float[Tensor, "rows positions width"]:
+    """Every decoder layer on inputs of one's own, one condition for each row; differentiable.
+
+    Raises:
+        InterventionError: a layer's attention was not reached.
+    """
     positions = torch.arange(recording.length)
-    hidden = recording.stream[0].expand(count, -1, -1)
     attention = _BlockedAttention(recording, conditions)
     with attending(recording.checkpoint.parts.decoder, attention):
         for place in range(recording.layer_count):

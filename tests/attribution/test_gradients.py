@@ -1,0 +1,143 @@
+"""Laws of integrated gradients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from retinoscope.attribution import integrated_gradients
+from retinoscope.engine import Recording, look
+from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.models import load
+from retinoscope.tokens import TokenLayout
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    pixels = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    checkpoint = load(tiny.save(tmp_path_factory.mktemp("model")))
+    return look(checkpoint, Image.fromarray(pixels), "Is there a dog in this image ?")
+
+
+def logits_of(recording: Recording, visual: torch.Tensor) -> torch.Tensor:
+    """The whole model's last logits with other visual tokens, by a plain hook."""
+    parts, encoded = recording.checkpoint.parts, recording.encoded
+
+    def swap(_: object, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden = args[0].clone()
+        hidden[0, list(encoded.layout.visual)] = visual
+        return (hidden, *args[1:])
+
+    hook = parts.layers[0].register_forward_pre_hook(swap)
+    try:
+        return recording.checkpoint.model(**encoded.inputs, use_cache=False).logits[0, -1]
+    finally:
+        hook.remove()
+
+
+def plain_gradients(
+    recording: Recording, token: int, nodes: int, baseline: torch.Tensor
+) -> torch.Tensor:
+    """The textbook sum over midpoints, one full forward each."""
+    clean = recording.residual(0)[list(recording.encoded.layout.visual)]
+    total = torch.zeros(len(clean))
+    for index in range(nodes):
+        tokens = (baseline + (clean - baseline) * (index + 0.5) / nodes).requires_grad_()
+        logits_of(recording, tokens)[token].backward()
+        assert tokens.grad is not None
+        total += (tokens.grad * (clean - baseline)).sum(-1) / nodes
+    return total
+
+
+def test_scores_add_up_to_the_difference(recording: Recording) -> None:
+    for target in ("logit", "log-probability"):
+        found = integrated_gradients(recording, 7, target=target, tolerance=1e-3, most=512)
+        visual = torch.zeros_like(recording.residual(0)[list(recording.encoded.layout.visual)])
+        with torch.no_grad():
+            empty = logits_of(recording, visual)
+        pair = torch.stack([recording.logits, empty])
+        scores = (pair if target == "logit" else pair.log_softmax(-1))[:, 7]
+        assert found.converged
+        assert found.difference == pytest.approx(float(scores[0] - scores[1]), abs=1e-4)
+        assert found.gap <= 1e-3 * abs(found.difference)
+        assert float(found.score.sum()) == pytest.approx(found.difference, rel=2e-3)
+
+
+def test_scores_agree_with_the_textbook(recording: Recording) -> None:
+    mean = recording.residual(0)[list(recording.encoded.layout.visual)].mean(0)
+    found = integrated_gradients(recording, 9, tolerance=1e-4, baseline=mean)
+    expected = plain_gradients(recording, 9, 100, mean)
+    assert found.converged
+    assert torch.allclose(found.score, expected, atol=2e-3 * float(expected.abs().max()))
+
+
+def test_points_go_where_the_score_bends(recording: Recording) -> None:
+    """From zero, the first norm turns the whole way within a sliver of the path."""
+    halved = integrated_gradients(recording, 9, nodes=8)
+    even = integrated_gradients(recording, 9, nodes=halved.nodes)
+    assert halved.converged
+    assert not even.converged
+    assert halved.gap < 0.1 * even.gap
+
+
+def test_passes_of_any_size_agree(recording: Recording) -> None:
+    one = integrated_gradients(recording, 9, nodes=8, most=8, chunk=1)
+    many = integrated_gradients(recording, 9, nodes=8, most=8, chunk=8)
+    assert torch.allclose(one.score, many.score, atol=1e-5)
+    assert one.nodes == many.nodes == 8
+
+
+def test_the_path_begins_at_the_known_mean(recording: Recording) -> None:
+    mean = recording.residual(0)[list(recording.encoded.layout.visual)].mean(0)
+    known = replace(recording, checkpoint=replace(recording.checkpoint, mean=mean))
+    implied = integrated_gradients(known, 9, nodes=8, most=8)
+    said = integrated_gradients(recording, 9, nodes=8, most=8, baseline=mean)
+    assert torch.equal(implied.score, said.score)
+
+
+def test_a_token_equal_to_its_baseline_scores_nothing(recording: Recording) -> None:
+    baseline = torch.zeros_like(recording.residual(0)[list(recording.encoded.layout.visual)])
+    baseline[2] = recording.residual(0)[recording.encoded.layout.visual[2]]
+    found = integrated_gradients(recording, 9, nodes=4, most=4, baseline=baseline)
+    assert found.score[2] == 0
+    assert found.score.count_nonzero() == len(baseline) - 1
+
+
+def test_a_gap_that_stays_is_reported(recording: Recording) -> None:
+    found = integrated_gradients(recording, 9, tolerance=1e-9, nodes=1, most=4)
+    assert not found.converged
+    assert found.nodes == 3
+    assert found.gap > 1e-9 * abs(found.difference)
+
+
+def test_no_gradient_is_left_behind(recording: Recording) -> None:
+    integrated_gradients(recording, 9, nodes=2, most=2)
+    assert all(parameter.grad is None for parameter in recording.checkpoint.model.parameters())
+    assert not recording.residual(0).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"token": 10_000}, SelectionError),
+        ({"token": 3, "nodes": 0}, InterventionError),
+        ({"token": 3, "nodes": 8, "most": 4}, InterventionError),
+        ({"token": 3, "tolerance": 0.0}, InterventionError),
+        ({"token": 3, "chunk": 0}, InterventionError),
+        ({"token": 3, "baseline": torch.zeros(3)}, InterventionError),
+    ],
+)
+def test_what_has_no_meaning_is_refused(recording: Recording, wrong: dict, error: type) -> None:
+    with pytest.raises(error):
+        integrated_gradients(recording, **wrong)
+
+
+def test_a_prompt_without_image_is_refused(recording: Recording) -> None:
+    blind = replace(recording.encoded, layout=TokenLayout(recording.length, ()))
+    with pytest.raises(SelectionError, match="no visual token"):
+        integrated_gradients(replace(recording, encoded=blind), 3)
