@@ -216,10 +216,10 @@ def _gradient_selections(
     attribution = integrated_gradients(
         recording,
         query.right[int(logits.argmax())],
-        most_nodes=settings.gradient_nodes,
+        most=settings.gradient_nodes,
         tolerance=settings.gradient_tolerance,
     )
-    return gradient_selections(attribution.scores.cpu().numpy(), objects, settings)
+    return gradient_selections(attribution.score.numpy(), objects, settings)
 
 
 def _ablate(

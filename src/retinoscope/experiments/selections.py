@@ -69,13 +69,9 @@ def random_selections(
     """
     everything = visual(objects[0].tokens.layout)
     found: list[Selection | Missing] = []
-    for size in settings.sizes:
+    for size in fitting_sizes(settings, len(everything)):
         seed = _seed(settings, object_id, f"random-{size}")
-        if size > len(everything):
-            reason = f"the image has only {len(everything)} visual tokens"
-            found.append(Missing(f"random-{size}", reason))
-        else:
-            found.append(Selection("random", everything.draw(size, seed), size=size))
+        found.append(Selection("random", everything.draw(size, seed), size=size))
     for selection in objects:
         pool, needed = everything - selection.tokens, len(selection.tokens)
         seed = _seed(settings, object_id, f"matched-{selection.name}")
@@ -90,7 +86,7 @@ def random_selections(
 
 def gradient_selections(
     scores: Float[np.ndarray, " tokens"], objects: list[Selection], settings: Settings
-) -> list[Selection | Missing]:
+) -> list[Selection]:
     """The tokens with the highest integrated gradients: fixed sizes, and as many as the object's.
 
     Args:
@@ -104,18 +100,20 @@ def gradient_selections(
             f"There are {len(scores)} scores for {len(layout.visual)} visual tokens."
         )
     ranked = [layout.visual[i] for i in np.argsort(-scores, kind="stable").tolist()]
-    wanted = [(size, "") for size in settings.sizes]
-    wanted += [(len(selection.tokens), selection.name) for selection in objects]
-    found: list[Selection | Missing] = []
-    for size, matched in wanted:
-        if size > len(ranked):
-            reason = f"the image has only {len(ranked)} visual tokens"
-            found.append(Missing(f"gradients-{size}", reason))
-        else:
-            chosen = at(layout, ranked[:size])
-            shown = 0 if matched else size
-            found.append(Selection("gradients", chosen, size=shown, matched=matched))
-    return found
+    fixed = [
+        Selection("gradients", at(layout, ranked[:size]), size=size)
+        for size in fitting_sizes(settings, len(ranked))
+    ]
+    matched = [
+        Selection("gradients", at(layout, ranked[: len(s.tokens)]), matched=s.name)
+        for s in objects
+    ]
+    return fixed + matched
+
+
+def fitting_sizes(settings: Settings, available: int) -> list[int]:
+    """The sizes of fixed sets that an image has tokens for; larger ones don't exist there."""
+    return [size for size in settings.sizes if size <= available]
 
 
 def noise_seed(selection: Selection, object_id: int, settings: Settings) -> int:

@@ -12,7 +12,8 @@ class Settings:
     Attributes:
         overlap: share of a patch that a mask must exceed for the patch to be the object's.
         buffers: buffers around the object, in patches (paper: 0, 1 and 2).
-        sizes: n of the random and gradient selections (paper: 5 to 250), capped by the grid.
+        sizes: n of the random and gradient selections (paper: 5 to 250); those over the number of
+            an image's visual tokens don't exist there.
         register_deviations: register tokens have a norm above mean + this many standard
             deviations of the image's visual tokens (paper, section 3.1).
         values: what stands in ablated tokens' place; the first is used with every selection, the
@@ -31,8 +32,8 @@ class Settings:
     register_deviations: float = 2.0
     values: tuple[str, ...] = ("mean", "zero", "noise", "resampled")
     caption_length: int = 30
-    gradient_nodes: int = 64
-    gradient_tolerance: float = 0.02
+    gradient_nodes: int = 16
+    gradient_tolerance: float = 0.05
     tasks: tuple[str, ...] = ("describe", "poll", "ask")
     seed: int = 0
 
