@@ -1,1 +1,64 @@
-"""Retinoscope: look inside the eye of a vision-language model."""
+"""Retinoscope: look inside the eye of a vision-language model.
+
+    import retinoscope as rs
+
+    vlm = rs.load("embedded")
+    view = vlm.look("photo.png", "Is there a dog in this image?")
+    dog = view.tokens.box(20, 40, 90, 110)
+    view.answer()                      # 'Yes'
+    view.answer(rs.Ablate(dog))        # 'No'
+
+Names are imported when they are first used, so that reading a run's results never waits for
+torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retinoscope import results
+    from retinoscope.api import VLM, Lens, Tokens, View, load
+    from retinoscope.errors import RetinoscopeError
+    from retinoscope.interventions import Ablate, Knockout, Noise, Patch, Steer
+    from retinoscope.models import mean_token
+    from retinoscope.tokens import TokenSet
+
+__all__ = [
+    "VLM",
+    "Ablate",
+    "Knockout",
+    "Lens",
+    "Noise",
+    "Patch",
+    "RetinoscopeError",
+    "Steer",
+    "TokenSet",
+    "Tokens",
+    "View",
+    "load",
+    "mean_token",
+    "results",
+]
+
+_HOMES = {
+    "api": ("VLM", "Lens", "Tokens", "View", "load"),
+    "errors": ("RetinoscopeError",),
+    "interventions": ("Ablate", "Knockout", "Noise", "Patch", "Steer"),
+    "models": ("mean_token",),
+    "tokens": ("TokenSet",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "results":
+        return import_module("retinoscope.results")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"retinoscope.{home}"), name)
+    raise AttributeError(f"module 'retinoscope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -99,12 +99,12 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
         _handler.reset(token)
 
 
-def as_allowed(mask: Tensor) -> Bool[Tensor, "..."]:
+def as_allowed(mask: Tensor) -> Bool[Tensor, ...]:
     """A mask as attention functions take it (boolean or additive) as True where reading is allowed."""
     return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
 
 
-def as_mask(allowed: Bool[Tensor, "..."], like: Tensor, base: AttentionFunction) -> Tensor:
+def as_mask(allowed: Bool[Tensor, ...], like: Tensor, base: AttentionFunction) -> Tensor:
     """The form of a mask that the base attention function takes: boolean for SDPA, else additive.
 
     SDPA turns False into minus infinity, eager attention adds the most negative number; both give

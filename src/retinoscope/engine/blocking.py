@@ -11,7 +11,7 @@ from torch import Tensor
 
 from retinoscope.engine.recording import Recording
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Block, Sites
+from retinoscope.interventions import Sites
 
 
 def check_edges(sites: Sites, recording: Recording) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 TASKS = ("describe", "poll", "ask")
 """Task names in the order of the paper's tables."""
 
+EXPERIMENTS = ("ablation", "lens", "knockout")
+"""The paper's experiments, in its order."""
+
 
 @dataclass(frozen=True)
 class CurationRecord:

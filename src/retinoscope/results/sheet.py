@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from retinoscope.errors import RunError
+from retinoscope.results.atomic import replacing
+
+_BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile)
+"""What numpy, zipfile and json raise on a file that is cut off or of another kind."""
+
+_ARRAYS = {
+    "boxes": np.float32,
+    "cells": np.int32,
+    "top": np.int32,
+    "probabilities": np.float32,
+    "entropy": np.float32,
+    "tracked_log_probability": np.float32,
+    "tracked_rank": np.int32,
+}
 
 
 @dataclass(frozen=True)
@@ -66,3 +85,98 @@ class LensSheet:
     tracked_log_probability: np.ndarray[Any, np.dtype[np.float32]]
     tracked_rank: np.ndarray[Any, np.dtype[np.int32]]
     objects: tuple[ObjectOutline, ...]
+
+
+def save_sheet(path: Path, sheet: LensSheet) -> None:
+    """Write a sheet as a compressed `.npz` (arrays and JSON, no pickle), whole or not at all.
+
+    Raises:
+        RunError: the sheet's arrays don't fit each other, or the file can't be written.
+    """
+    check_sheet(sheet)
+    # JSON's \u escapes also carry lone surrogates, which a vocabulary may hold.
+    text = {
+        name: getattr(sheet, name)
+        for name in ("title", "prompt", "answer", "model", "condition", "size", "vocabulary")
+    } | {
+        "tracked": sheet.tracked,
+        "objects": [
+            {"class_name": o.class_name, "polygons": o.polygons, "tokens": o.tokens}
+            for o in sheet.objects
+        ],
+    }
+    arrays = {name: getattr(sheet, name).astype(kind) for name, kind in _ARRAYS.items()}
+    with replacing(path) as stream:
+        np.savez_compressed(
+            stream,
+            allow_pickle=False,
+            text=np.frombuffer(json.dumps(text).encode("ascii"), np.uint8),
+            image=np.frombuffer(sheet.image, np.uint8),
+            **arrays,
+        )
+
+
+def load_sheet(path: Path) -> LensSheet:
+    """Read a sheet that `save_sheet` wrote.
+
+    Raises:
+        RunError: the file is missing, broken or of another kind.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            text = json.loads(stored["text"].tobytes())
+            arrays = {name: stored[name].astype(kind) for name, kind in _ARRAYS.items()}
+            image = stored["image"].tobytes()
+        sheet = LensSheet(
+            **{name: text[name] for name in ("title", "prompt", "answer", "model", "condition")},
+            image=image,
+            size=(int(text["size"][0]), int(text["size"][1])),
+            vocabulary=tuple(text["vocabulary"]),
+            tracked=tuple(text["tracked"]),
+            objects=tuple(_outline(o) for o in text["objects"]),
+            **arrays,
+        )
+    except _BROKEN as error:
+        raise RunError(f"{path} is not a lens sheet, or a broken one: {error}") from error
+    check_sheet(sheet)
+    return sheet
+
+
+def check_sheet(sheet: LensSheet) -> None:
+    """Make sure that a sheet's arrays fit each other.
+
+    Raises:
+        RunError: a shape is wrong, or an index points outside; the message says which.
+    """
+    layers, tokens, best = sheet.top.shape if sheet.top.ndim == 3 else (0, 0, 0)
+    expected = {
+        "top": (layers, tokens, best),
+        "boxes": (tokens, 4),
+        "cells": (tokens, 3),
+        "probabilities": (layers, tokens, best),
+        "entropy": (layers, tokens),
+        "tracked_log_probability": (len(sheet.tracked), layers, tokens),
+        "tracked_rank": (len(sheet.tracked), layers, tokens),
+    }
+    for name, shape in expected.items():
+        if getattr(sheet, name).shape != shape:
+            raise RunError(
+                f"lens sheet {sheet.title!r}: {name} has shape {getattr(sheet, name).shape}, "
+                f"expected {shape}"
+            )
+    if sheet.top.size and not 0 <= sheet.top.min() <= sheet.top.max() < len(sheet.vocabulary):
+        raise RunError(f"lens sheet {sheet.title!r}: top points outside its vocabulary")
+    for outline in sheet.objects:
+        if outline.tokens and not 0 <= min(outline.tokens) <= max(outline.tokens) < tokens:
+            raise RunError(
+                f"lens sheet {sheet.title!r}: object {outline.class_name!r} has tokens outside "
+                f"0 to {tokens - 1}"
+            )
+
+
+def _outline(stored: dict[str, Any]) -> ObjectOutline:
+    return ObjectOutline(
+        class_name=stored["class_name"],
+        polygons=tuple(tuple((float(x), float(y)) for x, y in p) for p in stored["polygons"]),
+        tokens=tuple(int(t) for t in stored["tokens"]),
+    )

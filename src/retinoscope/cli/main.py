@@ -1,0 +1,44 @@
+"""`retinoscope`: the commands, and how errors and interruptions are told."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from retinoscope.cli.lens import lens
+from retinoscope.cli.models import models
+from retinoscope.cli.report import report
+from retinoscope.cli.reproduce import reproduce
+from retinoscope.cli.scenes import scenes
+from retinoscope.errors import RetinoscopeError
+
+commands = typer.Typer(
+    name="retinoscope",
+    help="Look inside the eye of a vision-language model: where it keeps what it sees, and how "
+    "that reaches its answer.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+commands.command()(reproduce)
+commands.command()(report)
+commands.command()(lens)
+commands.command()(models)
+commands.add_typer(scenes, name="scenes")
+
+
+def app() -> None:
+    """Run the command line; a known error ends it with one clear message and status 2."""
+    console = Console(stderr=True)
+    try:
+        commands()
+    except RetinoscopeError as error:
+        console.print(f"[bold red]{type(error).__name__}[/]", end=": ")
+        console.print(str(error), markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Interrupted. What was measured is kept: give the same command to go on.")
+        sys.exit(130)

@@ -1,0 +1,82 @@
+"""`retinoscope reproduce`: the three experiments, one command, one report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retinoscope.cli.progress import Bars
+from retinoscope.results.records import EXPERIMENTS
+
+
+def reproduce(
+    model: Annotated[
+        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
+    ] = "embedded",
+    data: Annotated[
+        str, typer.Option(help="`embedded[:COUNT]`, `coco:PATH` or `folder:PATH`.")
+    ] = "embedded",
+    mean_images: Annotated[
+        str | None,
+        typer.Option(help="Data whose images give the mean visual token (as --data)."),
+    ] = None,
+    mean_count: Annotated[int, typer.Option(min=1, help="Most images of the mean.")] = 400,
+    limit: Annotated[int, typer.Option(min=1, help="Curated objects to measure.")] = 130,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
+    experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
+        EXPERIMENTS
+    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run folder; an interrupted run there is gone on with."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="The split of a COCO folder.")] = None,
+    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")
+    ] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
+    ] = None,
+) -> None:
+    """Run the paper's three experiments and write a report.
+
+    Without options: the embedded model on the embedded scenes, a few minutes on two cores.
+
+    Ctrl-C keeps what was measured; the same command with the same `--out` goes on from there.
+    """
+    # Imported here so that --help answers at once: torch and transformers take seconds.
+    from retinoscope.experiments import Settings
+    from retinoscope.report import print_tables, render
+    from retinoscope.runs import Plan, run
+
+    console = Console()
+    name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    plan = Plan(
+        out=out or Path("runs") / name,
+        model=model,
+        revision=revision,
+        dtype=dtype,
+        device_map=device_map,
+        data=data,
+        split=split,
+        mean_images=mean_images,
+        mean_count=mean_count,
+        limit=limit,
+        experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
+        settings=replace(Settings(), seed=seed),
+        command=shlex.join(["retinoscope", *sys.argv[1:]]),
+    )
+    console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
+    with Bars(console) as bars:
+        run(plan, bars)
+    print_tables(plan.out, console)
+    page = render(plan.out)
+    console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)

@@ -1,0 +1,41 @@
+"""`retinoscope scenes`: the embedded data as a COCO folder."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+scenes = typer.Typer(help="The embedded scenes.", no_args_is_help=True)
+
+
+class Sprites(StrEnum):
+    """Which renditions scenes are composed of."""
+
+    train = "train"
+    heldout = "heldout"
+
+
+@scenes.callback()
+def embedded() -> None:
+    """The embedded scenes."""
+
+
+@scenes.command()
+def write(
+    directory: Annotated[Path, typer.Argument(help="The folder to write.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Of their composition.")] = 0,
+    sprites: Annotated[
+        Sprites, typer.Option(help="The set the model was trained on, or the one held out.")
+    ] = Sprites.train,
+) -> None:
+    """Write embedded scenes as a COCO folder: images, instances, captions and questions."""
+    # Imported here so that --help answers at once.
+    from retinoscope.data.scenes.write import write_scenes
+
+    write_scenes(directory, count=count, seed=seed, sprites=sprites.value)
+    Console().print(f"{count} scenes in {directory}", soft_wrap=True)

@@ -1,0 +1,35 @@
+"""Samples: images, the objects on them with exact masks, and questions about them.
+
+Every source (COCO, a plain folder, one image, the embedded scenes) is read into
+the same `Dataset`, so everything above this layer knows one kind of data.
+"""
+
+from retinoscope.data.coco import read_coco
+from retinoscope.data.folder import image_files, read_folder, single_image
+from retinoscope.data.images import MAX_PIXELS, load_image, open_image
+from retinoscope.data.masks import object_mask
+from retinoscope.data.samples import Annotation, Dataset, Question, Sample
+from retinoscope.data.selection import EMBEDDED_FILTER, PAPER_FILTER, Filter, Selection, select
+from retinoscope.data.sources import embedded_scenes, open_data
+
+__all__ = [
+    "EMBEDDED_FILTER",
+    "MAX_PIXELS",
+    "PAPER_FILTER",
+    "Annotation",
+    "Dataset",
+    "Filter",
+    "Question",
+    "Sample",
+    "Selection",
+    "embedded_scenes",
+    "image_files",
+    "load_image",
+    "object_mask",
+    "open_data",
+    "open_image",
+    "read_coco",
+    "read_folder",
+    "select",
+    "single_image",
+]

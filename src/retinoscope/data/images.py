@@ -1,0 +1,159 @@
+"""Open any raster image as upright 8-bit RGB, or say what is wrong with the file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from retinoscope.data.samples import Sample
+from retinoscope.errors import SampleError
+
+MAX_PIXELS = 80_000_000
+"""Largest accepted width x height, a guard against decompression bombs (240 MB as RGB)."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+"""Raster formats only: Pillow also opens PostScript, which would start a program."""
+
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+"""What Pillow's decoders raise on broken content, as its own test-suite of broken files shows."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag; values 5 to 8 swap width and height."""
+
+TURNED = (5, 6, 7, 8)
+
+
+@contextmanager
+def opened(
+    source: str | Path | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Iterator[Image.Image]:
+    """An image file opened lazily by Pillow; whatever goes wrong inside is a `SampleError`.
+
+    Args:
+        source: the image file, or an open binary stream.
+        name: how an error calls the image; the path by default.
+        max_pixels: refuse images of more pixels than this.
+
+    Raises:
+        SampleError: the file is missing, truncated, not a raster image or too large.
+    """
+    name = name or (str(source) if isinstance(source, str | Path) else "the image")
+    try:
+        with Image.open(source, formats=_formats()) as image:
+            if image.width * image.height > max_pixels:
+                raise SampleError(_too_large(name, f"{image.width} x {image.height}", max_pixels))
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SampleError(_too_large(name, "far too many", max_pixels)) from error
+    except FileNotFoundError as error:
+        raise SampleError(
+            f"{name}: there is no such image file. Check the image folder, or remove the entry."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise SampleError(
+            f"{name}: not an image that can be read. Expected one of {', '.join(FORMATS)}; "
+            "convert it, or remove it."
+        ) from error
+    except BROKEN as error:
+        raise SampleError(
+            f"{name}: the image is truncated or broken ({error}). Fetch it again, or remove it."
+        ) from error
+
+
+def open_image(
+    source: str | Path | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read one image as it is meant to be seen.
+
+    Grayscale, CMYK and palette images become RGB; 16-bit channels are scaled to 8 bits, not
+    clipped; transparency is laid over white; the EXIF orientation is applied; of an animation the
+    first frame is taken.
+
+    Args:
+        source: the image file, or an open binary stream.
+        name: how an error calls the image; the path by default.
+        max_pixels: refuse images of more pixels than this.
+
+    Returns:
+        An RGB image, fully read; the file is closed.
+
+    Raises:
+        SampleError: see `opened`.
+    """
+    with opened(source, name=name, max_pixels=max_pixels) as image:
+        return _to_rgb(ImageOps.exif_transpose(image), name or str(source))
+
+
+def load_image(sample: Sample) -> Image.Image:
+    """The sample's image, RGB, upright, of the size that its annotations were drawn for.
+
+    Raises:
+        SampleError: see `open_image`; also if the file's size is not the sample's, since its
+            masks would then lie on other pixels.
+    """
+    image = open_image(sample.path)
+    if image.size != (sample.width, sample.height):
+        raise SampleError(
+            f"{sample.path}: the upright image is {image.width} x {image.height} pixels but its "
+            f"annotations are for {sample.width} x {sample.height}. Use the image file that the "
+            "annotations were made from."
+        )
+    return image
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file, EXIF rotation applied, from its header alone.
+
+    Raises:
+        SampleError: see `opened`.
+    """
+    with opened(path) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in TURNED
+        return (image.height, image.width) if turned else image.size
+
+
+def _formats() -> list[str]:
+    """The accepted formats that this build of Pillow can read."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _too_large(name: str, size: str, max_pixels: int) -> str:
+    return (
+        f"{name}: {size} pixels, more than the {max_pixels} that are accepted. "
+        "Scale the image down."
+    )
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode in ("I", "F"):
+        image = _scale_wide(image, name)
+    if image.mode.startswith("I;16"):
+        return _gray(np.asarray(image))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(paper, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scale_wide(image: Image.Image, name: str) -> Image.Image:
+    """32-bit integers that hold a 16-bit image, as some PNG and PGM files are read."""
+    values = np.asarray(image)
+    if image.mode == "F" or image.format == "TIFF" or values.min() < 0 or values.max() > 65535:
+        raise SampleError(
+            f"{name}: 32-bit samples have no stated range. Save the image with 8 or 16 bits."
+        )
+    return _gray(values)
+
+
+def _gray(values: np.ndarray) -> Image.Image:
+    """16-bit gray values [height, width], 0 to 65535, as RGB."""
+    return Image.fromarray(np.round(values / 257.0).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,155 @@
+"""An object's pixels as a boolean array, from polygons, run lengths or a mask image."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import ImageOps
+from pycocotools import mask as coco_mask
+
+from retinoscope.data.images import opened
+from retinoscope.data.samples import Annotation, Sample
+from retinoscope.errors import SampleError
+
+Mask = Bool[np.ndarray, "height width"]
+
+FAR = 10
+"""Polygon vertices may lie outside the image (they are clipped), but not this many times its
+size away: the rasteriser's memory grows with the length of the outline."""
+
+
+def object_mask(sample: Sample, annotation: Annotation) -> Mask:
+    """The object's pixels.
+
+    Polygons reaching beyond the image are clipped to it. Crowd regions are decoded like any
+    other; whether to use them is for the selection to say.
+
+    Returns:
+        Boolean [height, width] of the upright original image, at least one pixel True.
+
+    Raises:
+        SampleError: the segmentation is missing, broken, empty or of another size than the image.
+    """
+    try:
+        if isinstance(annotation.segmentation, Path):
+            mask = mask_image(annotation.segmentation)
+        else:
+            shape = (sample.height, sample.width)
+            mask = _decode(json.loads(annotation.segmentation), shape)
+        if mask.shape != (sample.height, sample.width):
+            raise ValueError(
+                f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the image "
+                f"{sample.width} x {sample.height}"
+            )
+        if not mask.any():
+            raise ValueError("the mask covers no pixel of the image")
+    except ValueError as error:
+        raise SampleError(
+            f"{sample.path}, object {annotation.object_id} ({annotation.class_name}): {error}. "
+            "Mend the object's segmentation, or remove the object."
+        ) from error
+    return mask
+
+
+def mask_image(path: Path) -> Mask:
+    """The object in a mask image: every pixel that is neither black nor transparent.
+
+    In a palette image the object is every pixel whose index is not 0, as in Pascal VOC.
+
+    Raises:
+        SampleError: the file is missing, broken or not an image.
+    """
+    with opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode == "P":
+            return np.asarray(upright) > 0
+        if "A" in upright.getbands() or "transparency" in upright.info:
+            colour = np.asarray(upright.convert("RGBA"))
+            return colour[..., :3].any(axis=-1) & (colour[..., 3] > 0)
+        values = np.asarray(upright)
+        return values > 0 if values.ndim == 2 else values.any(axis=-1)
+
+
+def _decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
+    """COCO's `segmentation` value, polygons or run lengths, as a mask of the image's shape."""
+    height, width = shape
+    if isinstance(segmentation, list):
+        rles = coco_mask.frPyObjects(_checked_polygons(segmentation, shape), height, width)
+        return _fill(_run_lengths(coco_mask.merge(rles)["counts"]), shape)
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ValueError('expected polygons or run lengths {"size", "counts"}')
+    if segmentation["size"] != [height, width]:
+        raise ValueError(
+            f"run lengths for [height, width] {segmentation['size']}, the image is "
+            f"[{height}, {width}]"
+        )
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        return _fill(_run_lengths(counts.encode()), shape)
+    if not isinstance(counts, list) or not all(isinstance(c, int) and c >= 0 for c in counts):
+        raise ValueError("run lengths must be non-negative whole numbers or COCO's string")
+    return _fill(counts, shape)
+
+
+def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[list[float]]:
+    """The polygons, each of at least three finite points near the image.
+
+    pycocotools would take a list of four numbers for a box, and crashes on wild ones.
+    """
+    if not polygons:
+        raise ValueError("the segmentation is empty")
+    reach = FAR * max(shape)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError("a polygon needs x, y of at least three points")
+        for value in polygon:
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"a polygon holds {value!r}, which is no coordinate")
+            if abs(value) > reach:
+                raise ValueError(f"a polygon reaches {value}, far outside the image")
+    return polygons
+
+
+def _run_lengths(counts: bytes) -> list[int]:
+    """The lengths in COCO's compressed RLE string.
+
+    Five bits a character from 48 upwards, the lowest first, bit 5 says that more follow, the last
+    bit 4 is the sign; from the fourth length on, each is the difference to the one two before
+    (pycocotools' maskApi.c, `rleFrString`). Read here since `pycocotools.mask.decode` returns
+    uninitialised memory where the lengths don't fill the image.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in counts:
+        bits = character - 48
+        if not 0 <= bits < 64:
+            raise ValueError("the run lengths' string holds a character that COCO doesn't use")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        if len(lengths) > 2:
+            value += lengths[-2]
+        lengths.append(value)
+        value = shift = 0
+    if shift:
+        raise ValueError("the run lengths' string ends within a number")
+    return lengths
+
+
+def _fill(lengths: list[int], shape: tuple[int, int]) -> Mask:
+    """Alternate runs of background and object, down the columns, as a mask of the shape."""
+    height, width = shape
+    if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+        raise ValueError(
+            f"the run lengths cover {sum(lengths)} pixels, the image has {height * width}"
+        )
+    object_run = np.arange(len(lengths)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(object_run, lengths).reshape(width, height).T)

@@ -1,0 +1,82 @@
+"""Read a JSON file of image id to questions, in our own form or in the paper's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from retinoscope.data.samples import Question
+from retinoscope.errors import DataError
+
+FIELDS = ("question", "answer", "kind", "word")
+"""The text fields of a question in our own form; `annotation_id` (a whole number or null) is the
+fifth. Only `question` is required."""
+
+
+def read_questions(path: Path, image_ids: Collection[int]) -> dict[int, tuple[Question, ...]]:
+    """Questions by image id.
+
+    Two forms are read, also mixed: the paper's, `{"10694": "What is behind the television?"}`
+    with one question or a list of them, and our own, `{"1": [{"question": "What is at the left?",
+    "answer": "It is a dog.", "kind": "position", "word": "dog", "annotation_id": 7}]}`.
+
+    Args:
+        path: the JSON file.
+        image_ids: ids of the data set's images; questions about other images are left out, as one
+            file may serve several splits.
+
+    Raises:
+        DataError: the file is missing or not of that form, or none of its images is in the set.
+    """
+    try:
+        entries = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error}). Check the path.") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not a JSON file ({error}). Write it anew.") from error
+    if not isinstance(entries, dict):
+        raise _malformed(path, "the file", entries, "an object of image id to questions")
+    found: dict[int, tuple[Question, ...]] = {}
+    for key, value in entries.items():
+        if not key.isascii() or not key.isdigit():
+            raise _malformed(path, "a key", key, "an image id, a whole number")
+        listed = value if isinstance(value, list) else [value]
+        found[int(key)] = tuple(_question(path, key, entry) for entry in listed)
+    kept = {image_id: questions for image_id, questions in found.items() if image_id in image_ids}
+    if found and not kept:
+        raise DataError(
+            f"{path}: none of its {len(found)} image ids is in this data set. Give the questions "
+            "that belong to this split."
+        )
+    return kept
+
+
+def _question(path: Path, key: str, entry: Any) -> Question:
+    """One entry of either form."""
+    if isinstance(entry, str):
+        return Question(entry)
+    if not isinstance(entry, dict) or "question" not in entry:
+        raise _malformed(path, f'"{key}"', entry, 'a question, or an object with "question"')
+    for name in FIELDS:
+        if not isinstance(entry.get(name, ""), str):
+            raise _malformed(path, f'"{key}", field "{name}"', entry[name], "text")
+    object_id = entry.get("annotation_id")
+    if object_id is not None and not isinstance(object_id, int):
+        raise _malformed(
+            path, f'"{key}", field "annotation_id"', object_id, "a whole number or null"
+        )
+    return Question(
+        text=entry["question"],
+        answer=entry.get("answer", ""),
+        word=entry.get("word", ""),
+        kind=entry.get("kind", "free"),
+        object_id=object_id,
+    )
+
+
+def _malformed(path: Path, where: str, given: Any, expected: str) -> DataError:
+    shown = repr(given)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return DataError(f"{path}: {where} is {shown}; expected {expected}. Mend the file.")

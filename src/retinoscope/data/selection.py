@@ -1,0 +1,130 @@
+"""Choose the objects to study: the paper's filter, its parameters, and why the rest was left."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from retinoscope.data.samples import Annotation, Dataset, Sample
+from retinoscope.errors import DataError
+
+Pair = tuple[Sample, Annotation]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which objects are studied; the defaults are the paper's (section 3.1).
+
+    The original code also counts crowd regions among the annotations of an image and may choose
+    one; here they count, since they are objects in the picture, but are never chosen.
+
+    Attributes:
+        min_area, max_area: the object's area in pixels of the original image, both excluded as
+            in the original code.
+        max_annotations: images with more annotations are left out.
+        unique_class: the object's class must appear once in its image.
+        one_per_image: take the first fitting object of an image only, as the original code does,
+            so that pairs are independent; else all of them.
+    """
+
+    min_area: float = 1000
+    max_area: float = 2000
+    max_annotations: int = 3
+    unique_class: bool = True
+    one_per_image: bool = True
+
+
+PAPER_FILTER = Filter()
+"""Small objects in images with few of them, for COCO."""
+
+EMBEDDED_FILTER = Filter(min_area=256, max_area=4096, one_per_image=False)
+"""For the embedded scenes, 192 x 192 pixels with patches of 16: from one patch's area to sixteen
+patches' of the 144, so that outside the object and its buffer enough tokens are left for a
+random set of the same size."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a filter kept and left.
+
+    Attributes:
+        pairs: the chosen (sample, annotation) pairs, in an order that depends on the seed alone.
+        kept: how many fitted, before `limit`.
+        left: how many objects were left out, by reason, for the report.
+    """
+
+    pairs: tuple[Pair, ...]
+    kept: int
+    left: dict[str, int]
+
+
+def select(
+    dataset: Dataset,
+    chosen: Filter = PAPER_FILTER,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Selection:
+    """Apply a filter to every object of a data set.
+
+    The order of the pairs is shuffled by the seed, each pair by itself, so that a larger `limit`
+    begins with the pairs of a smaller one, and more data don't reorder what was there.
+
+    Args:
+        dataset: the data.
+        chosen: which objects to keep.
+        limit: return at most this many pairs; None for all.
+        seed: of the order.
+
+    Raises:
+        DataError: the filter keeps nothing, or the limit is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise DataError(f"limit {limit}: expected at least 1, or none.")
+    left: Counter[str] = Counter()
+    pairs = [pair for sample in dataset.samples for pair in _fitting(sample, chosen, left)]
+    if not pairs:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())
+        raise DataError(
+            f"{dataset.name}: no object fits the filter {chosen} ({reasons or 'no objects'}). "
+            "Widen the filter, or give data with annotated objects."
+        )
+    pairs.sort(key=lambda pair: _shuffle_key(seed, pair))
+    return Selection(tuple(pairs[:limit]), len(pairs), dict(left))
+
+
+def _fitting(sample: Sample, chosen: Filter, left: Counter[str]) -> Iterator[Pair]:
+    """The sample's fitting objects; counts the others' reasons into `left`."""
+    seen = Counter(item.class_name for item in sample.annotations)
+    found = False
+    for item in sample.annotations:
+        reason = _misfit(sample, item, seen, chosen)
+        if reason is None and found and chosen.one_per_image:
+            reason = "another object of the image chosen"
+        if reason is None:
+            found = True
+            yield sample, item
+        else:
+            left[reason] += 1
+
+
+def _misfit(sample: Sample, item: Annotation, seen: Counter[str], chosen: Filter) -> str | None:
+    """The first reason to leave an object out, None if it fits."""
+    if len(sample.annotations) > chosen.max_annotations:
+        return f"more than {chosen.max_annotations} annotations in the image"
+    if item.crowd:
+        return "crowd region"
+    if item.area <= chosen.min_area:
+        return f"area not over {chosen.min_area:g} px"
+    if item.area >= chosen.max_area:
+        return f"area not under {chosen.max_area:g} px"
+    if chosen.unique_class and seen[item.class_name] > 1:
+        return "class appears more than once"
+    return None
+
+
+def _shuffle_key(seed: int, pair: Pair) -> bytes:
+    text = f"{seed}:{pair[0].image_id}:{pair[1].object_id}"
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

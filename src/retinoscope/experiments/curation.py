@@ -1,0 +1,61 @@
+"""Curation: keep objects that the model names, and names because it sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from retinoscope.engine import generate, look
+from retinoscope.experiments.settings import Settings
+from retinoscope.experiments.subject import Subject, random_source
+from retinoscope.models import Checkpoint
+from retinoscope.results.records import CurationRecord
+from retinoscope.tasks import describe, named
+from retinoscope.tokens import under
+
+
+def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> CurationRecord:
+    """Paper, section 3.1: named in the whole image, not named once its pixels are noise.
+
+    Raises:
+        SelectionError: the object lies outside the part of the image that the model sees.
+        ModelError, TokenMapError: the model can't take the image.
+    """
+    whole, tokens = _description(checkpoint, subject.image, subject, settings)
+    named_whole = named(whole, subject.class_name)
+    noised = ""
+    if named_whole:
+        noised, _ = _description(
+            checkpoint, noise_object(subject, settings.seed), subject, settings
+        )
+    named_noised = named(noised, subject.class_name)
+    return CurationRecord(
+        image_id=subject.sample.image_id,
+        object_id=subject.annotation.object_id,
+        class_name=subject.class_name,
+        named_whole=named_whole,
+        named_noised=named_noised,
+        kept=named_whole and not named_noised,
+        area=float(subject.annotation.area),
+        object_tokens=tokens,
+        answer_whole=whole,
+        answer_noised=noised,
+    )
+
+
+def noise_object(subject: Subject, seed: int) -> Image.Image:
+    """The image with the object's pixels replaced by uniform noise."""
+    pixels = np.array(subject.image)
+    drawn = random_source(seed, subject.annotation.object_id, "noise")
+    noise = drawn.integers(0, 256, pixels.shape, dtype=np.uint8)
+    return Image.fromarray(np.where(subject.mask[..., None], noise, pixels))
+
+
+def _description(
+    checkpoint: Checkpoint, image: Image.Image, subject: Subject, settings: Settings
+) -> tuple[str, int]:
+    query = describe(subject.class_name)
+    recording = look(checkpoint, image, query.question, room=settings.caption_length)
+    tokens = len(under(recording.encoded.layout, subject.mask, overlap=settings.overlap))
+    answer = generate(recording, [()])[0]
+    return checkpoint.tokenizer.decode(answer.tokens, skip_special_tokens=True).strip(), tokens

@@ -1,0 +1,127 @@
+"""Extraction: which attention paths carry an object to the answer, and in which layers?
+
+Paper, section 5: attention from a target (the last position; the last row of visual tokens) to a
+group of visual tokens is forbidden in a window of layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retinoscope.engine import Recording, evaluate, look
+from retinoscope.experiments.settings import Settings, buffer_name
+from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.windows import windows
+from retinoscope.interventions import Knockout
+from retinoscope.models import Checkpoint
+from retinoscope.results.records import KnockoutRecord, SkippedRecord
+from retinoscope.tasks import Query, Score, ask, poll, score_next
+from retinoscope.tokens import TokenSet, last, row, under, visual
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Attention from a target to a group, forbidden in a window."""
+
+    group: str
+    target: str
+    window: str
+    layers: range
+    keys: TokenSet
+    queries: TokenSet
+
+
+def knockout(
+    checkpoint: Checkpoint, subject: Subject, settings: Settings
+) -> tuple[list[KnockoutRecord], list[SkippedRecord]]:
+    """Measure every group, target and window on one curated object, polled and asked.
+
+    Returns:
+        The records, the clean run of each task first, and what could not be measured and why.
+
+    Raises:
+        SelectionError, InterventionError, ModelError, TokenMapError: the object can't be measured.
+    """
+    queries: list[Query] = []
+    skipped: list[SkippedRecord] = []
+    if "poll" in settings.tasks:
+        queries.append(poll(subject.class_name, checkpoint.tokenizer))
+    if "ask" in settings.tasks and subject.question:
+        queries.append(ask(subject.class_name, subject.question, checkpoint.tokenizer))
+    elif "ask" in settings.tasks:
+        skipped.append(_skip(subject, "ask", "no question has this object as its only answer"))
+    records: list[KnockoutRecord] = []
+    for query in queries:
+        recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
+        cuts = _cuts(recording, subject, query, settings, skipped)
+        conditions = [(Knockout(cut.queries, cut.keys, cut.layers),) for cut in cuts]
+        outcome = evaluate(recording, [(), *conditions])
+        scores = [score_next(query, line, checkpoint.tokenizer) for line in outcome.logits]
+        records.append(_record(subject, query, None, scores[0]))
+        records += [
+            _record(subject, query, cut, score) for cut, score in zip(cuts, scores[1:], strict=True)
+        ]
+    return records, skipped
+
+
+def groups(recording: Recording, subject: Subject, settings: Settings) -> dict[str, TokenSet]:
+    """The paper's groups of visual tokens, by name."""
+    layout = recording.encoded.layout
+    tokens = under(layout, subject.mask, overlap=settings.overlap)
+    found = {buffer_name(buffer): tokens.dilate(buffer) for buffer in settings.buffers}
+    found["all but object+1"] = visual(layout) - tokens.dilate(1)
+    found["all but last row"] = visual(layout) - row(layout, -1)
+    return found
+
+
+def _cuts(
+    recording: Recording,
+    subject: Subject,
+    query: Query,
+    settings: Settings,
+    skipped: list[SkippedRecord],
+) -> list[_Cut]:
+    layout = recording.encoded.layout
+    targets = {"last position": last(layout), "last row": row(layout, -1)}
+    cuts: list[_Cut] = []
+    for group, tokens in groups(recording, subject, settings).items():
+        for target, queries in targets.items():
+            # Within the last row a token can't read those to its right; the paper asks what flows
+            # into the row, so the row's own tokens are not among the keys.
+            keys = tokens - queries
+            if not keys:
+                condition = f"{query.task}: {group} -> {target}"
+                skipped.append(_skip(subject, condition, "no token of the group is left to cut"))
+                continue
+            cuts += [
+                _Cut(group, target, window, layers, keys, queries)
+                for window, layers in windows(recording.layer_count).items()
+            ]
+    return cuts
+
+
+def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> KnockoutRecord:
+    return KnockoutRecord(
+        image_id=subject.sample.image_id,
+        object_id=subject.annotation.object_id,
+        class_name=subject.class_name,
+        task=query.task,
+        prompt=query.question,
+        group=cut.group if cut else "",
+        target=cut.target if cut else "",
+        window=cut.window if cut else "none",
+        first_layer=cut.layers[0] if cut else -1,
+        last_layer=cut.layers[-1] if cut else -1,
+        keys=len(cut.keys) if cut else 0,
+        edges=len(cut.keys) * len(cut.queries) if cut else 0,
+        answer=score.answer,
+        right=score.right,
+        probability=score.probability,
+        margin=score.margin,
+    )
+
+
+def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:
+    return SkippedRecord(
+        "knockout", subject.sample.image_id, subject.annotation.object_id, condition, reason
+    )

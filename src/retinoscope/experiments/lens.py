@@ -1,0 +1,187 @@
+"""Refinement: do visual tokens come to decode to the word of what they show?
+
+Paper, section 4: the residual stream of each visual token through the final norm and the
+unembedding, at every layer.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from retinoscope.data import Annotation, object_mask
+from retinoscope.engine import Recording, generate, look
+from retinoscope.errors import SampleError, SelectionError
+from retinoscope.experiments.outline import outlines
+from retinoscope.experiments.settings import Settings
+from retinoscope.experiments.subject import Subject
+from retinoscope.lens import LensReading, read_lens
+from retinoscope.models import Checkpoint
+from retinoscope.results.records import LensRecord
+from retinoscope.results.sheet import LensSheet, ObjectOutline
+from retinoscope.tasks import first_tokens, piece_tokens, spelled, word_forms
+from retinoscope.tasks.describe import QUESTION
+from retinoscope.tokens import TokenLayout, TokenSet, under, visual
+
+WORDS_KEPT = 8
+"""Top words of each token and layer that a lens page shows."""
+
+
+def lens(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> list[LensRecord]:
+    """Read every visual token of one image at every layer, on the object and on the background.
+
+    Background patches touch no annotated object of the image; the same word is looked for there.
+
+    Raises:
+        SelectionError, ModelError, TokenMapError: the object can't be measured.
+    """
+    recording = look(checkpoint, subject.image, QUESTION)
+    layout = recording.encoded.layout
+    strict = set(first_tokens(checkpoint.tokenizer, [subject.class_name]))
+    lenient = set(piece_tokens(checkpoint.tokenizer, word_forms(subject.class_name))) | strict
+    regions = {"object": under(layout, subject.mask, overlap=settings.overlap)}
+    regions["background"] = visual(layout) - _anything(subject, layout)
+    if not strict:
+        raise SelectionError(f"The tokenizer can't spell {subject.class_name!r}.")
+    records: list[LensRecord] = []
+    for region, tokens in regions.items():
+        if tokens:
+            reading = read_lens(recording, tokens, k=1, tracked=sorted(strict))
+            records += _records(subject, region, reading, strict, lenient)
+    return records
+
+
+def _records(
+    subject: Subject, region: str, reading: LensReading, strict: set[int], lenient: set[int]
+) -> list[LensRecord]:
+    top = reading.ids[..., 0].numpy()
+    is_strict, is_lenient = np.isin(top, list(strict)), np.isin(top, list(lenient))
+    best = reading.log_probability.max(0).values
+    rank = reading.rank.min(0).values.float()
+    return [
+        LensRecord(
+            image_id=subject.sample.image_id,
+            object_id=subject.annotation.object_id,
+            class_name=subject.class_name,
+            region=region,
+            layer=layer,
+            patches=top.shape[1],
+            strict=int(is_strict[layer].sum()),
+            lenient=int(is_lenient[layer].sum()),
+            rank=float(rank[layer].mean()),
+            log_probability=float(best[layer].mean()),
+            entropy=float(reading.entropy[layer].mean()),
+        )
+        for layer in range(top.shape[0])
+    ]
+
+
+def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
+    """Everything a lens page shows of one subject's image, on the clean run."""
+    recording = look(checkpoint, subject.image, QUESTION, room=settings.caption_length)
+    layout = recording.encoded.layout
+    answer = checkpoint.tokenizer.decode(
+        generate(recording, [()])[0].tokens, skip_special_tokens=True
+    )
+    objects = [
+        ObjectOutline(
+            a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found)
+        )
+        for a in subject.sample.annotations
+        if (found := _covered(subject, a, layout, settings)) is not None
+    ]
+    classes = tuple(dict.fromkeys(outline.class_name for outline in objects))
+    return read_sheet(
+        recording, subject.sample.path.name, answer.strip(), subject.image, classes, objects
+    )
+
+
+def read_sheet(
+    recording: Recording,
+    title: str,
+    answer: str,
+    image: Image.Image,
+    words: Sequence[str],
+    objects: Sequence[ObjectOutline],
+) -> LensSheet:
+    """A lens sheet of a recorded run.
+
+    Args:
+        recording: the clean run.
+        title: what to call the image.
+        answer: the model's answer.
+        image: the original picture (PIL).
+        words: words to keep exactly for every token and layer; those that the tokenizer can't
+            spell are left out.
+        objects: outlines to draw.
+    """
+    tokenizer = recording.checkpoint.tokenizer
+    layout = recording.encoded.layout
+    tracked = {word: ids[0] for word in words if (ids := first_tokens(tokenizer, [word]))}
+    reading = read_lens(
+        recording,
+        layout.visual,
+        k=min(WORDS_KEPT, recording.logits.shape[-1]),
+        tracked=list(tracked.values()),
+    )
+    used, top = np.unique(reading.ids.numpy(), return_inverse=True)
+    names = spelled(tokenizer)
+    grid = layout.spans[0].grid
+    return LensSheet(
+        title=title,
+        prompt=recording.encoded.prompt,
+        answer=answer,
+        model=recording.checkpoint.name,
+        condition="clean",
+        image=_png(image),
+        size=grid.size,
+        boxes=grid.boxes.astype(np.float32),
+        cells=grid.cells.astype(np.int32),
+        vocabulary=tuple(names[token] for token in used.tolist()),
+        top=top.reshape(reading.ids.shape).astype(np.int32),
+        probabilities=_float(reading.probabilities),
+        entropy=_float(reading.entropy),
+        tracked=tuple(tracked),
+        tracked_log_probability=_float(reading.log_probability),
+        tracked_rank=reading.rank.numpy().astype(np.int32),
+        objects=tuple(objects),
+    )
+
+
+def _anything(subject: Subject, layout: TokenLayout) -> TokenSet:
+    """Visual tokens that touch any annotated object of the image."""
+    found = under(layout, subject.mask)
+    for annotation in subject.sample.annotations:
+        covered = _covered(subject, annotation, layout, Settings())
+        found = found if covered is None else found | covered
+    return found
+
+
+def _covered(
+    subject: Subject, annotation: Annotation, layout: TokenLayout, settings: Settings
+) -> TokenSet | None:
+    """An annotation's tokens; None where it lies outside the crop or its mask can't be read."""
+    try:
+        mask = object_mask(subject.sample, annotation)
+        return under(layout, mask, overlap=settings.overlap)
+    except (SelectionError, SampleError):
+        return None
+
+
+def _indices(layout: TokenLayout, tokens: TokenSet) -> tuple[int, ...]:
+    place = {position: index for index, position in enumerate(layout.visual)}
+    return tuple(place[position] for position in tokens)
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+def _float(values: Tensor) -> np.ndarray:
+    return values.numpy().astype(np.float32)

@@ -1,0 +1,126 @@
+"""Selections: which visual tokens an ablation replaces, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from retinoscope.engine import Recording
+from retinoscope.errors import SelectionError
+from retinoscope.experiments.settings import Settings, buffer_name
+from retinoscope.experiments.subject import random_source
+from retinoscope.tokens import TokenSet, at, visual
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A named set of visual tokens, as in AblationRecord.
+
+    Attributes:
+        name: "object", "object+1", "register", "random", "gradients", ...
+        tokens: the tokens.
+        size: the n asked for, for "random" and "gradients" that are not matched; else 0.
+        matched: the selection whose size it has, for "random" and "gradients"; else "".
+    """
+
+    name: str
+    tokens: TokenSet
+    size: int = 0
+    matched: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A selection that can't be had for this object, and why."""
+
+    condition: str
+    reason: str
+
+
+def object_selections(tokens: TokenSet, settings: Settings) -> list[Selection]:
+    """The object's tokens with each buffer."""
+    return [Selection(buffer_name(b), tokens.dilate(b)) for b in settings.buffers]
+
+
+def register_selection(recording: Recording, settings: Settings) -> Selection | Missing:
+    """Register tokens: visual tokens of unusually high norm at the language model's input.
+
+    Paper, section 3.1: norm above the image's mean + 2 standard deviations.
+    """
+    everything = visual(recording.encoded.layout)
+    positions = list(everything)
+    norms = recording.residual(0)[positions].float().norm(dim=-1)
+    threshold = norms.mean() + settings.register_deviations * norms.std()
+    chosen = [p for p, high in zip(positions, (norms > threshold).tolist(), strict=True) if high]
+    if not chosen:
+        return Missing("register", "no visual token of this image has a norm that high")
+    return Selection("register", at(recording.encoded.layout, chosen))
+
+
+def random_selections(
+    objects: list[Selection], object_id: int, settings: Settings
+) -> list[Selection | Missing]:
+    """Random sets of fixed sizes, and one matched to each object selection.
+
+    Sets of a fixed size are drawn from all visual tokens, as the paper's are. A matched set has
+    the size of the object's selection in this image and is drawn outside it.
+    """
+    everything = visual(objects[0].tokens.layout)
+    found: list[Selection | Missing] = []
+    for size in fitting_sizes(settings, len(everything)):
+        seed = _seed(settings, object_id, f"random-{size}")
+        found.append(Selection("random", everything.draw(size, seed), size=size))
+    for selection in objects:
+        pool, needed = everything - selection.tokens, len(selection.tokens)
+        seed = _seed(settings, object_id, f"matched-{selection.name}")
+        if needed > len(pool):
+            reason = f"{needed} tokens are wanted but only {len(pool)} lie outside"
+            found.append(Missing(f"random matched to {selection.name}", reason))
+        else:
+            drawn = pool.draw(needed, seed)
+            found.append(Selection("random", drawn, matched=selection.name))
+    return found
+
+
+def gradient_selections(
+    scores: Float[np.ndarray, " tokens"], objects: list[Selection], settings: Settings
+) -> list[Selection]:
+    """The tokens with the highest integrated gradients: fixed sizes, and as many as the object's.
+
+    Args:
+        scores: one score for each visual token, in order of position.
+        objects: the object's selections.
+        settings: for the sizes.
+    """
+    layout = objects[0].tokens.layout
+    if len(scores) != len(layout.visual):
+        raise SelectionError(
+            f"There are {len(scores)} scores for {len(layout.visual)} visual tokens."
+        )
+    ranked = [layout.visual[i] for i in np.argsort(-scores, kind="stable").tolist()]
+    fixed = [
+        Selection("gradients", at(layout, ranked[:size]), size=size)
+        for size in fitting_sizes(settings, len(ranked))
+    ]
+    matched = [
+        Selection("gradients", at(layout, ranked[: len(s.tokens)]), matched=s.name)
+        for s in objects
+    ]
+    return fixed + matched
+
+
+def fitting_sizes(settings: Settings, available: int) -> list[int]:
+    """The sizes of fixed sets that an image has tokens for; larger ones don't exist there."""
+    return [size for size in settings.sizes if size <= available]
+
+
+def noise_seed(selection: Selection, object_id: int, settings: Settings) -> int:
+    """The seed of the noise that stands in one selection's place."""
+    purpose = f"noise-{selection.name}/{selection.matched}/{selection.size}"
+    return _seed(settings, object_id, purpose)
+
+
+def _seed(settings: Settings, object_id: int, purpose: str) -> int:
+    return int(random_source(settings.seed, object_id, purpose).integers(2**31))

@@ -1,0 +1,43 @@
+"""Settings: every number that shapes the experiments' results, in one frozen place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the experiments do; a run records it, and belongs to it.
+
+    Attributes:
+        overlap: share of a patch that a mask must exceed for the patch to be the object's.
+        buffers: buffers around the object, in patches (paper: 0, 1 and 2).
+        sizes: n of the random and gradient selections (paper: 5 to 250); those over the number of
+            an image's visual tokens don't exist there.
+        register_deviations: register tokens have a norm above mean + this many standard
+            deviations of the image's visual tokens (paper, section 3.1).
+        values: what stands in ablated tokens' place; the first is used with every selection, the
+            others with the object and its matched random sets.
+        caption_length: most tokens of a description.
+        gradient_nodes: most path points of integrated gradients.
+        gradient_tolerance: completeness gap at which integrated gradients stop, as a share of the
+            difference that they explain.
+        tasks: which tasks to run.
+        seed: every random choice follows from it and from the object's id.
+    """
+
+    overlap: float = 0.0
+    buffers: tuple[int, ...] = (0, 1, 2)
+    sizes: tuple[int, ...] = (5, 10, 20, 40, 60, 100, 250)
+    register_deviations: float = 2.0
+    values: tuple[str, ...] = ("mean", "zero", "noise", "resampled")
+    caption_length: int = 30
+    gradient_nodes: int = 16
+    gradient_tolerance: float = 0.05
+    tasks: tuple[str, ...] = ("describe", "poll", "ask")
+    seed: int = 0
+
+
+def buffer_name(buffer: int) -> str:
+    """ "object", "object+1", ... for a buffer in patches."""
+    return "object" if buffer == 0 else f"object+{buffer}"

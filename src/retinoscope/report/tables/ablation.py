@@ -1,0 +1,111 @@
+"""The ablation table (paper, section 3): which tokens, when replaced, make the answer wrong."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+
+VALUES = ("mean", "zero", "noise", "resampled")
+"""Replacement values in the order of the tables; the paper has the mean alone."""
+
+CONDITION = ("value", "selection", "matched", "size")
+_SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradients")
+_TASKS = ("describe", "poll", "ask", "poll-absent")
+
+
+def ablation_table(records: pl.DataFrame) -> pl.DataFrame:
+    """Decrease, probability drop and the test against matched random tokens.
+
+    Where the paper counts wrong clean answers too, we take only the units that were right when
+    clean, in every task. "poll-absent" is the control: right is "no", a decrease is a "yes"
+    about an object that is not there.
+
+    Args:
+        records: the run's ablation records.
+
+    Returns:
+        A row for each value, selection and task: label; tokens (mean number replaced, over the
+        objects); the columns of `pairing.summarise`; pairs, only_this_wrong, only_random_wrong
+        and mcnemar_p against as many random tokens of the same image (null where there is no
+        such set). Sorted as in the paper.
+    """
+    paired = beside_clean(records, pl.col("selection") == "none")
+    table = summarise(paired, [*CONDITION, "task"])
+    table = table.join(_mean_tokens(paired), on=list(CONDITION), how="left")
+    table = table.join(_against_random(paired), on=[*CONDITION, "task"], how="left")
+    table = table.with_columns(
+        label=pl.struct("selection", "matched", "size").map_elements(
+            lambda row: label(row["selection"], row["matched"], row["size"]),
+            return_dtype=pl.String,
+        )
+    )
+    return _ordered(table).select(
+        *CONDITION, "label", "task", "tokens", pl.exclude(*CONDITION, "label", "task", "tokens")
+    )
+
+
+def label(selection: str, matched: str, size: int) -> str:
+    """What to call a selection in a table."""
+    readable = {"object+1": "object +1", "object+2": "object +2"}
+    name = readable.get(selection, selection)
+    if matched:
+        return f"{name}, as many as {readable.get(matched, matched)}"
+    return f"{name} {size}" if size else name
+
+
+def _mean_tokens(paired: pl.DataFrame) -> pl.DataFrame:
+    once = paired.unique([*CONDITION, "image_id", "object_id"], keep="first", maintain_order=True)
+    return once.group_by(CONDITION).agg(tokens=pl.col("tokens").mean())
+
+
+def _against_random(paired: pl.DataFrame) -> pl.DataFrame:
+    """McNemar's test of every selection against the random set of its size."""
+    # The set that gives the size: the object's own for object selections, else what is matched.
+    sized = paired.with_columns(
+        partner=pl.when(pl.col("selection").str.starts_with("object"))
+        .then(pl.col("selection"))
+        .otherwise(pl.col("matched"))
+    )
+    random = sized.filter(pl.col("selection") == "random")
+    # "random 40" is matched with nothing; "gradients 40" compares with it by size.
+    by = ["value", "partner", "size"]
+    tests = []
+    for (selection,), rows in sized.filter(pl.col("selection") != "random").group_by(
+        ["selection"], maintain_order=True
+    ):
+        compared = compare(rows, random, by)
+        tests.append(
+            compared.with_columns(
+                selection=pl.lit(selection),
+                matched=pl.lit("") if str(selection).startswith("object") else pl.col("partner"),
+            )
+        )
+    columns = {
+        "pairs": pl.Int64,
+        "only_this_wrong": pl.Int64,
+        "only_random_wrong": pl.Int64,
+        "mcnemar_p": pl.Float64,
+    }
+    names = {"only_first_wrong": "only_this_wrong", "only_second_wrong": "only_random_wrong"}
+    keys = {name: paired.schema[name] for name in (*CONDITION, "task")}
+    empty = pl.DataFrame(schema=keys | columns)
+    found = [test.rename(names | {"p": "mcnemar_p"}).select(empty.columns) for test in tests]
+    return pl.concat([empty, *found])
+
+
+def _ordered(table: pl.DataFrame) -> pl.DataFrame:
+    def rank(column: str, order: tuple[str, ...]) -> pl.Expr:
+        ranks = {name: place for place, name in enumerate(order)}
+        return pl.col(column).replace_strict(ranks, default=len(order), return_dtype=pl.Int64)
+
+    # A row's family is what it is or, for matched sets, comes after its unmatched sizes.
+    return table.sort(
+        rank("value", VALUES),
+        rank("selection", _SELECTIONS),
+        pl.col("matched") != "",
+        pl.col("size"),
+        rank("matched", _SELECTIONS),
+        rank("task", _TASKS),
+        "task",
+    )

@@ -1,0 +1,68 @@
+"""All tables of a run, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.report.tables.context import (
+    clean_accuracy,
+    curation_by_class,
+    curation_table,
+    skipped_table,
+)
+from retinoscope.report.tables.knockout import knockout_table
+from retinoscope.report.tables.lens import lens_by_layer, lens_summary
+from retinoscope.results.atomic import replacing
+from retinoscope.results.store import Results
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every table of a report; see the function of the same name for the columns."""
+
+    ablation: pl.DataFrame
+    lens_by_layer: pl.DataFrame
+    lens_summary: pl.DataFrame
+    knockout: pl.DataFrame
+    clean_accuracy: pl.DataFrame
+    curation: pl.DataFrame
+    curation_by_class: pl.DataFrame
+    skipped: pl.DataFrame
+
+    def named(self) -> dict[str, pl.DataFrame]:
+        """Name -> table, for files and downloads."""
+        return dict(vars(self))
+
+
+def collect(results: Results) -> Tables:
+    """Make every table of a run from its records.
+
+    Raises:
+        RunError: the records hold a condition twice.
+    """
+    by_layer = lens_by_layer(results["lens"])
+    return Tables(
+        ablation=ablation_table(results["ablation"]),
+        lens_by_layer=by_layer,
+        lens_summary=lens_summary(results["lens"], by_layer),
+        knockout=knockout_table(results["knockout"]),
+        clean_accuracy=clean_accuracy(results["ablation"], results["knockout"]),
+        curation=curation_table(results["curation"]),
+        curation_by_class=curation_by_class(results["curation"]),
+        skipped=skipped_table(results["skipped"]),
+    )
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write every table as `<name>.csv`; what was not measured is an empty cell.
+
+    Raises:
+        RunError: the folder can't be written.
+    """
+    for name, table in tables.named().items():
+        with replacing(folder / f"{name}.csv") as stream:
+            stream.write(table.write_csv().encode())

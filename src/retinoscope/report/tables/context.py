@@ -1,0 +1,82 @@
+"""What stands around the results: clean accuracy, curation, what was skipped."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retinoscope.results.statistics import rate
+
+
+def clean_accuracy(ablation: pl.DataFrame, knockout: pl.DataFrame) -> pl.DataFrame:
+    """How often the model is right when nothing is touched, by experiment and task.
+
+    Args:
+        ablation: the run's ablation records.
+        knockout: the run's knockout records.
+
+    Returns:
+        A row for each experiment and task: n, right, accuracy, accuracy_low, accuracy_high.
+        Decreases are shares of `right`.
+    """
+    rows = []
+    for experiment, records, clean in (
+        ("ablation", ablation, pl.col("selection") == "none"),
+        ("knockout", knockout, pl.col("window") == "none"),
+    ):
+        for (task,), group in records.filter(clean).group_by(["task"]):
+            share = rate(int(group["right"].sum()), group.height)
+            rows.append((experiment, task, share.n, share.hits, share.value, share.low, share.high))
+    schema = {"experiment": pl.String, "task": pl.String, "n": pl.Int64, "right": pl.Int64}
+    intervals = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), pl.Float64)
+    table = pl.DataFrame(rows, schema=schema | intervals, orient="row")
+    return table.sort("experiment", "task")
+
+
+def curation_table(records: pl.DataFrame) -> pl.DataFrame:
+    """How many objects curation kept (paper, section 3.1), and why it left the others out.
+
+    Args:
+        records: the run's curation records.
+
+    Returns:
+        Rows (outcome, objects, share): looked at; not named in the whole image; still named
+        when its pixels are noise; kept. No rows where there was no curation.
+    """
+    n = records.height
+    outcomes = {
+        "looked at": n,
+        "left out: not named when the image is whole": (~records["named_whole"]).sum(),
+        "left out: still named when its pixels are noise": (
+            records["named_whole"] & records["named_noised"]
+        ).sum(),
+        "kept": records["kept"].sum(),
+    }
+    rows = [(outcome, int(count), rate(int(count), n).value) for outcome, count in outcomes.items()]
+    return pl.DataFrame(
+        rows if n else [],
+        schema={"outcome": pl.String, "objects": pl.Int64, "share": pl.Float64},
+        orient="row",
+    )
+
+
+def curation_by_class(records: pl.DataFrame) -> pl.DataFrame:
+    """Objects looked at and kept, by class, the commonest first."""
+    return (
+        records.group_by("class_name")
+        .agg(
+            looked_at=pl.len().cast(pl.Int64),
+            kept=pl.col("kept").sum().cast(pl.Int64),
+            area=pl.col("area").mean(),
+            object_tokens=pl.col("object_tokens").mean(),
+        )
+        .sort("looked_at", "class_name", descending=[True, False])
+    )
+
+
+def skipped_table(records: pl.DataFrame) -> pl.DataFrame:
+    """What was not measured, and why: experiment, condition, reason, count; the commonest first."""
+    return (
+        records.group_by("experiment", "condition", "reason")
+        .agg(count=pl.len().cast(pl.Int64))
+        .sort("count", "experiment", "condition", "reason", descending=[True, False, False, False])
+    )

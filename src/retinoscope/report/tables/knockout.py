@@ -1,0 +1,88 @@
+"""The knockout table (paper, section 5): where in depth is the object's information read?"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+
+WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
+GROUPS = ("object", "object+1", "object+2", "all but object+1", "all but last row")
+TARGETS = ("last position", "last row")
+CONDITION = ("task", "group", "target", "window")
+
+
+def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
+    """Decrease, and accuracy relative to clean, of every group, target and window measured.
+
+    The paper quotes accuracy on questions that the whole model gets right; that is `kept`, the
+    share of the units right when clean that is still right, 1 - decrease. `accuracy` counts all
+    units, also those the clean run got wrong.
+
+    Args:
+        records: the run's knockout records.
+
+    Returns:
+        A row for each task, group, target and window that was measured (none is invented):
+        first_layer, last_layer; keys and edges (mean number blocked, in each layer for edges);
+        kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
+        group, then window from early to late, "all" last, single layers after the windows.
+    """
+    paired = beside_clean(records, pl.col("window") == "none")
+    table = summarise(paired, CONDITION)
+    blocked = paired.group_by(CONDITION).agg(
+        first_layer=pl.col("first_layer").min(),
+        last_layer=pl.col("last_layer").max(),
+        keys=pl.col("keys").mean(),
+        edges=pl.col("edges").mean(),
+    )
+    table = table.join(blocked, on=list(CONDITION), how="left").with_columns(
+        kept=1 - pl.col("decrease"),
+        kept_low=1 - pl.col("decrease_high"),
+        kept_high=1 - pl.col("decrease_low"),
+    )
+    first = (
+        *CONDITION,
+        "first_layer",
+        "last_layer",
+        "keys",
+        "edges",
+        "kept",
+        "kept_low",
+        "kept_high",
+    )
+    return table.sort(
+        "task",
+        _rank("target", TARGETS),
+        _rank("group", GROUPS),
+        _rank("window", WINDOWS),
+        "first_layer",
+        "last_layer",
+        "window",
+    ).select(*first, pl.exclude(*first))
+
+
+def compare_cuts(
+    records: pl.DataFrame, first: tuple[str, str], second: tuple[str, str]
+) -> pl.DataFrame:
+    """McNemar's test between two cuts in the same window, by task and window.
+
+    Args:
+        records: the run's knockout records.
+        first: (group, target) of one cut.
+        second: (group, target) of the other.
+
+    Returns:
+        The columns of `pairing.compare` for each window and task that measured both.
+    """
+    paired = beside_clean(records, pl.col("window") == "none")
+
+    def cut(which: tuple[str, str]) -> pl.DataFrame:
+        return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
+
+    return compare(cut(first), cut(second), ["window"])
+
+
+def _rank(column: str, order: tuple[str, ...]) -> pl.Expr:
+    ranks = {name: place for place, name in enumerate(order)}
+    return pl.col(column).replace_strict(ranks, default=len(order), return_dtype=pl.Int64)

@@ -1,0 +1,153 @@
+"""Rows of one condition beside the rows of another, for the same question about the same object.
+
+A *unit* is one question about one object (or one image's absent object). Decreases are shares of
+the units that were right in the clean run (paper, section 3); comparisons are paired by unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from polars.exceptions import ComputeError
+
+from retinoscope.errors import RunError
+from retinoscope.results.statistics import Estimate, Rate, mcnemar, mean, rate
+
+UNIT = ("image_id", "object_id", "task", "prompt")
+
+
+def beside_clean(rows: pl.DataFrame, clean: pl.Expr) -> pl.DataFrame:
+    """Every other row with its unit's clean run beside it.
+
+    Args:
+        rows: an ablation or knockout table.
+        clean: which rows are clean runs.
+
+    Returns:
+        The rows that are not clean, with columns `right_clean`, `probability_clean`,
+        `answer_clean`, and `wrong` (not right). Rows whose unit has no clean run are left out:
+        without it there is no decrease.
+
+    Raises:
+        RunError: a unit has two clean runs.
+    """
+    runs = rows.filter(clean).select(
+        *UNIT,
+        right_clean=pl.col("right"),
+        probability_clean=pl.col("probability"),
+        answer_clean=pl.col("answer"),
+    )
+    others = rows.filter(~clean).with_columns(wrong=~pl.col("right"))
+    return _join(others, runs, UNIT, "m:1")
+
+
+def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Decrease and probability drop of each condition, over the units right when clean.
+
+    Args:
+        paired: rows of `beside_clean`.
+        by: the columns that name a condition.
+
+    Returns:
+        A row for each condition that has rows, with `by` and: asked (units measured), accuracy
+        (share of them that is right) with low and high; n (of them right when clean), wrong,
+        decrease (wrong / n, 0 to 1) with low and high; drop (mean of the right token's clean
+        probability minus its probability, -1 to 1) with low, high and its own n.
+    """
+    known = paired.with_columns(drop=pl.col("probability_clean") - pl.col("probability"))
+    grouped = known.group_by(by, maintain_order=True).agg(
+        asked=pl.len(),
+        right=pl.col("right").sum(),
+        n=pl.col("right_clean").sum(),
+        wrong=(pl.col("right_clean") & pl.col("wrong")).sum(),
+        drops=pl.col("drop").filter(pl.col("right_clean")).drop_nulls(),
+    )
+    rows = []
+    for row in grouped.iter_rows(named=True):
+        rows.append(
+            {name: row[name] for name in by}
+            | {"asked": row["asked"]}
+            | _rate_columns("accuracy", rate(row["right"], row["asked"]))
+            | {"n": row["n"], "wrong": row["wrong"]}
+            | _rate_columns("decrease", rate(row["wrong"], row["n"]))
+            | estimate_columns("drop", mean(row["drops"]))
+        )
+    measures = dict.fromkeys(("asked", "n", "wrong", "drop_n"), pl.Int64) | {
+        f"{name}{end}": pl.Float64
+        for name in ("accuracy", "decrease", "drop")
+        for end in ("", "_low", "_high")
+    }
+    order = [*by, *_MEASURES]
+    kinds: dict[str, Any] = {name: paired.schema[name] for name in by} | measures
+    return pl.DataFrame(rows, schema={name: kinds[name] for name in order})
+
+
+_MEASURES = (
+    *("asked", "accuracy", "accuracy_low", "accuracy_high"),
+    *("n", "wrong", "decrease", "decrease_low", "decrease_high"),
+    *("drop_n", "drop", "drop_low", "drop_high"),
+)
+
+
+def compare(first: pl.DataFrame, second: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """McNemar's test of two conditions over the units right when clean that both measured.
+
+    Args:
+        first: rows of `beside_clean`, one for each unit and value of `by`.
+        second: the same of the other condition.
+        by: the columns that both must share beside the unit ("value", ...).
+
+    Returns:
+        A row for each value of `by` and task: pairs, only_first_wrong, only_second_wrong, p.
+
+    Raises:
+        RunError: a condition was recorded twice for one unit.
+    """
+    keys = list(dict.fromkeys((*by, *UNIT)))
+    both = _join(
+        first.filter("right_clean").select(*keys, first_wrong=pl.col("wrong")),
+        second.filter("right_clean").select(*keys, second_wrong=pl.col("wrong")),
+        keys,
+        "1:1",
+    )
+    names = list(dict.fromkeys((*by, "task")))
+    counted = both.group_by(names, maintain_order=True).agg(
+        pairs=pl.len().cast(pl.Int64),
+        only_first_wrong=(pl.col("first_wrong") & ~pl.col("second_wrong")).sum().cast(pl.Int64),
+        only_second_wrong=(~pl.col("first_wrong") & pl.col("second_wrong")).sum().cast(pl.Int64),
+    )
+    tests = [
+        mcnemar(first_wrong, second_wrong)
+        for first_wrong, second_wrong in counted.select(
+            "only_first_wrong", "only_second_wrong"
+        ).iter_rows()
+    ]
+    return counted.with_columns(p=pl.Series(tests, dtype=pl.Float64))
+
+
+def estimate_columns(name: str, estimate: Estimate) -> dict[str, float | int | None]:
+    """An estimate as the columns <name>_n, <name>, <name>_low, <name>_high."""
+    return {
+        f"{name}_n": estimate.n,
+        name: estimate.value,
+        f"{name}_low": estimate.low,
+        f"{name}_high": estimate.high,
+    }
+
+
+def _rate_columns(name: str, share: Rate) -> dict[str, float | None]:
+    return {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+
+
+def _join(
+    left: pl.DataFrame, right: pl.DataFrame, on: Sequence[str], validate: Any
+) -> pl.DataFrame:
+    try:
+        return left.join(right, on=list(on), how="inner", validate=validate, maintain_order="left")
+    except ComputeError as error:
+        raise RunError(
+            "the records hold one condition twice for the same question about the same object; "
+            "the run's parts overlap. Start a new run folder."
+        ) from error

@@ -1,0 +1,229 @@
+"""The paper's three claims, judged on this run by rules that are printed beside the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from retinoscope.report.tables.collect import Tables
+from retinoscope.report.tables.knockout import compare_cuts
+from retinoscope.report.wording import interval, number, percent, probability
+
+HELD, NOT_HELD, NOT_MEASURED = "held", "did not hold", "not measured"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of a rule.
+
+    Attributes:
+        condition: what must be so.
+        found: what was measured, in numbers.
+        met: whether it is so; None where it was not measured.
+    """
+
+    condition: str
+    found: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim of the paper, the rule by which we judge it, and what came of it.
+
+    Attributes:
+        name: "Localisation", "Refinement" or "Extraction".
+        claim: the claim in one sentence.
+        rule: how the checks make the verdict.
+        outcome: HELD, NOT_HELD or NOT_MEASURED.
+        checks: the conditions, each with what was found.
+    """
+
+    name: str
+    claim: str
+    rule: str
+    outcome: str
+    checks: tuple[Check, ...]
+
+
+def verdicts(tables: Tables, knockout: pl.DataFrame) -> tuple[Verdict, ...]:
+    """Judge the three claims.
+
+    Args:
+        tables: the run's tables.
+        knockout: the run's knockout records, for the paired comparison of two cuts.
+    """
+    return (
+        localisation(tables.ablation),
+        refinement(tables.lens_summary, tables.lens_by_layer),
+        extraction(tables.knockout, compare_cuts(knockout, *_CUTS)),
+    )
+
+
+def localisation(ablation: pl.DataFrame) -> Verdict:
+    """Is what the model needs to identify an object in the tokens at the object's place?"""
+    checks = []
+    for task in ("describe", "poll", "ask"):
+        this = _one(ablation, value="mean", selection="object+1", task=task)
+        random = _one(ablation, value="mean", selection="random", matched="object+1", task=task)
+        condition = (
+            f"{task}: without the object's tokens and those around them at least 70 % become "
+            "wrong, without as many random tokens at most 10 %, McNemar p < .05"
+        )
+        if this is None or random is None or not this["n"] or not random["n"]:
+            checks.append(Check(condition, "not measured", None))
+            continue
+        p = this["mcnemar_p"]
+        apart = this["decrease"] >= 0.70 and random["decrease"] <= 0.10
+        found = f"{_share(this)} against {_share(random)}, p {probability(p)}"
+        checks.append(Check(condition, found, None if p is None else apart and p < 0.05))
+    met = sum(check.met is True for check in checks)
+    measured = sum(check.met is not None for check in checks)
+    outcome = HELD if met >= 2 else NOT_HELD if measured >= 2 else NOT_MEASURED
+    return Verdict(
+        "Localisation",
+        "What the model needs to identify an object is in the visual tokens at the object's place.",
+        "Held if at least two of the three tasks meet the condition (object +1, mean token); "
+        "judged only where at least two were measured.",
+        outcome,
+        tuple(checks),
+    )
+
+
+def refinement(summary: pl.DataFrame, by_layer: pl.DataFrame) -> Verdict:
+    """Do visual tokens become readable as the object's word in later layers?"""
+    strict = _one(summary, measure="strict")
+    conditions = (
+        "the mean best layer of the objects that some layer names is in the second half of depth",
+        "the share at the peak is above that of each layer in the first quarter, intervals apart",
+        "at the peak, patches on the object name it more often than the background does, "
+        "intervals apart",
+    )
+    if strict is None:
+        checks = [Check(condition, "not measured", None) for condition in conditions]
+    else:
+        checks = [
+            _late(conditions[0], strict),
+            _rises(conditions[1], strict, by_layer),
+            _on_object(conditions[2], strict),
+        ]
+    return Verdict(
+        "Refinement",
+        "Layer by layer, visual tokens at the object's place turn into readable words for it.",
+        "Held if all three conditions are met (logit lens, strict: the argmax is the class "
+        "word's first token; shares are means over objects).",
+        _all(checks),
+        tuple(checks),
+    )
+
+
+def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
+    """Does the last position read the object's tokens in the middle to late layers?
+
+    Args:
+        knockout: the knockout table.
+        against_row: `compare_cuts` of object+1 -> last position with all but last row ->
+            last row.
+    """
+    windows = ("mid-late", "late")
+    tests = against_row.filter(pl.col("window").is_in(windows))
+    # One lucky window or task must not make the verdict: the level is shared among the tests.
+    level = 0.05 / max(1, tests.height)
+    stronger = (
+        "in mid-late or late layers, blocking object +1 from the last position loses more than "
+        f"blocking the other visual tokens from the last visual row in the same layers "
+        f"(McNemar p < .05 shared by the {tests.height} comparisons made)"
+    )
+    later = "and at least as much as blocking object +1 from the last position in early layers"
+    checks = [Check(stronger, "not measured", None), Check(later, "not measured", None)]
+    if tests.height:
+        best = tests.with_columns(
+            lead=(pl.col("only_first_wrong") - pl.col("only_second_wrong")) / pl.col("pairs")
+        ).sort("lead", "p", descending=[True, False])
+        chosen = best.row(0, named=True)
+        where = {"task": chosen["task"], "window": chosen["window"]}
+        first, second = (_cut(knockout, cut, **where) for cut in _CUTS)
+        found = (
+            f"{where['task']}, {where['window']}: {_share(first)} against {_share(second)}, "
+            f"p {probability(chosen['p'])}"
+        )
+        checks[0] = Check(stronger, found, chosen["lead"] > 0 and chosen["p"] < level)
+        early = _cut(knockout, _CUTS[0], task=chosen["task"], window="early")
+        if early is not None and first is not None and early["n"]:
+            checks[1] = Check(
+                later,
+                f"{_share(first)} against {_share(early)} in early layers",
+                first["decrease"] >= early["decrease"],
+            )
+    return Verdict(
+        "Extraction",
+        "The last position reads the object's tokens directly, in the middle to late layers.",
+        "Held if both conditions are met in the task and window with the largest difference.",
+        _all(checks),
+        tuple(checks),
+    )
+
+
+_CUTS = (("object+1", "last position"), ("all but last row", "last row"))
+
+
+def _late(condition: str, strict: Row) -> Check:
+    if strict["best_layer"] is None:
+        return Check(condition, "no layer names any object", False)
+    last = strict["layers"] - 1
+    span = interval(strict["best_layer_low"], strict["best_layer_high"], scale=1)
+    found = f"layer {number(strict['best_layer'])} of 0 to {last}" + (f" ({span})" if span else "")
+    return Check(condition, found, strict["best_layer"] > last / 2)
+
+
+def _rises(condition: str, strict: Row, by_layer: pl.DataFrame) -> Check:
+    last = strict["layers"] - 1
+    early = by_layer.filter((pl.col("region") == "object") & (pl.col("layer") <= last / 4))
+    highest = early.sort("strict_macro", descending=True, nulls_last=True).row(0, named=True)
+    found = (
+        f"{percent(strict['peak_share'])} at layer {strict['peak_layer']} "
+        f"({interval(strict['peak_share_low'], strict['peak_share_high'])}) against at most "
+        f"{percent(highest['strict_macro'])} in layers 0 to {last // 4}"
+    )
+    return Check(
+        condition, found, _above(strict["peak_share_low"], early["strict_macro_high"].max())
+    )
+
+
+def _on_object(condition: str, strict: Row) -> Check:
+    found = f"{percent(strict['peak_share'])} against {percent(strict['peak_background'])}"
+    return Check(condition, found, _above(strict["peak_share_low"], strict["peak_background_high"]))
+
+
+def _above(low: Any, high: Any) -> bool | None:
+    return None if low is None or high is None else bool(low > high)
+
+
+def _all(checks: list[Check]) -> str:
+    if any(check.met is False for check in checks):
+        return NOT_HELD
+    return NOT_MEASURED if any(check.met is None for check in checks) else HELD
+
+
+def _cut(knockout: pl.DataFrame, cut: tuple[str, str], **where: str) -> Row | None:
+    return _one(knockout, group=cut[0], target=cut[1], **where)
+
+
+def _one(table: pl.DataFrame, **values: str) -> Row | None:
+    """The row of a table that has these values, or None."""
+    found = table.filter([pl.col(name) == value for name, value in values.items()])
+    return found.row(0, named=True) if found.height else None
+
+
+def _share(row: Row | None) -> str:
+    if row is None:
+        return "not measured"
+    return (
+        f"{percent(row['decrease'])} "
+        f"({interval(row['decrease_low'], row['decrease_high'])}; n = {row['n']})"
+    )

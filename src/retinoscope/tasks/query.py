@@ -1,0 +1,76 @@
+"""Query: what is asked and which answers are right; Score: how an answer did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from retinoscope.errors import DataError
+from retinoscope.tasks.words import named
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question about one object.
+
+    Attributes:
+        task: "describe", "poll", "poll-absent" or "ask".
+        class_name: the object's class.
+        question: what the user writes.
+        prefix: the beginning of the answer that is put in the model's mouth, or "".
+        right: token ids that are the right next token; empty for describe, which is scored by its
+            text.
+    """
+
+    task: str
+    class_name: str
+    question: str
+    prefix: str = ""
+    right: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """One answer, scored.
+
+    Attributes:
+        answer: the answer as text.
+        right: whether it is right.
+        probability: of the right next token (all of them together), 0 to 1; None for a text.
+        margin: the first next-token logit less the second; None for a text.
+    """
+
+    answer: str
+    right: bool
+    probability: float | None
+    margin: float | None
+
+
+def score_next(query: Query, logits: Float[Tensor, " vocabulary"], tokenizer: Any) -> Score:
+    """Score the next token: right where the model's first choice is one of the right ones.
+
+    The probability is that of the right tokens, not, as in the paper's code, of whichever token
+    came first.
+
+    Raises:
+        DataError: none of the right answers is in the model's vocabulary.
+    """
+    if not query.right:
+        raise DataError(
+            f"The tokenizer can't spell any right answer to {query.question!r} for the class "
+            f"{query.class_name!r}; leave this object out of the task {query.task}."
+        )
+    logits = logits.float()
+    first, second = logits.topk(2).values.tolist()
+    token = int(logits.argmax())
+    probability = float(logits.softmax(-1)[list(query.right)].sum())
+    answer = tokenizer.decode([token]).strip()
+    return Score(answer, token in query.right, min(probability, 1.0), first - second)
+
+
+def score_text(query: Query, text: str) -> Score:
+    """Score a description: right where it names the object as a whole word."""
+    return Score(text, named(text, query.class_name), None, None)

@@ -1,0 +1,61 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def retinoscope(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from retinoscope.cli.main import app; app()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["reproduce"], ["lens"], ["scenes", "write"]])
+def test_help_teaches(command):
+    done = retinoscope(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        "import sys, runpy; sys.argv = ['retinoscope', '--help']\n"
+        "from retinoscope.cli.main import app\n"
+        "try:\n    app()\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce", "--data", "imagenet"], "DataError"),
+        (["reproduce", "--model", "./nowhere"], "ModelError"),
+        (["reproduce", "--experiments", "magic"], "RunError"),
+        (["report", "nowhere"], "RunError"),
+        (["lens", "no-such-image.jpg"], "SampleError"),
+    ],
+)
+def test_a_wrong_command_gets_one_clear_message(tmp_path, arguments, message):
+    done = retinoscope(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_option_is_refused():
+    done = retinoscope("reproduce", "--no-such-option")
+    assert done.returncode == 2
+    assert "No such option" in done.stderr

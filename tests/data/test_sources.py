@@ -1,0 +1,79 @@
+"""Data are opened by a short text; the embedded scenes are written once and read as COCO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from retinoscope.data import (
+    EMBEDDED_FILTER,
+    embedded_scenes,
+    load_image,
+    object_mask,
+    open_data,
+    select,
+)
+from retinoscope.errors import DataError
+from tests.data.coco_folder import CocoFolder, square
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_coco_folder_and_a_plain_folder_are_opened(tmp_path: Path) -> None:
+    folder = CocoFolder(tmp_path / "a:b")
+    folder.image(3, Image.new("RGB", (60, 60)))
+    folder.object(1, 3, square(0, 0, 40))
+    root = folder.write()
+    opened = open_data(f"coco:{root}")
+    assert [sample.image_id for sample in opened.samples] == [3]
+    assert open_data(f"coco:{folder.instances}") == opened
+    assert len(open_data(f"folder:{root}").samples) == 1
+
+
+@pytest.mark.parametrize("spec", ["", "coco", "coco:", "folder:", "imagenet:here", "/data/coco"])
+def test_an_unknown_text_lists_what_is_possible(spec: str) -> None:
+    with pytest.raises(DataError, match=r"embedded:COUNT.*coco:PATH.*folder:PATH"):
+        open_data(spec)
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many", "1.5"])
+def test_a_wrong_count_is_refused(count: str) -> None:
+    with pytest.raises(DataError, match="whole number"):
+        open_data(f"embedded:{count}")
+
+
+def test_embedded_scenes_are_written_once_and_stay_the_same(cache: Path) -> None:
+    first = open_data("embedded:6")
+    assert len(first.samples) == 6
+    assert first.root.is_relative_to(cache)
+    written = {path: path.stat().st_mtime_ns for path in first.root.rglob("*")}
+    assert embedded_scenes(6) == first
+    assert {path: path.stat().st_mtime_ns for path in first.root.rglob("*")} == written
+    others = [embedded_scenes(6, seed=1), embedded_scenes(6, sprites="heldout")]
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+def test_embedded_scenes_are_whole_samples(cache: Path) -> None:
+    dataset = embedded_scenes(20)
+    for sample in dataset.samples:
+        assert load_image(sample).size == (sample.width, sample.height)
+        assert sample.questions
+        known = {item.object_id for item in sample.annotations}
+        assert all(asked.object_id in known | {None} for asked in sample.questions)
+        for item in sample.annotations:
+            assert object_mask(sample, item).sum() == item.area
+    assert select(dataset, EMBEDDED_FILTER).kept >= 10
+
+
+def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="XDG_CACHE_HOME"):
+        embedded_scenes(2)

@@ -1,0 +1,83 @@
+"""Loading checkpoints, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from retinoscope.errors import ModelError
+from retinoscope.models import load
+from retinoscope.models.load import file_hashes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_a_folder_is_loaded_for_looking_not_for_training(folder):
+    checkpoint = load(folder)
+    assert checkpoint.layer_count == tiny.LAYERS
+    assert checkpoint.parts.head_count == tiny.HEADS
+    assert not checkpoint.model.training
+    assert not any(p.requires_grad for p in checkpoint.model.parameters())
+    assert checkpoint.model.dtype == torch.float32
+    assert load(folder, dtype=torch.bfloat16).model.dtype == torch.bfloat16
+
+
+def test_the_hashes_tell_two_checkpoints_apart(folder, tmp_path):
+    other = tiny.save(tmp_path / "other", seed=1)
+    mine, its = load(folder).files, file_hashes(other)
+    assert mine["config.json"] == its["config.json"]
+    assert mine["model.safetensors"] != its["model.safetensors"]
+
+
+def test_a_folder_without_weights_is_refused(copy):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="no \\*.safetensors weights"):
+        load(copy)
+
+
+def test_pickled_weights_are_refused(copy):
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pickled weights \(pytorch_model.bin\)"):
+        load(copy)
+
+
+def test_broken_weights_are_refused(copy):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(ModelError, match="can't be loaded"):
+        load(copy)
+
+
+def test_a_folder_without_a_processor_is_refused(copy):
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        (copy / name).unlink(missing_ok=True)
+    with pytest.raises(ModelError):
+        load(copy)
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"no config.json"):
+        load(tmp_path)
+    with pytest.raises(ModelError, match="not a folder"):
+        load(tmp_path / "missing")
+
+
+def test_a_kind_of_model_that_is_not_known_is_refused(copy):
+    config = json.loads((copy / "config.json").read_text())
+    config["model_type"] = "no-such-model"
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError):
+        load(copy)
