@@ -45,7 +45,9 @@ def full_logits(
             leaves a query without keys.
     """
     encoded, parts = recording.encoded, recording.checkpoint.parts
-    inputs = with_tokens(encoded.inputs, recording.length, tokens) if tokens else encoded.inputs
+    inputs = encoded.inputs
+    if tokens:
+        inputs = with_tokens(inputs, recording.length, tokens, recording.kinds)
     apart = "decoder_input_ids" in encoded.inputs
     followed = sites if apart else following(sites, recording.length, len(tokens))
     with intervening(parts, followed, recording.length):
@@ -152,7 +154,7 @@ class _CutAttention:
         gone = torch.zeros(query.shape[1], queries, keys, dtype=torch.bool)
         for block in blocks:
             cut(gone, block)
-        if queries == keys and queries > self.length:
+        if queries > self.length and not (is_crossing(module) or queries != keys):
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]
         gone = gone[None].to(mask.device)
