@@ -100,7 +100,7 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
 
 
 def as_allowed(mask: Tensor) -> Bool[Tensor, ...]:
-    """A mask as attention functions take it (boolean or additive) as True where reading is allowed."""
+    """A mask, boolean or additive as attention functions take it, True where reading is allowed."""
     return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
 
 
