@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import polars as pl
 
@@ -19,7 +20,7 @@ _TYPES: dict[type, type[pl.DataType]] = {
 }
 
 
-def schema(table: str) -> dict[str, type[pl.DataType]]:
+def schema(table: str) -> dict[str, Any]:
     """Column name -> polars type of a table, in the order of its dataclass's fields.
 
     Raises:
