@@ -13,6 +13,7 @@ from retinoscope.report.grids import (
     Grid,
     ablation_grid,
     accuracy_grid,
+    control_grid,
     drop_grid,
     knockout_grid,
     lens_layer_grid,
@@ -134,9 +135,9 @@ def _sections(tables: Tables, drawings: Mapping[str, Drawing]) -> list[Section]:
             _chosen(drawings, "ablation-matched", "ablation-sizes"),
             _filled(
                 *(ablation_grid(tables.ablation, value, _TASKS) for value in values[:1]),
-                ablation_grid(tables.ablation, "mean", ("poll-absent",)),
             ),
             _filled(
+                control_grid(tables.ablation),
                 *(drop_grid(tables.ablation, value, _TASKS) for value in values[:1]),
                 *(ablation_grid(tables.ablation, value, _TASKS) for value in values[1:]),
             ),

@@ -10,6 +10,7 @@ from retinoscope.report.grids import (
     Grid,
     ablation_grid,
     accuracy_grid,
+    control_grid,
     knockout_grid,
     lens_summary_grid,
 )
@@ -43,7 +44,7 @@ def main_grids(tables: Tables) -> list[Grid]:
     return [
         accuracy_grid(tables.clean_accuracy),
         *(ablation_grid(tables.ablation, value, tasks) for value in values),
-        ablation_grid(tables.ablation, "mean", ("poll-absent",)),
+        control_grid(tables.ablation),
         lens_summary_grid(tables.lens_summary),
         *(
             knockout_grid(tables.knockout, task)

@@ -42,6 +42,11 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def readable(selection: str) -> str:
+    """A selection's name as it is read: "object +1" for "object+1"."""
+    return selection.replace("object+", "object +")
+
+
 def duration(seconds: float) -> str:
     """Seconds as "45 s", "7 min 05 s" or "2 h 03 min"."""
     whole = round(seconds)
