@@ -110,7 +110,6 @@ def test_what_cannot_be_applied_is_refused(intervention, message):
         intervention.sites(CleanRun())
 
 
-
 def test_one_intervention_is_a_condition_of_one():
     ablate = Ablate([1], "zero")
     assert as_condition(ablate) == (ablate,)
