@@ -133,7 +133,13 @@ def test_no_hidden_characters_reach_a_page(report: Path) -> None:
 def test_the_report_says_what_was_run(pages: dict[str, Page], run: Path) -> None:
     manifest = read_manifest(run)
     text = pages["report.html"].text
-    facts = [manifest.command, manifest.model.name, manifest.key, manifest.started, "7 min 03 s"]
+    facts = [
+        manifest.command,
+        manifest.model.name,
+        manifest.key,
+        manifest.started,
+        "7\u00a0min\u00a003\u00a0s",
+    ]
     facts += [*manifest.versions.values(), *manifest.machine.values(), *manifest.skipped]
     for fact in [*facts, "71.8 %", "0f" * 32, "held here", "arXiv:2410.07149", "paper 33.4"]:
         assert fact in text, fact

@@ -28,7 +28,9 @@ def test_numbers() -> None:
         ".012",
         "1.000",
     )
-    assert (duration(45), duration(425), duration(7380)) == ("45 s", "7 min 05 s", "2 h 03 min")
+    assert (duration(45), duration(425), duration(7380)) == (
+        *("45\u00a0s", "7\u00a0min\u00a005\u00a0s", "2\u00a0h\u00a003\u00a0min"),
+    )
     assert count(12345) == "12\u202f345"
 
 

@@ -48,13 +48,15 @@ def readable(selection: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "45 s", "7 min 05 s" or "2 h 03 min"."""
+    """Seconds as "45 s", "7 min 05 s" or "2 h 03 min", with spaces that don't break."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        text = f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return text.replace(" ", "\u00a0")
 
 
 def _rounded(value: float, digits: int) -> str:

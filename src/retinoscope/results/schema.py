@@ -12,7 +12,7 @@ import polars as pl
 
 from retinoscope.results.records import TABLES, Record
 
-_TYPES: dict[type, type[pl.DataType]] = {
+_TYPES: dict[type, Any] = {
     int: pl.Int64,
     float: pl.Float64,
     bool: pl.Boolean,
