@@ -524,14 +524,14 @@ def _blip(name: str, words: Any, language: Any, processor: Any) -> Checkpoint:
         qformer_config=queries,
         text_config=language,
         num_query_tokens=QUERIES,
-        image_token_index=words.image_token_id,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
     )
     return checkpoint(getattr(hf, f"{name}ForConditionalGeneration")(config), processor)
 
 
 def blip2(**images: Any) -> Checkpoint:
     """BLIP-2: a Q-Former before OPT."""
-    words = tokenizer(image_token="<image>")
+    words = tokenizer()
     view = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}, **images)
     processor = hf.Blip2Processor(view, words, num_query_tokens=QUERIES)
     language = hf.OPTConfig(
@@ -548,7 +548,7 @@ def blip2(**images: Any) -> Checkpoint:
 
 def instructblip(**images: Any) -> Checkpoint:
     """InstructBLIP: a Q-Former that reads the question, before Llama."""
-    words = tokenizer(image_token="<image>")
+    words = tokenizer()
     view = BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}, **images)
     processor = hf.InstructBlipProcessor(view, words, words, num_query_tokens=QUERIES)
     language = {**hf.LlamaConfig(**text(words)).to_dict(), "model_type": "llama"}

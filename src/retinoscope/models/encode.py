@@ -80,8 +80,9 @@ def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> st
         content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
         return processor.apply_chat_template([turn], add_generation_prompt=True)
-    image = getattr(processor, "image_token", "<image>") * images
-    return checkpoint.family.prompt.format(image=image, question=question)
+    family = checkpoint.family
+    image = family.image.format(token=getattr(processor, "image_token", "<image>"))
+    return family.prompt.format(image=image * images, question=question)
 
 
 def find_layout(

@@ -37,6 +37,7 @@ class Family:
         grid: the geometry of one image, from the same numbers that the processor used.
         prompt: the prompt's form where the processor brings no chat template; "{image}" and
             "{question}" are filled in.
+        image: the form of one image in that prompt; "{token}", the image token, is filled in.
         slots: which of an image's tokens in the sequence are cells; the rest (LLaVA-NeXT's
             newlines) belong to neither the image nor the text of the user.
         verified: what the tests prove of it on the real model, image processor and processor
@@ -48,6 +49,7 @@ class Family:
     model_types: tuple[str, ...]
     grid: Geometry
     prompt: str = "USER: {image}\n{question} ASSISTANT:"
+    image: str = "{token}"
     slots: Slots = every_slot
     verified: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()

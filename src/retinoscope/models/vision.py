@@ -118,11 +118,15 @@ def shared_vision(checkpoint: Checkpoint, images: int = 4) -> Iterator[None]:
         remembered.move_to_end(key)
         return remembered[key]
 
+    before = vars(owner).get("get_image_features")
     owner.get_image_features = features
     try:
         yield
     finally:
-        del owner.get_image_features
+        if before is None:
+            del owner.get_image_features
+        else:
+            owner.get_image_features = before
 
 
 def _key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

@@ -25,9 +25,7 @@ def grid(
     height, width = square(config.vision_config.image_size)
     down, across = square(config.vision_config.patch_size)
     scale = config.downsample_ratio
-    return tiled_view(
-        size, processor, (int(height // down * scale), int(width // across * scale))
-    )
+    return tiled_view(size, processor, (int(height // down * scale), int(width // across * scale)))
 
 
 FAMILY = Family(

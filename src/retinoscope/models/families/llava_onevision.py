@@ -60,4 +60,3 @@ FAMILY = Family(
     slots=llava_next.slots,
     prompt="<|im_start|>user {image}\n{question}<|im_end|><|im_start|>assistant\n",
 )
-

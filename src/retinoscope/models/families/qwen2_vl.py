@@ -27,9 +27,7 @@ def grid(
     return one_view(size, whole_image(size), (rows // merge, columns // merge))
 
 
-PROMPT = (
-    "<|im_start|>user\n<|vision_start|>{image}<|vision_end|>{question}<|im_end|>\n"
-    "<|im_start|>assistant\n"
-)
+PROMPT = "<|im_start|>user\n{image}{question}<|im_end|>\n<|im_start|>assistant\n"
+IMAGE = "<|vision_start|>{token}<|vision_end|>"
 
-FAMILY = Family(name="Qwen2-VL", model_types=("qwen2_vl",), grid=grid, prompt=PROMPT)
+FAMILY = Family(name="Qwen2-VL", model_types=("qwen2_vl",), grid=grid, prompt=PROMPT, image=IMAGE)

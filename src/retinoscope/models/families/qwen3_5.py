@@ -8,4 +8,5 @@ FAMILY = Family(
     model_types=("qwen3_5", "qwen3_5_moe"),
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
+    image=qwen2_vl.IMAGE,
 )

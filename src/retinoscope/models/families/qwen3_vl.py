@@ -11,4 +11,5 @@ FAMILY = Family(
     model_types=("qwen3_vl", "qwen3_vl_moe"),
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
+    image=qwen2_vl.IMAGE,
 )
