@@ -41,7 +41,7 @@ SIZES = {
     "prime": (101, 97),
 }
 NEAREST = 0
-BLENDED = ("llava_onevision",)
+BLENDED = ("llava_onevision_shrunk",)
 """Families that blend neighbouring patches: a token may see one cell beyond its own."""
 RESIZED_TWICE = ("idefics3", "smolvlm")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers as hf
+from lfm2_images import Lfm2VlImages
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -235,8 +236,8 @@ def llava_next(**images: Any) -> Checkpoint:
     return checkpoint(hf.LlavaNextForConditionalGeneration(config), processor)
 
 
-def llava_onevision(**images: Any) -> Checkpoint:
-    """LLaVA-OneVision: any resolution; details of more than 2 x 16 patches are shrunk."""
+def llava_onevision(most: int = 9, **images: Any) -> Checkpoint:
+    """LLaVA-OneVision: any resolution; details of more than `most` x 16 patches are shrunk."""
     words = tokenizer(image_token="<image>", video_token="<video>")
     view = LlavaOnevisionImageProcessorPil(
         size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=PINPOINTS, **images
@@ -247,16 +248,21 @@ def llava_onevision(**images: Any) -> Checkpoint:
         image_token_index=words.image_token_id,
         video_token_index=words.video_token_id,
         image_grid_pinpoints=PINPOINTS,
-        vision_aspect_ratio="anyres_max_2",
+        vision_aspect_ratio=f"anyres_max_{most}",
     )
     processor = image_only(hf.LlavaOnevisionProcessor)(
         image_processor=view,
         tokenizer=words,
         num_image_tokens=(SIDE // PATCH) ** 2,
         vision_feature_select_strategy="full",
-        vision_aspect_ratio="anyres_max_2",
+        vision_aspect_ratio=f"anyres_max_{most}",
     )
     return checkpoint(hf.LlavaOnevisionForConditionalGeneration(config), processor)
+
+
+def llava_onevision_shrunk(**images: Any) -> Checkpoint:
+    """LLaVA-OneVision where most details are shrunk."""
+    return llava_onevision(most=2, **images)
 
 
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
@@ -474,6 +480,28 @@ def gemma3_pan_and_scan(**images: Any) -> Checkpoint:
     return found
 
 
+def lfm2_vl(**images: Any) -> Checkpoint:
+    """LFM2-VL: tiles and thumbnail before convolutions and attention."""
+    words = tokenizer(
+        "<|image_start|>",
+        "<|image_end|>",
+        "<|img_thumbnail|>",
+        *(f"<|img_row_{row}_col_{column}|>" for row in range(1, 7) for column in range(1, 7)),
+        image_token="<image>",
+    )
+    config = hf.Lfm2VlConfig(
+        vision_config=hf.Siglip2VisionConfig(**tower(num_patches=16, vision_use_head=False)),
+        text_config=hf.Lfm2Config(
+            **text(words, layer_types=["conv", "full_attention"], block_multiple_of=16)
+        ),
+        image_token_id=words.image_token_id,
+        downsample_factor=2,
+        projector_hidden_size=WIDTH,
+    )
+    processor = hf.Lfm2VlProcessor(Lfm2VlImages(**images), words)
+    return checkpoint(hf.Lfm2VlForConditionalGeneration(config), processor)
+
+
 def mllama(**images: Any) -> Checkpoint:
     """Llama 3.2 Vision: cross-attention."""
     words = tokenizer(image_token="<|image|>")
@@ -564,6 +592,7 @@ PLACED: dict[str, Callable[..., Checkpoint]] = {
         vipllava,
         llava_next,
         llava_onevision,
+        llava_onevision_shrunk,
         qwen2_vl,
         qwen2_5_vl,
         qwen3_vl,
@@ -576,6 +605,7 @@ PLACED: dict[str, Callable[..., Checkpoint]] = {
         gemma3,
         gemma3_pan_and_scan,
         mistral3,
+        lfm2_vl,
     )
 }
 UNPLACED: dict[str, Callable[..., Checkpoint]] = {
