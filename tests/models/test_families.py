@@ -72,6 +72,15 @@ def states(found: Checkpoint, encoded: Encoded) -> torch.Tensor:
         return first_states(found, encoded.inputs)
 
 
+@cache
+def clean(kind: str, shape: str) -> tuple[Image.Image, VisualSpan, torch.Tensor]:
+    """A picture, its visual tokens and the first states of its prompt."""
+    image = picture(SIZES[shape])
+    encoded = encode(sharp(kind), image, "Is there a dog ?")
+    (span,) = encoded.layout.spans
+    return image, span, states(sharp(kind), encoded)
+
+
 def changed(before: torch.Tensor, after: torch.Tensor) -> set[int]:
     return set(torch.nonzero((before - after).abs().amax(-1) > 1e-5).flatten().tolist())
 
@@ -121,12 +130,10 @@ def assert_names(
 def test_changing_the_pixels_of_cells_changes_the_tokens_that_the_map_names(
     kind: str, shape: str
 ) -> None:
-    found, image = sharp(kind), picture(SIZES[shape])
-    encoded = encode(found, image, "Is there a dog ?")
-    (span,) = encoded.layout.spans
-    before = states(found, encoded)
+    found = sharp(kind)
+    image, span, before = clean(kind, shape)
     rng = np.random.default_rng(1)
-    for _ in range(3):
+    for _ in range(2):
         mask = np.zeros(image.size[::-1], dtype=bool)
         for box in span.grid.boxes[rng.random(len(span.grid)) < 0.5]:
             mask[pixels_of(box, image.size, 1.5)] = True
@@ -140,25 +147,23 @@ def test_changing_the_pixels_of_cells_changes_the_tokens_that_the_map_names(
 @each_size
 @each_family
 def test_a_token_sees_nothing_outside_its_box(kind: str, shape: str) -> None:
-    found, image = sharp(kind), picture(SIZES[shape])
-    encoded = encode(found, image, "Is there a dog ?")
-    (span,) = encoded.layout.spans
+    found = sharp(kind)
+    image, span, before = clean(kind, shape)
     index = int(np.random.default_rng(2).integers(len(span.grid)))
     reach = 2 + (pitch(span.grid.boxes)[index, 0] if kind in BLENDED else 0)
     mask = np.ones(image.size[::-1], dtype=bool)
     mask[pixels_of(span.grid.boxes[index], image.size, -reach)] = False
     after = states(found, encode(found, inverted(image, mask), "Is there a dog ?"))
-    assert span.positions[index] not in changed(states(found, encoded), after)
+    assert span.positions[index] not in changed(before, after)
 
 
 @each_size
 @each_family
 def test_every_visual_token_has_a_cell_in_the_image_or_its_padding(kind: str, shape: str) -> None:
-    found, size = sharp(kind), SIZES[shape]
-    layout = encode(found, picture(size), "Is there a dog ?").layout
-    (span,) = layout.spans
+    size = SIZES[shape]
+    _, span, _ = clean(kind, shape)
     boxes, cells = span.grid.boxes, span.grid.cells
-    assert len(layout.visual) == len(boxes) == len({tuple(cell) for cell in cells.tolist()})
+    assert len(span.positions) == len(boxes) == len({tuple(cell) for cell in cells.tolist()})
     for level in set(cells[:, 0].tolist()):
         own = boxes[cells[:, 0] == level]
         x0, y0, x1, y1 = *own[:, :2].min(0), *own[:, 2:].max(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from retinoscope.errors import TokenMapError
+from retinoscope.errors import ModelError, TokenMapError
 from retinoscope.geometry import PatchGrid, Tile, centre_crop, closest_canvas, split, whole_image
 from retinoscope.geometry.grid import Box
 
@@ -26,12 +26,12 @@ def image_token(config: Any) -> int:
     """The id of the token that stands for a piece of an image.
 
     Raises:
-        TokenMapError: the config names none.
+        ModelError: the config names none.
     """
     for name in ("image_token_id", "image_token_index"):
         if getattr(config, name, None) is not None:
             return int(getattr(config, name))
-    raise TokenMapError(
+    raise ModelError(
         f"The config of this {config.model_type!r} model names no image token; only models whose "
         "visual tokens stand in the language model's sequence can be mapped."
     )
