@@ -1,0 +1,11 @@
+"""PaliGemma: the squeezed image, one token for each patch, in a prefix that attends both ways."""
+
+from retinoscope.models.families import llava
+from retinoscope.models.family import Family
+
+FAMILY = Family(
+    name="PaliGemma",
+    model_types=("paligemma",),
+    grid=llava.grid,
+    prompt="{image}answer en {question}",
+)

@@ -1,0 +1,11 @@
+"""SmolVLM: Idefics3's layout."""
+
+from retinoscope.models.families import idefics3
+from retinoscope.models.family import Family
+
+FAMILY = Family(
+    name="SmolVLM",
+    model_types=("smolvlm",),
+    grid=idefics3.grid,
+    prompt="<|im_start|>User:{image}{question}<end_of_utterance>\nAssistant:",
+)
