@@ -36,8 +36,11 @@ class CleanRun:
 
 def test_ablate_writes_the_value_at_the_input():
     run = CleanRun(mean_token=torch.arange(6.0))
-    for value, wanted in (("mean", torch.arange(6.0)), ("zero", torch.zeros(6))):
-        (write,) = Ablate([5, 3], value).sites(run).writes
+    for ablate, wanted in (
+        (Ablate([5, 3], "mean"), torch.arange(6.0)),
+        (Ablate([5, 3], "zero"), torch.zeros(6)),
+    ):
+        (write,) = ablate.sites(run).writes
         assert (write.layer, write.positions, write.add) == (0, (3, 5), False)
         assert torch.equal(write.values, wanted.expand(2, 6))
 

@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def margin(self) -> Float[Tensor, " conditions"]:
-        """How far the first token's logit lies above the second's: where it is tiny, rounding decides."""
+        """The first token's logit less the second's: where it is tiny, rounding decides."""
         first, second = self.logits.topk(2, dim=-1).values.unbind(-1)
         return first - second
 

@@ -169,7 +169,7 @@ def _square(mask: Tensor | None, total: int, device: torch.device) -> Bool[Tenso
 
 
 def _additions(watch: _Watch, length: int) -> dict[int, Tensor]:
-    """What the model adds to the stream between two layers (DeepStack), by the later one's place."""
+    """What the model adds to the stream between layers (DeepStack), by the later one's place."""
     found: dict[int, Tensor] = {}
     for place in range(1, len(watch.inputs)):
         before, after = watch.outputs[place - 1], watch.inputs[place]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-DASH = "–"  # noqa: RUF001 (an en dash is what tables show for "not measured")
+DASH = "–"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -1,0 +1,81 @@
+"""The report's tables and verdicts for a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retinoscope.report.grids import (
+    Grid,
+    ablation_grid,
+    accuracy_grid,
+    knockout_grid,
+    lens_summary_grid,
+)
+from retinoscope.report.tables.ablation import VALUES
+from retinoscope.report.tables.collect import Tables, collect
+from retinoscope.report.verdicts import HELD, NOT_MEASURED, Verdict, verdicts
+from retinoscope.report.visible import visible
+from retinoscope.results.store import Results
+
+_MARKS = {True: ("met", "green"), False: ("not met", "red"), None: ("not measured", "dim")}
+
+
+def print_report(results: Results, console: Console) -> None:
+    """Print the verdicts and the main tables of a run.
+
+    Raises:
+        RunError: the records hold a condition twice.
+    """
+    tables = collect(results)
+    for grid in main_grids(tables):
+        if grid.rows:
+            console.print(table(grid))
+    for verdict in verdicts(tables, results["knockout"]):
+        console.print(_verdict(verdict))
+
+
+def main_grids(tables: Tables) -> list[Grid]:
+    """The tables that carry the claims, in the order of the paper."""
+    values = [value for value in VALUES if value in tables.ablation["value"]]
+    tasks = ("describe", "poll", "ask")
+    return [
+        accuracy_grid(tables.clean_accuracy),
+        *(ablation_grid(tables.ablation, value, tasks) for value in values),
+        ablation_grid(tables.ablation, "mean", ("poll-absent",)),
+        lens_summary_grid(tables.lens_summary),
+        *(
+            knockout_grid(tables.knockout, task)
+            for task in tables.knockout["task"].unique(maintain_order=True)
+        ),
+    ]
+
+
+def table(grid: Grid) -> Table:
+    """A grid as a rich table; its texts are text, never console markup."""
+    made = Table(title=Text(grid.title, style="bold"), title_justify="left")
+    spans = [name for name, width in grid.groups for _ in range(width)]
+    for place, head in enumerate(grid.heads):
+        group = spans[place] if spans else ""
+        made.add_column(
+            Text(f"{group}\n{head}" if group else head), justify="right" if place else "left"
+        )
+    for row in grid.rows:
+        made.add_row(
+            *(
+                Text(visible(cell.text)).append(f"\n{cell.detail}" if cell.detail else "", "dim")
+                for cell in row
+            )
+        )
+    return made
+
+
+def _verdict(verdict: Verdict) -> Text:
+    colour = {HELD: "bold green", NOT_MEASURED: "bold dim"}.get(verdict.outcome, "bold red")
+    text = Text(f"{verdict.name}: ", "bold").append(verdict.outcome, colour)
+    text.append(f"\n  {verdict.claim}\n  {verdict.rule}")
+    for check in verdict.checks:
+        mark, style = _MARKS[check.met]
+        text.append(f"\n  [{mark}] ", style).append(f"{check.condition}: {check.found}")
+    return text.append("\n")
