@@ -61,10 +61,13 @@ def main_grids(tables: Tables) -> list[Grid]:
 
 def table(grid: Grid) -> Table:
     """A grid as a rich table; its texts are text, never console markup."""
-    made = Table(title=Text(grid.title, style="bold"), title_justify="left", box=SIMPLE_HEAD)
+    named = [name for name, _ in grid.groups if name]
+    # A single group, such as the task, goes into the title instead of over each column.
+    title = f"{grid.title}: {named[0]}" if len(named) == 1 else grid.title
+    made = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD)
     # Narrow tables have room for the interval beside its value, wide ones below.
     narrow = len(grid.heads) <= 5
-    spans = [name for name, width in grid.groups for _ in range(width)]
+    spans = [name for name, width in grid.groups for _ in range(width)] if len(named) > 1 else []
     for place, head in enumerate(grid.heads):
         group = spans[place] if spans else ""
         made.add_column(
