@@ -127,12 +127,12 @@ def lens_summary_grid(summary: pl.DataFrame) -> Grid:
         rows.append(
             (
                 Cell(f"this run, {row['measure']}", f"{count(row['objects'])} objects"),
-                _estimate_cell(row, "best_share", scale=100, unit=" %"),
+                _estimate_cell(row, "best_share", scale=100.0, unit=" %"),
                 _estimate_cell(row, "best_layer"),
                 Cell(count(row["layers"])),
-                _estimate_cell(row, "peak_share", scale=100, unit=" %"),
+                _estimate_cell(row, "peak_share", scale=100.0, unit=" %"),
                 Cell(str(row["peak_layer"])),
-                _estimate_cell(row, "peak_background", scale=100, unit=" %"),
+                _estimate_cell(row, "peak_background", scale=100.0, unit=" %"),
                 Cell(percent(row["named"] / row["objects"] if row["objects"] else None)),
             )
         )
@@ -160,11 +160,11 @@ def lens_layer_grid(by_layer: pl.DataFrame) -> Grid:
             (
                 Cell(str(row["layer"])),
                 *(
-                    _estimate_cell(row, f"{measure}_{kind}", scale=100, unit=" %")
+                    _estimate_cell(row, f"{measure}_{kind}", scale=100.0, unit=" %")
                     for measure in ("strict", "lenient")
                     for kind in ("macro", "micro")
                 ),
-                _estimate_cell(behind, "strict_macro", scale=100, unit=" %"),
+                _estimate_cell(behind, "strict_macro", scale=100.0, unit=" %"),
                 _estimate_cell(row, "rank"),
                 _estimate_cell(row, "log_probability", digits=2),
                 _estimate_cell(row, "entropy", digits=2),
@@ -214,7 +214,7 @@ def _cut_cell(row: Row | None, known: float | None, common: int | None) -> Cell:
     reference = () if known is None else (f"paper {known:.2f}",)
     if row is None or not row["n"]:
         return Cell(DASH, "\n".join(reference))
-    span = interval(row["kept_low"], row["kept_high"], scale=1, digits=2)
+    span = interval(row["kept_low"], row["kept_high"], scale=1.0, digits=2)
     lines = (f"{number(row['kept'], 2)} ({span})", *_own_n(row, common), *reference)
     return Cell(percent(row["decrease"]), "\n".join(lines))
 
@@ -243,7 +243,7 @@ def _estimate_cell(
     row: Row | None,
     name: str,
     *,
-    scale: float = 1,
+    scale: float = 1.0,
     digits: int = 1,
     unit: str = "",
     n: str = "",

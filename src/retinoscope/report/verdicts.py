@@ -174,7 +174,7 @@ def _late(condition: str, strict: Row) -> Check:
     if strict["best_layer"] is None:
         return Check(condition, "no layer names any object", False)
     last = strict["layers"] - 1
-    span = interval(strict["best_layer_low"], strict["best_layer_high"], scale=1)
+    span = interval(strict["best_layer_low"], strict["best_layer_high"], scale=1.0)
     found = f"layer {number(strict['best_layer'])} of 0 to {last}" + (f" ({span})" if span else "")
     return Check(condition, found, strict["best_layer"] > last / 2)
 

@@ -21,7 +21,9 @@ def number(value: float | None, digits: int = 1) -> str:
     return _rounded(value, digits)
 
 
-def interval(low: float | None, high: float | None, *, scale: float = 100, digits: int = 1) -> str:
+def interval(
+    low: float | None, high: float | None, *, scale: float = 100.0, digits: int = 1
+) -> str:
     """An interval without units, "68.0 to 75.4"; "" where there is none."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
