@@ -36,9 +36,7 @@ def choosers() -> dict[str, Any]:
         if isinstance(node, ast.ClassDef) and node.name == "Lfm2VlImageProcessor"
     )
     methods = [
-        node
-        for node in kind.body
-        if isinstance(node, ast.FunctionDef) and node.name in CHOOSERS
+        node for node in kind.body if isinstance(node, ast.FunctionDef) and node.name in CHOOSERS
     ]
     wanted = ("round_by_factor", "find_closest_aspect_ratio")
     kept = [node for node in functions if node.name in wanted]
