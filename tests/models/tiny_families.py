@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import transformers as hf
-from lfm2_images import Lfm2VlImages
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -29,6 +28,7 @@ from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImag
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
 from retinoscope.models.processors import image_only, pixtral_processor
+from tests.models.lfm2_images import Lfm2VlImages
 
 SIDE, PATCH, WIDTH = 56, 14, 32
 WORDS = "<pad> <bos> <eos> <unk> USER : ASSISTANT Is there a dog ? Describe this image .".split()

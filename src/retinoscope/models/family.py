@@ -27,6 +27,18 @@ def every_slot(grid: PatchGrid) -> Bool[np.ndarray, " image_tokens"]:
     return np.ones(len(grid), dtype=bool)
 
 
+TOKEN_MAP = "token map: each cell's pixels move its own token, in images of six shapes"
+SEVERAL_IMAGES = "several images in one prompt"
+SHARED_VISION = "vision features shared by prompts are exact"
+LOADING = "saved and loaded again without torchvision"
+RUNNING = "loads and runs; asking for a place in the image is refused with the reason"
+PROVED = (TOKEN_MAP, SEVERAL_IMAGES, SHARED_VISION, LOADING)
+"""What the tests prove of a family on transformers' own model, image processor and processor."""
+
+RELEASED = "released weights and their processors' files: the tests use random weights"
+"""What no test here could see; `retinoscope check` asks a model of one's own."""
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of VLM; each is one file in `retinoscope.models.families` with a FAMILY constant.

@@ -99,7 +99,7 @@ def _processor_class(source: str, revision: str | None) -> type[Any]:
         kind = processor_class_from_name(name)
     else:
         config = type(AutoConfig.from_pretrained(source, revision=revision))
-        kind = PROCESSOR_MAPPING[config] if config in PROCESSOR_MAPPING else None
+        kind = PROCESSOR_MAPPING.get(config, None)
     if kind is None:
         return AutoProcessor
     if kind.__name__ == "PixtralProcessor" or name == "PixtralProcessor":

@@ -54,7 +54,7 @@ def first_states(
 
 @contextmanager
 def local_vision(checkpoint: Checkpoint) -> Iterator[None]:
-    """Inside, the vision tower's attention adds nothing, so that a visual token sees its cell alone.
+    """Inside, the vision tower's attention adds nothing: a visual token sees its cell alone.
 
     Every attention module outside the language model's decoder layers gives zeros; the residual
     stream then carries each patch by itself, and which pixels reach which token can be read off

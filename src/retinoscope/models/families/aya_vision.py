@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import tiled_view
 
 
@@ -38,4 +38,6 @@ FAMILY = Family(
         "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>{image}{question}<|END_OF_TURN_TOKEN|>"
         "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
     ),
+    verified=PROVED,
+    unverified=(RELEASED,),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid, UnplacedGrid
-from retinoscope.models.family import Family
+from retinoscope.models.family import LOADING, RELEASED, RUNNING, Family
 
 
 def grid(
@@ -27,4 +27,6 @@ FAMILY = Family(
     model_types=("blip-2", "instructblip"),
     grid=grid,
     prompt="Question: {question} Answer:",
+    verified=(RUNNING, LOADING),
+    unverified=(RELEASED,),
 )

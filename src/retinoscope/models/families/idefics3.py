@@ -11,7 +11,7 @@ from typing import Any
 
 from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid, Tile, split, whole_image
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import option
 
 _LONGEST = 4096
@@ -93,4 +93,6 @@ FAMILY = Family(
     model_types=("idefics3",),
     grid=grid,
     prompt="<|begin_of_text|>User:{image}{question}<end_of_utterance>\nAssistant:",
+    verified=PROVED,
+    unverified=(RELEASED,),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import square, tiled_view
 
 
@@ -33,4 +33,6 @@ FAMILY = Family(
     model_types=("internvl",),
     grid=grid,
     prompt="<|im_start|>user\n{image}\n{question}<|im_end|>\n<|im_start|>assistant\n",
+    verified=PROVED,
+    unverified=(RELEASED,),
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid, Tile, closest_canvas, split, whole_image
-from retinoscope.models.family import Family
+from retinoscope.models.family import RELEASED, SEVERAL_IMAGES, SHARED_VISION, TOKEN_MAP, Family
 from retinoscope.models.views import option
 
 
@@ -70,4 +70,10 @@ FAMILY = Family(
     model_types=("lfm2_vl",),
     grid=grid,
     prompt="<|startoftext|><|im_start|>user\n{image}{question}<|im_end|>\n<|im_start|>assistant\n",
+    verified=(TOKEN_MAP, SEVERAL_IMAGES, SHARED_VISION),
+    unverified=(
+        RELEASED,
+        "resampling and loading: its image processor needs torchvision, only its choices of size "
+        "and tiles were run",
+    ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid
 from retinoscope.models.families import mistral3
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import one_view, view_box
 
 
@@ -40,4 +40,10 @@ def grid(
     return one_view(size, view_box(processor, size), (height // patch, width // patch))
 
 
-FAMILY = Family(name="LLaVA-1.5", model_types=("llava",), grid=grid)
+FAMILY = Family(
+    name="LLaVA-1.5",
+    model_types=("llava",),
+    grid=grid,
+    verified=PROVED,
+    unverified=(RELEASED,),
+)

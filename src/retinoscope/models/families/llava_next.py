@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid, Tile, best_resolution, padded_fit, whole_image
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import square
 
 
@@ -97,4 +97,6 @@ FAMILY = Family(
     grid=grid,
     slots=slots,
     prompt="[INST] {image}\n{question} [/INST]",
+    verified=PROVED,
+    unverified=(RELEASED,),
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid, whole_image
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import one_view
 
 
@@ -36,4 +36,6 @@ FAMILY = Family(
     model_types=("mistral3",),
     grid=grid,
     prompt="[INST]{image}{question}[/INST]",
+    verified=PROVED,
+    unverified=(RELEASED,),
 )

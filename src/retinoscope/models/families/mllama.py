@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from retinoscope.geometry import PatchGrid, UnplacedGrid
-from retinoscope.models.family import Family
+from retinoscope.models.family import LOADING, RELEASED, RUNNING, Family
 
 
 def grid(
@@ -36,4 +36,6 @@ FAMILY = Family(
     grid=grid,
     slots=slots,
     prompt="{image}<|begin_of_text|>{question}",
+    verified=(RUNNING, LOADING),
+    unverified=(RELEASED,),
 )

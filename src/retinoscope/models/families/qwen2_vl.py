@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.geometry import PatchGrid, whole_image
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import one_view
 
 
@@ -30,4 +30,12 @@ def grid(
 PROMPT = "<|im_start|>user\n{image}{question}<|im_end|>\n<|im_start|>assistant\n"
 IMAGE = "<|vision_start|>{token}<|vision_end|>"
 
-FAMILY = Family(name="Qwen2-VL", model_types=("qwen2_vl",), grid=grid, prompt=PROMPT, image=IMAGE)
+FAMILY = Family(
+    name="Qwen2-VL",
+    model_types=("qwen2_vl",),
+    grid=grid,
+    prompt=PROMPT,
+    image=IMAGE,
+    verified=PROVED,
+    unverified=(RELEASED,),
+)

@@ -1,7 +1,7 @@
 """Qwen3.5: Qwen2-VL's layout before a language model with linear attention."""
 
 from retinoscope.models.families import qwen2_vl
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 
 FAMILY = Family(
     name="Qwen3.5",
@@ -9,4 +9,9 @@ FAMILY = Family(
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
     image=qwen2_vl.IMAGE,
+    verified=PROVED,
+    unverified=(
+        RELEASED,
+        "the mixture-of-experts class",
+    ),
 )

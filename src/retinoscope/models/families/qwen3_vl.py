@@ -4,7 +4,7 @@ The additions (DeepStack) go to the same positions: a visual token keeps its cel
 """
 
 from retinoscope.models.families import qwen2_vl
-from retinoscope.models.family import Family
+from retinoscope.models.family import PROVED, RELEASED, Family
 
 FAMILY = Family(
     name="Qwen3-VL",
@@ -12,4 +12,9 @@ FAMILY = Family(
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
     image=qwen2_vl.IMAGE,
+    verified=PROVED,
+    unverified=(
+        RELEASED,
+        "the mixture-of-experts class",
+    ),
 )
