@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-WORDS = (
+WORDS: Sequence[str] = (
     "<pad> <bos> <eos> <unk> <image> USER : ASSISTANT Describe this image . Is there a an dog cat "
     "apple car in ? It is What at the left right Yes No and dogs cats"
 ).split()

@@ -81,7 +81,7 @@ class Tokens:
     def under(
         self, mask: Bool[np.ndarray, "height width"] | Tensor, *, overlap: float = 0.0
     ) -> TokenSet:
-        """Visual tokens whose patch a mask (in the image's pixels) covers by more than `overlap`."""
+        """Visual tokens whose patch a mask in the image's pixels covers by more than `overlap`."""
         return under(self.recording.encoded.layout, np.asarray(mask, dtype=bool), overlap=overlap)
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> TokenSet:

@@ -44,7 +44,7 @@ def test_the_hashes_tell_two_checkpoints_apart(folder, tmp_path):
 
 def test_a_folder_without_weights_is_refused(copy):
     (copy / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="no \\*.safetensors weights"):
+    with pytest.raises(ModelError, match=r"no \*\.safetensors weights"):
         load(copy)
 
 

@@ -22,9 +22,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images():
     drawn = np.random.default_rng(0)
-    return [
-        Image.fromarray(drawn.integers(0, 256, (60, 60, 3), dtype=np.uint8)) for _ in range(3)
-    ]
+    return [Image.fromarray(drawn.integers(0, 256, (60, 60, 3), dtype=np.uint8)) for _ in range(3)]
 
 
 def test_visual_tokens_are_what_the_first_layer_reads(checkpoint, images):

@@ -30,8 +30,9 @@ def test_named(text, name, wanted):
 
 def test_a_mention_is_where_the_word_stands():
     text = "There are two dogs and a cat."
-    start, end = first_mention(text, "dog")
-    assert text[start:end] == "dogs"
+    span = first_mention(text, "dog")
+    assert span is not None
+    assert text[slice(*span)] == "dogs"
     assert first_mention(text, "car") is None
 
 

@@ -94,7 +94,7 @@ def test_draws_have_the_size_and_follow_from_the_seed(size, seed):
 def test_what_cannot_be_is_refused():
     with pytest.raises(SelectionError, match="outside the sequence"):
         at(LAYOUT, [LAYOUT.length])
-    with pytest.raises(SelectionError, match="only|at most"):
+    with pytest.raises(SelectionError, match="at most 2"):
         at(LAYOUT, [3, 4]).draw(3, 0)
     with pytest.raises(SelectionError, match="different sequences"):
         _ = at(LAYOUT, [3]) | at(TokenLayout(9, ()), [3])

@@ -12,6 +12,7 @@ from retinoscope.cli.models import models
 from retinoscope.cli.report import report
 from retinoscope.cli.reproduce import reproduce
 from retinoscope.cli.scenes import scenes
+from retinoscope.cli.serve import serve
 from retinoscope.errors import RetinoscopeError
 
 commands = typer.Typer(
@@ -26,6 +27,7 @@ commands = typer.Typer(
 commands.command()(reproduce)
 commands.command()(report)
 commands.command()(lens)
+commands.command()(serve)
 commands.command()(models)
 commands.add_typer(scenes, name="scenes")
 

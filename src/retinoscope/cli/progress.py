@@ -20,6 +20,7 @@ class Bars:
     """One bar for each stage of a run, with what is left; a context manager."""
 
     def __init__(self, console: Console) -> None:
+        """Bars that will be drawn on a console."""
         self._bars = Progress(
             TextColumn("{task.description:<18}"),
             BarColumn(),

@@ -72,7 +72,7 @@ def mask_image(path: Path) -> Mask:
             colour = np.asarray(upright.convert("RGBA"))
             return colour[..., :3].any(axis=-1) & (colour[..., 3] > 0)
         values = np.asarray(upright)
-        return values > 0 if values.ndim == 2 else values.any(axis=-1)
+        return values > 0 if values.ndim == 2 else np.any(values > 0, axis=-1)
 
 
 def _decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
@@ -90,13 +90,13 @@ def _decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
         )
     counts = segmentation["counts"]
     if isinstance(counts, str):
-        return _fill(_run_lengths(counts.encode()), shape)
+        return _fill(_run_lengths(counts), shape)
     if not isinstance(counts, list) or not all(isinstance(c, int) and c >= 0 for c in counts):
         raise ValueError("run lengths must be non-negative whole numbers or COCO's string")
     return _fill(counts, shape)
 
 
-def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[list[float]]:
+def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[Any]:
     """The polygons, each of at least three finite points near the image.
 
     pycocotools would take a list of four numbers for a box, and crashes on wild ones.
@@ -115,7 +115,7 @@ def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[list[
     return polygons
 
 
-def _run_lengths(counts: bytes) -> list[int]:
+def _run_lengths(counts: str | bytes) -> list[int]:
     """The lengths in COCO's compressed RLE string.
 
     Five bits a character from 48 upwards, the lowest first, bit 5 says that more follow, the last
@@ -125,7 +125,7 @@ def _run_lengths(counts: bytes) -> list[int]:
     """
     lengths: list[int] = []
     value = shift = 0
-    for character in counts:
+    for character in counts.encode() if isinstance(counts, str) else counts:
         bits = character - 48
         if not 0 <= bits < 64:
             raise ValueError("the run lengths' string holds a character that COCO doesn't use")

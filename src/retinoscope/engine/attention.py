@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -24,6 +24,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
 
+@runtime_checkable
 class Handler(Protocol):
     """Stands in for the attention function of every layer while it is installed."""
 
@@ -100,7 +101,7 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
 
 
 def as_allowed(mask: Tensor) -> Bool[Tensor, ...]:
-    """A mask as attention functions take it (boolean or additive) as True where reading is allowed."""
+    """A mask, boolean or additive as attention functions take it, True where reading is allowed."""
     return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
 
 

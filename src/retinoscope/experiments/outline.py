@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from contourpy import contour_generator
 from jaxtyping import Bool
@@ -15,8 +17,7 @@ def outlines(mask: Bool[np.ndarray, "height width"]) -> tuple[Polygon, ...]:
     Pixel centres lie at half-integers, so that an outline runs along the pixels' edges.
     """
     padded = np.pad(mask.astype(np.float32), 1)
-    lines = contour_generator(z=padded).lines(0.5)
+    lines = cast(list[np.ndarray], contour_generator(z=padded, line_type="Separate").lines(0.5))
     return tuple(
-        tuple((round(float(x) - 0.5, 1), round(float(y) - 0.5, 1)) for x, y in line)
-        for line in lines
+        tuple((round(x - 0.5, 1), round(y - 0.5, 1)) for x, y in line.tolist()) for line in lines
     )

@@ -105,8 +105,7 @@ def gradient_selections(
         for size in fitting_sizes(settings, len(ranked))
     ]
     matched = [
-        Selection("gradients", at(layout, ranked[: len(s.tokens)]), matched=s.name)
-        for s in objects
+        Selection("gradients", at(layout, ranked[: len(s.tokens)]), matched=s.name) for s in objects
     ]
     return fixed + matched
 

@@ -39,5 +39,5 @@ class Settings:
 
 
 def buffer_name(buffer: int) -> str:
-    """ "object", "object+1", ... for a buffer in patches."""
+    """The selection of an object with a buffer in patches: "object", "object+1", ..."""
     return "object" if buffer == 0 else f"object+{buffer}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -60,6 +60,7 @@ class Sites:
     blocks: tuple[Block, ...] = ()
 
 
+@runtime_checkable
 class Context(Protocol):
     """What an intervention may ask of the clean run that it is applied to."""
 

@@ -27,7 +27,7 @@ class Parts:
         head_count: query heads in each layer.
     """
 
-    decoder: nn.Module
+    decoder: PreTrainedModel
     layers: nn.ModuleList
     head: nn.Module
     embedding: nn.Module

@@ -16,7 +16,7 @@ def _english() -> inflect.engine:
 
 
 def article(word: str) -> str:
-    """ "a" or "an", as the word's sound wants it."""
+    """The word's article, "a" or "an", as its sound wants it."""
     return _english().a(word).split(maxsplit=1)[0]
 
 

@@ -43,7 +43,7 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __contains__(self, position: int) -> bool:
+    def __contains__(self, position: object) -> bool:
         return position in self.positions
 
     def __or__(self, other: TokenSet) -> TokenSet:

@@ -8,6 +8,7 @@ from retinoscope.report.tables.pairing import beside_clean, compare, summarise
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 GROUPS = ("object", "object+1", "object+2", "all but object+1", "all but last row")
+TASKS = ("poll", "ask")
 TARGETS = ("last position", "last row")
 CONDITION = ("task", "group", "target", "window")
 
@@ -52,6 +53,7 @@ def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
         "kept_high",
     )
     return table.sort(
+        _rank("task", TASKS),
         "task",
         _rank("target", TARGETS),
         _rank("group", GROUPS),

@@ -1,0 +1,58 @@
+# make reproduce   the main job: all three experiments on the embedded model, and its report
+# make test        the whole default test suite
+# make check       format, lint, types, import contracts
+# make clean       remove the virtual environment and what was built
+#
+# Each makes .venv where needed. A Python of at least 3.11, make and pip are enough.
+#   PYTHON=python3.12                     the Python that makes .venv
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                                         take torch's CPU build, where PyPI's is for CUDA (Linux)
+#   ARGS="--limit 20"                     passed on to `retinoscope reproduce`, or to pytest
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -qq $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce test check clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+reproduce: $(VENV)/.run
+	$(BIN)/retinoscope reproduce $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+check: $(VENV)/.dev
+	@scripts/check $(BIN)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+
+# Each stamp stands for an installed requirements file, so that a second call installs nothing.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what Retinoscope needs into $(VENV) (a few minutes the first time)"
+	@$(INSTALL) -r requirements/run.txt
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.run
+	@echo "Installing what the tests need"
+	@$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.test
+	@echo "Installing what the checks need"
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@

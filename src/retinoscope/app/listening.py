@@ -1,0 +1,70 @@
+"""Listening: the socket, the address and the server's loop."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from retinoscope.app.server import LOOPBACK, create_app
+from retinoscope.app.session import Session
+from retinoscope.errors import RunError
+
+CONNECTIONS = 64
+"""Connections at a time; more are answered with 503."""
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at an address, taken before the model is loaded so that a clash is told at once.
+
+    Raises:
+        RunError: the address can't be had.
+    """
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise RunError(f"{host}:{port} is no address to listen on ({error}).") from error
+    with listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(place)
+        except OSError as error:
+            raise RunError(
+                f"Port {port} of {host} can't be had ({error}); choose another with --port, or "
+                "--port 0 for any free one."
+            ) from error
+        yield listening
+
+
+def address(listening: socket.socket) -> str:
+    """Where a browser on this machine finds it."""
+    host, port = listening.getsockname()[:2]
+    place = ipaddress.ip_address(host)
+    if place.is_unspecified:
+        return f"http://localhost:{port}/"
+    return f"http://[{host}]:{port}/" if place.version == 6 else f"http://{host}:{port}/"
+
+
+def run(session: Session, listening: socket.socket) -> None:
+    """Serve until interrupted.
+
+    On the loopback only loopback names are answered. Whoever listens elsewhere has chosen to be
+    found under names that can't be known here.
+    """
+    place = ipaddress.ip_address(listening.getsockname()[0])
+    app = create_app(session, hosts=LOOPBACK if place.is_loopback else ("*",))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

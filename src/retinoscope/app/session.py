@@ -1,0 +1,158 @@
+"""Session: one model, its pictures and its recorded runs, behind the explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from retinoscope.api import EMBEDDED, VLM, View, load
+from retinoscope.app.limits import Limits
+from retinoscope.app.pictures import Picture, read_examples
+from retinoscope.app.requests import Prompt
+from retinoscope.app.shelf import Shelf
+from retinoscope.app.writing import Say
+from retinoscope.data import Dataset, open_data
+from retinoscope.errors import SampleError, SelectionError
+from retinoscope.tokens import TokenSet
+
+EXAMPLES = "embedded:12"
+EXAMPLE_SEED = 20_410
+"""Seed of the scenes that serve as examples."""
+
+ROOM = 40
+"""Most tokens of an answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What the explorer works on. Recorded runs are used by the model's one thread alone.
+
+    Attributes:
+        vlm: the model.
+        model: its name, as `retinoscope.load` takes it.
+        data: where the examples come from, as `retinoscope.data.open_data` takes it.
+        examples: the example pictures by key.
+        uploads: uploaded pictures by key.
+        views: recorded runs.
+        limits: what is bounded.
+        room: most tokens of an answer.
+        options: what else `retinoscope.load` was given.
+    """
+
+    vlm: VLM
+    model: str
+    data: str
+    examples: Mapping[str, Picture]
+    uploads: Shelf[Picture]
+    views: Shelf[View]
+    limits: Limits
+    room: int = ROOM
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layer_count(self) -> int:
+        """Number of decoder layers."""
+        return self.vlm.checkpoint.layer_count
+
+    @property
+    def mean_known(self) -> bool:
+        """Whether tokens can be replaced by the mean visual token."""
+        return self.vlm.checkpoint.mean is not None
+
+
+def open_session(
+    model: str = EMBEDDED,
+    *,
+    data: str = EXAMPLES,
+    limits: Limits | None = None,
+    room: int = ROOM,
+    **options: str,
+) -> Session:
+    """Load a model and some examples.
+
+    Args:
+        model: "embedded", a folder or a hub name.
+        data: what the examples are taken from.
+        limits: what is bounded.
+        room: most tokens of an answer.
+        options: "revision" and "device_map", as `retinoscope.load` takes them.
+
+    Raises:
+        ModelError, DataError: the model or the examples can't be used.
+    """
+    dataset = open_data(data, seed=EXAMPLE_SEED)
+    vlm = load(model, **options)
+    session = new_session(vlm, model, data, dataset, limits or Limits(), room)
+    return replace(session, options=options)
+
+
+def new_session(
+    vlm: VLM, model: str, data: str, dataset: Dataset, limits: Limits, room: int = ROOM
+) -> Session:
+    """A session over a loaded model; see `open_session`."""
+    return Session(
+        vlm=vlm,
+        model=model,
+        data=data,
+        examples=read_examples(dataset, 12),
+        uploads=Shelf(limits.images),
+        views=Shelf(limits.views),
+        limits=limits,
+        room=room,
+    )
+
+
+def find_picture(session: Session, key: str) -> Picture:
+    """The picture of that key.
+
+    Raises:
+        SampleError: there is none, or it was given up for newer ones.
+    """
+    picture = session.examples.get(key) or session.uploads.get(key)
+    if picture is None:
+        raise SampleError(
+            "This picture is not held here (any more): uploads are kept in memory, a few at a "
+            "time. Drop the same file in again and everything else is restored."
+        )
+    return picture
+
+
+def find_view(session: Session, prompt: Prompt, say: Say) -> View:
+    """The recorded run of a prompt, recorded now if it is not held.
+
+    Raises:
+        SampleError: no such picture.
+        ModelError, TokenMapError: the model can't take it.
+    """
+    key = f"{prompt.image}\0{prompt.question}\0{prompt.prefix}"
+    view = session.views.get(key)
+    if view is None:
+        picture = find_picture(session, prompt.image)
+        say("Recording the clean run")
+        view = session.vlm.look(
+            picture.image, prompt.question, prefix=prompt.prefix, room=session.room
+        )
+        session.views.put(key, view)
+    return view
+
+
+def chosen_tokens(view: View, patches: tuple[int, ...]) -> TokenSet:
+    """The visual tokens of those indices.
+
+    Raises:
+        SelectionError: none is given, or the image has fewer.
+    """
+    positions = view.recording.encoded.layout.visual
+    if not patches:
+        raise SelectionError("Select at least one patch first.")
+    if max(patches) >= len(positions):
+        raise SelectionError(
+            f"This image has patches 0 to {len(positions) - 1}; {max(patches)} was asked for."
+        )
+    return view.tokens.at(*(positions[patch] for patch in patches))
+
+
+def patches_of(view: View, tokens: TokenSet) -> list[int]:
+    """The indices among the visual tokens of a set's members, ascending."""
+    index = {p: i for i, p in enumerate(view.recording.encoded.layout.visual)}
+    return [index[position] for position in tokens if position in index]

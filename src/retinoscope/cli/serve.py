@@ -1,0 +1,58 @@
+"""`retinoscope serve`: the explorer in a browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from importlib.util import find_spec
+from threading import Timer
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retinoscope.errors import RunError
+
+
+def serve(
+    model: Annotated[
+        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
+    ] = "embedded",
+    data: Annotated[
+        str, typer.Option(help="Examples: `embedded:COUNT`, `coco:PATH` or `folder:PATH`.")
+    ] = "embedded:12",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8410,
+    length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 40,
+    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
+    ] = None,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open a browser window.")
+    ] = True,
+) -> None:
+    """Explore a model live: select patches, ablate or block them, watch the answer move.
+
+    Listens on this machine alone unless `--host` says otherwise; nobody is asked for a password.
+    """
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise RunError(
+            f"The explorer needs {' and '.join(missing)}, which are not installed; "
+            "`pip install 'retinoscope[app]'` brings them."
+        )
+    console = Console()
+    console.print(f"Loading {model} ...", markup=False, highlight=False)
+    # Imported here so that --help answers at once: torch and transformers take seconds.
+    from retinoscope.app.listening import address, bound, run
+    from retinoscope.app.session import open_session
+
+    options = {"revision": revision, "device_map": device_map}
+    with bound(host, port) as socket:
+        url = address(socket)
+        given = {name: value for name, value in options.items() if value is not None}
+        session = open_session(model, data=data, room=length, **given)
+        console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
+        if open_browser:
+            Timer(0.5, webbrowser.open, [url]).start()
+        run(session, socket)

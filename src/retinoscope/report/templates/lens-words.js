@@ -1,0 +1,69 @@
+"use strict";
+// The table of a patch's top words at every layer. Words go in as text, never as markup.
+
+class Words {
+  constructor(section, sheet, onLayer) {
+    this.sheet = sheet;
+    this.heading = section.querySelector(".patch");
+    this.frame = section.querySelector(".table");
+    const body = section.querySelector("tbody");
+    this.rows = Array.from({ length: sheet.layers }, (_, layer) => {
+      const row = document.createElement("tr");
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = layer;
+      row.append(head);
+      const cells = Array.from({ length: sheet.best }, () => {
+        const cell = document.createElement("td");
+        const [word, share] = [document.createElement("bdi"), document.createElement("small")];
+        cell.append(word, share);
+        row.append(cell);
+        return { cell, word, share };
+      });
+      const entropy = document.createElement("td");
+      entropy.className = "entropy";
+      row.append(entropy);
+      row.addEventListener("click", () => onLayer(layer));
+      return { row, cells, entropy };
+    });
+    // The last layer on top, as the eye goes from the answer down to the input.
+    body.append(...this.rows.map(({ row }) => row).reverse());
+  }
+
+  draw(state) {
+    this.heading.textContent = state.token === null ? "Move over the image" : this.name(state.token);
+    this.rows.forEach(({ row, cells, entropy }, layer) => {
+      row.classList.toggle("now", layer === state.layer);
+      if (state.token === null) return;
+      const at = layer * this.sheet.tokens + state.token;
+      entropy.textContent = (this.sheet.entropy[at] / 65535 * this.sheet.entropyMax).toFixed(1);
+      cells.forEach(({ cell, word, share }, k) => {
+        const index = this.sheet.top[at * this.sheet.best + k];
+        const p = Math.exp(-this.sheet.surprise[at * this.sheet.best + k] / this.sheet.logStep);
+        word.textContent = shown(this.sheet.vocabulary[index]);
+        cell.title = `${word.textContent} ${percent(p)}`;
+        share.textContent = percent(p);
+        cell.style.setProperty("--p", p.toFixed(3));
+        cell.classList.toggle("sought", Boolean(state.word) && this.sheet.plain[index] === normal(state.word));
+      });
+    });
+  }
+
+  name(token) {
+    const [tile, row, column] = this.sheet.cells.subarray(3 * token, 3 * token + 3);
+    const tiles = this.sheet.views.length > 1 ? `tile ${tile}, ` : "";
+    const object = this.sheet.onObject[token];
+    return `${tiles}row ${row}, column ${column}${object ? ` · on ${object}` : ""}`;
+  }
+
+  // One sentence of the present place, for those who don't see the table.
+  sentence(state) {
+    const at = (state.layer * this.sheet.tokens + state.token) * this.sheet.best;
+    const words = [0, 1, 2].filter((k) => k < this.sheet.best).map((k) =>
+      `${this.sheet.vocabulary[this.sheet.top[at + k]]} ${percent(Math.exp(-this.sheet.surprise[at + k] / this.sheet.logStep))}`);
+    return `${this.sheet.condition}: ${this.name(state.token)}, layer ${state.layer}: ${words.join(", ")}`;
+  }
+}
+
+// A leading space tells a new word from a piece of one, so it is shown.
+const shown = (word) => word === "" ? "(empty)" : word.replace(/^ +| +$/g, (spaces) => "\u2423".repeat(spaces.length));
