@@ -424,7 +424,9 @@ def paligemma() -> Built:
 
 @family
 def paligemma2() -> Built:
-    return _paligemma(hf.Gemma2Config(**_text(head_dim=16, sliding_window=8, tie_word_embeddings=False)))
+    return _paligemma(
+        hf.Gemma2Config(**_text(head_dim=16, sliding_window=8, tie_word_embeddings=False))
+    )
 
 
 @family

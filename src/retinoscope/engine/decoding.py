@@ -156,6 +156,7 @@ class Decoding:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend from every newest token to what stands before it."""
         call = self.recording.calls[self._layer]
         allowed = self._allowed(call.allowed[self.position]).to(query.device)
         if call.mixing == "cross-attention":

@@ -119,6 +119,7 @@ class _CutAttention:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend with this layer's edges cut."""
         layer = self.index.get(id(module))
         if layer is None or (is_crossing(module) and layer in self.reached):
             return base(module, query, key, value, mask, **options)

@@ -95,7 +95,7 @@ class _Run:
 def _run_with_room(
     checkpoint: Checkpoint, encoded: Encoded, room: int
 ) -> tuple[_Run, Mapping[str, int], str | None]:
-    """A run whose prompt can't see its room, of which kind the room is, and if there is none why."""
+    """A run whose prompt can't see its room, the room's kind, and why there is no room if so."""
     length = encoded.layout.length
     for kinds in ({}, SUFFIX):
         inputs = with_room(encoded.inputs, length, room, kinds)

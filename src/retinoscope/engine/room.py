@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-
 SUFFIX: Mapping[str, int] = {"token_type_ids": 1}
 """What generated text is to models with a two-way prompt (PaliGemma): not of the prompt's kind."""
 
