@@ -20,6 +20,7 @@ from retinoscope.tokens import TokenLayout
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     pixels = np.random.default_rng(1).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    torch.manual_seed(0)
     checkpoint = load(tiny.save(tmp_path_factory.mktemp("model")))
     return look(checkpoint, Image.fromarray(pixels), "Is there a dog in this image ?")
 

@@ -141,6 +141,7 @@ def _ablation(
     rng: np.random.Generator, image: int, number: int, who: str
 ) -> Iterator[AblationRecord]:
     size = {"object": 12, "object+1": 26, "object+2": 44, "register": 5}
+    plans: list[tuple[str, str, int, int, tuple[float, ...]]]
     plans = [(s, m, 0, size.get(m or s, 0), loss) for (s, m), loss in LOSS.items()]
     for n in (5, 10, 20, 40, 60, 100):
         plans.append(("random", "", n, n, (n / 500,) * 3))

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording
-from retinoscope.engine.replay import run_layers
+from retinoscope.engine.cone import first_changed
+from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
-from retinoscope.interventions import Sites
+from retinoscope.interventions import Sites, Write
 
 Target = Literal["logit", "log-probability"]
 
@@ -135,9 +136,11 @@ class _Path:
         share = points.to(self.step)[:, None, None]
         tokens = self.baseline + share * self.step
         tokens.requires_grad_(torch.is_grad_enabled())
-        clean = self.recording.stream[0].expand(len(points), -1, -1).clone()
-        clean[:, list(self.positions)] = tokens
-        hidden = run_layers(self.recording, clean, [Sites()] * len(points))
+        writes = Sites((Write(0, self.positions, self.step),))
+        start = first_changed(writes, self.recording)
+        suffix = self.recording.stream[0][start:].expand(len(points), -1, -1).clone()
+        suffix[:, [position - start for position in self.positions]] = tokens
+        hidden = run_suffix(self.recording, suffix, start)
         logits = self.recording.unembed(hidden[:, -1]).float()
         scores = logits if self.target == "logit" else logits.log_softmax(-1)
         return tokens, scores[:, self.token]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from retinoscope.engine import Recording
 from retinoscope.engine.attention import AttentionFunction, as_mask, attending, eager_attention
-from retinoscope.engine.replay import call_layer
+from retinoscope.engine.arguments import call_layer
 from retinoscope.errors import ModelError
 
 

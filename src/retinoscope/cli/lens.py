@@ -25,17 +25,19 @@ def lens(
     from retinoscope.engine import generate, look
     from retinoscope.experiments.lens import read_sheet
     from retinoscope.models import load
-    from retinoscope.report import render_sheets
-    from retinoscope.results.sheet import save_sheet
+    from retinoscope.report.render import write_lens_pages
+    from retinoscope.results.sheet import LensSheet
 
     checkpoint = load(model)
     tracked = [word.strip() for word in words.split(",") if word.strip()]
+    sheets: dict[str, LensSheet] = {}
     for path in images:
         picture = open_image(path)
         recording = look(checkpoint, picture, question, room=length)
         tokens = generate(recording, [()])[0].tokens
         answer = checkpoint.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-        sheet = read_sheet(recording, path.name, answer, picture, tracked, [])
-        save_sheet(out / f"{path.stem}.npz", sheet)
-    for page in render_sheets(out):
-        Console().print(f"{page}", soft_wrap=True, highlight=False)
+        sheets[path.stem] = read_sheet(recording, path.name, answer, picture, tracked, [])
+    index = write_lens_pages(sheets, out, title="Logit lens")
+    for stem in sheets:
+        Console().print(f"{out / stem}.html", soft_wrap=True, highlight=False)
+    Console().print(f"{index}", soft_wrap=True, highlight=False)

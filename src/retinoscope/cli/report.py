@@ -15,10 +15,12 @@ def report(
 ) -> None:
     """Draw tables, figures and pages again from a run folder's records."""
     # Imported here so that --help answers at once.
-    from retinoscope.report import print_tables, render
+    from retinoscope.report.render import render
+    from retinoscope.report.terminal import print_report
+    from retinoscope.results import read
 
     console = Console()
-    if not quiet:
-        print_tables(run, console)
     page = render(run)
+    if not quiet:
+        print_report(read(run), console)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False)

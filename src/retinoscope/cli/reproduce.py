@@ -54,7 +54,9 @@ def reproduce(
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.experiments import Settings
-    from retinoscope.report import print_tables, render
+    from retinoscope.report.render import render
+    from retinoscope.report.terminal import print_report
+    from retinoscope.results import read
     from retinoscope.runs import Plan, run
 
     console = Console()
@@ -77,6 +79,6 @@ def reproduce(
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
     with Bars(console) as bars:
         run(plan, bars)
-    print_tables(plan.out, console)
+    print_report(read(plan.out), console)
     page = render(plan.out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)

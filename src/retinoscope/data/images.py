@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF
 """Raster formats only: Pillow also opens PostScript, which would start a program."""
 
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow's decoders raise on broken content, as its own test-suite of broken files shows."""
+"""What Pillow's decoders raise on broken content; the tests damage files of each format."""
 
 ORIENTATION = 0x0112
 """The EXIF tag; values 5 to 8 swap width and height."""
@@ -32,21 +32,22 @@ TURNED = (5, 6, 7, 8)
 
 @contextmanager
 def opened(
-    source: str | Path | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Image.Image]:
     """An image file opened lazily by Pillow; whatever goes wrong inside is a `SampleError`.
 
     Args:
-        source: the image file, or an open binary stream.
+        source: the image file, or its content.
         name: how an error calls the image; the path by default.
         max_pixels: refuse images of more pixels than this.
 
     Raises:
         SampleError: the file is missing, truncated, not a raster image or too large.
     """
-    name = name or (str(source) if isinstance(source, str | Path) else "the image")
+    name = name or ("the image" if isinstance(source, bytes) else str(source))
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(source, formats=_formats()) as image:
+        with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
                 raise SampleError(_too_large(name, f"{image.width} x {image.height}", max_pixels))
             yield image
@@ -68,7 +69,7 @@ def opened(
 
 
 def open_image(
-    source: str | Path | BinaryIO, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes, *, name: str | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
     """Read one image as it is meant to be seen.
 
@@ -77,7 +78,7 @@ def open_image(
     first frame is taken.
 
     Args:
-        source: the image file, or an open binary stream.
+        source: the image file, or its content.
         name: how an error calls the image; the path by default.
         max_pixels: refuse images of more pixels than this.
 
@@ -88,7 +89,7 @@ def open_image(
         SampleError: see `opened`.
     """
     with opened(source, name=name, max_pixels=max_pixels) as image:
-        return _to_rgb(ImageOps.exif_transpose(image), name or str(source))
+        return _to_rgb(ImageOps.exif_transpose(image))
 
 
 def load_image(sample: Sample) -> Image.Image:
@@ -132,9 +133,9 @@ def _too_large(name: str, size: str, max_pixels: int) -> str:
     )
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        image = _scale_wide(image, name)
+        image = _scale_wide(image)
     if image.mode.startswith("I;16"):
         return _gray(np.asarray(image))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -144,13 +145,11 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _scale_wide(image: Image.Image, name: str) -> Image.Image:
+def _scale_wide(image: Image.Image) -> Image.Image:
     """32-bit integers that hold a 16-bit image, as some PNG and PGM files are read."""
     values = np.asarray(image)
-    if image.mode == "F" or image.format == "TIFF" or values.min() < 0 or values.max() > 65535:
-        raise SampleError(
-            f"{name}: 32-bit samples have no stated range. Save the image with 8 or 16 bits."
-        )
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise ValueError("32-bit samples have no stated range; save it with 8 or 16 bits")
     return _gray(values)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.blocking import check_edges
+from retinoscope.engine.budget import MEMORY, in_passes, row_bytes
+from retinoscope.engine.checks import Checked
+from retinoscope.engine.cone import first_changed
+from retinoscope.engine.forks import CLEAN
+from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import replay
-from retinoscope.errors import InterventionError
-from retinoscope.interventions import Condition, Sites, as_condition, resolve
-
-BATCH_TOKENS = 8192
-"""Positions times conditions that run in one pass."""
+from retinoscope.interventions import Condition, Sites, as_condition
+from retinoscope.interventions.sites import checked_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,60 +25,119 @@ class Outcome:
     """The next-token logits of each condition.
 
     Attributes:
-        logits: float32, one row for each condition, at the last position of the prompt.
+        logits: float32, one row for each condition, at the last position of the prompt; or, where
+            positions were asked for, one for each condition and position.
     """
 
-    logits: Float[Tensor, "conditions vocabulary"]
+    logits: Float[Tensor, "conditions *positions vocabulary"]
 
     @property
-    def margin(self) -> Float[Tensor, " conditions"]:
-        """The first token's logit less the second's: where it is tiny, rounding decides."""
+    def margin(self) -> Float[Tensor, "conditions *positions"]:
+        """How far the first token's logit lies above the second's: where it is tiny, rounding
+        decides.
+        """
         first, second = self.logits.topk(2, dim=-1).values.unbind(-1)
         return first - second
 
     @property
-    def probability(self) -> Float[Tensor, "conditions vocabulary"]:
+    def probability(self) -> Float[Tensor, "conditions *positions vocabulary"]:
         """Softmax of the logits."""
         return self.logits.softmax(-1)
 
 
 @torch.no_grad()
-def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
-    """Next-token logits at the last position under each condition.
+def evaluate(
+    recording: Recording,
+    conditions: Sequence[Condition],
+    *,
+    positions: Iterable[int] | None = None,
+    memory: int = MEMORY,
+) -> Outcome:
+    """Next-token logits under each condition, equal to a full forward pass of the model.
+
+    Only what a condition can change is computed: positions from the first that it reaches,
+    layers from the first that it touches. Conditions that begin alike share that beginning, and
+    many run in one pass. The empty condition is the recorded run itself.
 
     Args:
         recording: the clean run.
         conditions: each a tuple of interventions in force together; () is the clean run.
+        positions: where to predict; None is the last position alone.
+        memory: bytes of intermediate tensors in one pass; halved when memory runs out.
 
     Raises:
-        InterventionError: an intervention can't be applied here, or did not take effect.
+        InterventionError: an intervention can't be applied here, did not take effect, or a
+            position lies outside the sequence.
     """
-    given = [as_condition(condition) for condition in conditions]
-    sites = [checked_sites(condition, recording) for condition in given]
-    rows = [
-        recording.unembed(replay(recording, chunk)[:, -1]).float()
-        for chunk in chunks(sites, recording)
-    ]
-    width = recording.logits.shape[-1]
-    logits = torch.cat(rows) if rows else torch.empty(0, width)
-    return Outcome(logits)
+    check = Checked(recording)
+    sites = [check.sites(as_condition(condition)) for condition in conditions]
+    where = (recording.length - 1,)
+    if positions is not None:
+        where = checked_positions(positions, recording, "evaluate(positions=...)")
+    shape = (len(sites), len(where), recording.logits.shape[-1])
+    logits = torch.empty(shape, device=recording.logits.device)
+    if recording.fallback is not None:
+        for index, one in enumerate(sites):
+            last = None if positions is None else where
+            logits[index] = full_logits(recording, one, last)
+    else:
+        _replayed(recording, sites, where, memory, logits)
+    return Outcome(logits if positions is not None else logits[:, 0])
 
 
-def checked_sites(condition: Condition, recording: Recording) -> Sites:
-    """What a condition touches on this recording.
+def _replayed(
+    recording: Recording,
+    sites: Sequence[Sites],
+    where: tuple[int, ...],
+    memory: int,
+    logits: Float[Tensor, "conditions positions vocabulary"],
+) -> None:
+    """Fill in the logits of every condition, pass by pass."""
+    logits[:] = _clean(recording, where)
+    for start, members in groups(sites, recording):
+        chosen = [sites[index] for index in members]
+        per_head = any(block.heads for one in chosen for block in one.blocks)
+        size = max(1, memory // row_bytes(recording, start, per_head))
 
-    Raises:
-        InterventionError: it can't be applied, or would change nothing.
+        def run(some: Sequence[int], start: int = start) -> tuple[Tensor, Tensor, list[int]]:
+            return _changed(recording, [sites[index] for index in some], start, where)
+
+        for some, (found, rows, at) in in_passes(members, size, run):
+            touched = torch.tensor([i for i, row in zip(some, rows.tolist()) if row != CLEAN])
+            if len(touched) and at:
+                logits[touched[:, None], torch.tensor(at)] = found[rows[rows != CLEAN]]
+
+
+def _changed(
+    recording: Recording, sites: Sequence[Sites], start: int, where: tuple[int, ...]
+) -> tuple[Float[Tensor, "rows changed vocabulary"], Tensor, list[int]]:
+    """Logits of every row at those positions that can have changed; each condition's row."""
+    hidden, plan = replay(recording, sites, start)
+    at = [index for index, position in enumerate(where) if position >= start]
+    states = hidden[:, [where[index] - start for index in at]]
+    rows = torch.tensor(plan[-1].rows)
+    return recording.unembed(states).float(), rows, at
+
+
+def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "positions vocabulary"]:
+    if where == (recording.length - 1,):
+        return recording.logits[None].float()
+    return recording.unembed(recording.residual(recording.layer_count)[list(where)]).float()
+
+
+def groups(sites: Sequence[Sites], recording: Recording) -> Iterator[tuple[int, list[int]]]:
+    """Conditions that are replayed from the same position on, and that position.
+
+    Conditions whose cones begin a little later join in: a tenth more positions, or a few, cost
+    less than a pass of their own. Those that touch nothing are left out.
     """
-    sites = resolve(condition, recording)
-    if condition and not (sites.writes or sites.blocks):
-        raise InterventionError(f"{condition!r} touches nothing; leave it out.")
-    check_edges(sites, recording)
-    return sites
-
-
-def chunks(sites: Sequence[Sites], recording: Recording) -> Iterator[Sequence[Sites]]:
-    """The conditions in batches of bounded size, in their order."""
-    size = max(1, BATCH_TOKENS // recording.length)
-    for start in range(0, len(sites), size):
-        yield sites[start : start + size]
+    length = recording.length
+    starts = [first_changed(one, recording) for one in sites]
+    order = sorted((i for i in range(len(sites)) if starts[i] < length), key=lambda i: starts[i])
+    at = 0
+    while at < len(order):
+        start = starts[order[at]]
+        reach = start + max(4, (length - start) // 11)
+        members = [i for i in order[at:] if starts[i] <= reach]
+        yield start, members
+        at += len(members)

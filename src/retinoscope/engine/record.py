@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Tensor
 
-from retinoscope.engine.attention import AttentionFunction, as_allowed, attending
-from retinoscope.engine.recording import LayerCall, Recording
+from retinoscope.engine.embedding import TokenInput, infer_token_input
+from retinoscope.engine.finish import infer_finish, unchanged
+from retinoscope.engine.guard import guarded
+from retinoscope.engine.masks import reads_ahead, recorded_masks
+from retinoscope.engine.mixers import with_context
+from retinoscope.engine.recording import LayerCall, Mixing, Recording
+from retinoscope.engine.room import with_room
+from retinoscope.engine.watch import SeenLayer, Watch
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
 
@@ -19,181 +23,142 @@ from retinoscope.models import Checkpoint, Encoded
 def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Recording:
     """Run the model once on a prompt and keep what conditions need.
 
+    The recording is checked before it is returned: an empty condition must reproduce the clean
+    logits, and once per model a few random conditions must equal the plain full forward. Where
+    one does not, or the model can't be replayed at all, `Recording.fallback` says why, and
+    conditions are run as full forward passes.
+
     Args:
         checkpoint: the model.
-        encoded: the prompt.
+        encoded: the prompt; made by `encode`, or by hand from model inputs and a layout.
         room: filler positions to record behind the prompt, to generate there later.
 
     Raises:
-        ModelError: the model mixes positions in a way that can't be watched, or its final norm or
-            the last step of its logits can't be found.
+        ModelError: the language model saw another sequence than the prompt, so that positions
+            have no meaning.
     """
-    watch = _Watch(checkpoint)
-    inputs = _with_room(dict(encoded.inputs), room)
-    with watch:
-        output = checkpoint.model(**inputs, use_cache=False)
     length = encoded.layout.length
-    total = length + room
-    if watch.inputs[0].shape[-2] != total:
-        raise ModelError(
-            f"The language model of {checkpoint.name} saw {watch.inputs[0].shape[-2]} positions, "
-            f"the prompt has {total}; its sequence is not the processor's."
-        )
-    stream = [*(h[0, :length] for h in watch.inputs), watch.outputs[-1][0, :length]]
-    clean = output.logits[0, length - 1]
-    head_row = watch.head_output[0, watch.head_output.shape[1] - total + length - 1]
-    return Recording(
+    run = with_args = _run(checkpoint, with_room(encoded.inputs, length, room), length + room)
+    if room and any(reads_ahead(layer, length) for layer in run.seen):
+        run = _run(checkpoint, encoded.inputs, length)
+    reason = _unreplayable(run, checkpoint)
+    finish = infer_finish(run.head_row(length), run.row(length), checkpoint) if not reason else None
+    if not reason and finish is None:
+        reason = "what the model does to its logits is neither a scale nor a soft-cap"
+    recording = Recording(
         checkpoint=checkpoint,
         encoded=encoded,
         length=length,
-        stream=tuple(stream),
-        additions=_additions(watch, length),
-        calls=tuple(watch.call(index, total) for index in range(checkpoint.layer_count)),
-        norm=watch.found_norm(),
-        finish=_finish(head_row, clean, checkpoint),
-        logits=clean,
+        stream=run.stream(length),
+        additions=_additions(run.seen, length) if not reason else {},
+        calls=_calls(run, with_args, length) if not reason else (),
+        norm=run.watch.norms[0] if not reason else None,
+        finish=finish or unchanged,
+        logits=run.row(length).clone(),
         room=room,
+        token_input=_token_input(with_args, encoded, checkpoint) if room and not reason else None,
+        fallback=reason,
+    )
+    return guarded(recording if reason else with_context(recording))
+
+
+class _Run:
+    """One watched forward pass."""
+
+    def __init__(self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor) -> None:
+        self.watch = watch
+        self.inputs = inputs
+        self.logits = logits
+        self.seen = [watch.layers[index] for index in sorted(watch.layers)]
+
+    def row(self, length: int) -> Tensor:
+        """The logits that predict the first token of the answer."""
+        return self.logits[0, self._last(length)]
+
+    def head_row(self, length: int) -> Tensor:
+        """The unembedding's output at the same position."""
+        assert self.watch.head_output is not None
+        return self.watch.head_output[0, self._last(length)]
+
+    def stream(self, length: int) -> tuple[Tensor, ...]:
+        """The residual stream at every place; the first of several streams."""
+        last = self.seen[-1].left
+        assert last is not None
+        states = [*(layer.entered for layer in self.seen), last]
+        return tuple(h.reshape(-1, *h.shape[-2:])[0, :length] for h in states)
+
+    def _last(self, length: int) -> int:
+        apart = "decoder_input_ids" in self.inputs
+        return -1 if apart else length - 1
+
+
+def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], total: int) -> _Run:
+    watch = Watch(checkpoint.parts)
+    with watch:
+        logits = checkpoint.model(**inputs, use_cache=False).logits
+    if not watch.layers:
+        raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
+    entered = watch.layers[min(watch.layers)].entered.shape[-2]
+    if entered != total:
+        raise ModelError(
+            f"The language model of {checkpoint.name} saw {entered} positions, the prompt has "
+            f"{total}; its sequence is not the processor's."
+        )
+    return _Run(watch, inputs, logits)
+
+
+def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
+    """Why conditions can't be replayed on this model, as far as one run shows it."""
+    if getattr(checkpoint.model.config, "is_encoder_decoder", False):
+        return "an encoder-decoder model: its answer does not come from the layers of the prompt"
+    if len(run.seen) != checkpoint.layer_count:
+        return f"only {len(run.seen)} of {checkpoint.layer_count} decoder layers ran"
+    for index, layer in enumerate(run.seen):
+        if layer.entered.ndim != 3:
+            return (
+                f"the hidden states have {layer.entered.ndim} dimensions instead of batch, "
+                "position and width"
+            )
+        if len(layer.attended) > 1:
+            return f"decoder layer {index} attends {len(layer.attended)} times"
+    if not run.watch.norms:
+        return "the final norm, the module that receives the last layer's output, was not found"
+    if run.watch.head_output is None or run.watch.head_output.shape != run.logits.shape:
+        return "the logits don't come from the unembedding position by position"
+    return None
+
+
+def _calls(run: _Run, with_args: _Run, length: int) -> tuple[LayerCall, ...]:
+    """How every layer was called; arguments may come from a longer run than the clean states."""
+    masks = recorded_masks(run.seen, with_args.seen, length)
+    return tuple(
+        _call(called, layer, mask)
+        for called, layer, mask in zip(with_args.seen, run.seen, masks, strict=True)
     )
 
 
-def _with_room(inputs: dict[str, Tensor], room: int) -> dict[str, Tensor]:
-    """The prompt's inputs with filler text behind: the last token again, attended, of kind text."""
-    if room == 0:
-        return inputs
-    length = inputs["input_ids"].shape[-1]
-    for name, value in inputs.items():
-        if value.ndim == 2 and value.shape[-1] == length:
-            inputs[name] = torch.cat([value, value[:, -1:].expand(-1, room)], dim=-1)
-    return inputs
+def _call(called: SeenLayer, seen: SeenLayer, mask: Tensor) -> LayerCall:
+    if not seen.attended:
+        return LayerCall(called.args, called.options, mask, "left context")
+    attended = seen.attended[0]
+    mixing: Mixing = "cross-attention" if attended.crossing else "attention"
+    keys, values = attended.keys, attended.values
+    return LayerCall(called.args, called.options, mask, mixing, keys, values)
 
 
-class _Watch:
-    """Hooks on a model for the length of one forward pass; all are gone afterwards."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        self.inputs: list[Tensor] = []
-        self.outputs: list[Tensor] = []
-        self.args: list[tuple[Any, ...]] = []
-        self.options: list[dict[str, Any]] = []
-        self.allowed: dict[int, Tensor | None] = {}
-        self.norms: list[nn.Module] = []
-        self.head_output = torch.empty(0)
-        layers = checkpoint.parts.layers
-        self.layer_of = {id(part): i for i, layer in enumerate(layers) for part in layer.modules()}
-
-    def __enter__(self) -> _Watch:
-        parts = self.checkpoint.parts
-        self.hooks = [
-            hook
-            for layer in parts.layers
-            for hook in (
-                layer.register_forward_pre_hook(self._before_layer, with_kwargs=True),
-                layer.register_forward_hook(self._after_layer),
-            )
-        ]
-        self.hooks += [
-            module.register_forward_pre_hook(self._seek_norm)
-            for module in parts.decoder.modules()
-            if id(module) not in self.layer_of and not list(module.children())
-        ]
-        self.hooks.append(parts.head.register_forward_hook(self._after_head))
-        self.seat = attending(parts.decoder, self)
-        self.seat.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.seat.__exit__(*error)
-        for hook in self.hooks:
-            hook.remove()
-
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        layer = self.layer_of.get(id(module))
-        if layer is not None and layer in self.allowed:
-            raise ModelError(f"Decoder layer {layer} attends twice, which can't be recorded.")
-        if layer is not None and key.shape[-2] == query.shape[-2]:
-            self.allowed[layer] = mask
-        return base(module, query, key, value, mask, **options)
-
-    def call(self, index: int, total: int) -> LayerCall:
-        """How a layer was called, with its mask as a boolean square."""
-        if index not in self.allowed:
-            raise ModelError(
-                f"Decoder layer {index} of {self.checkpoint.name} mixes positions without "
-                "attention that can be watched, so conditions can't be replayed on it."
-            )
-        return LayerCall(
-            self.args[index],
-            self.options[index],
-            _square(self.allowed[index], total, self.inputs[index].device),
-        )
-
-    def found_norm(self) -> nn.Module:
-        """The module that received the last layer's output."""
-        if not self.norms:
-            raise ModelError(f"The final norm of {self.checkpoint.name} can't be found.")
-        return self.norms[0]
-
-    def _before_layer(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.inputs.append(args[0] if args else kwargs["hidden_states"])
-        self.args.append(args[1:])
-        self.options.append({k: v for k, v in kwargs.items() if k != "hidden_states"})
-
-    def _after_layer(self, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self.outputs.append(output[0] if isinstance(output, tuple) else output)
-
-    def _seek_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        last = self.outputs[-1] if len(self.outputs) == self.checkpoint.layer_count else None
-        if last is not None and args and args[0] is last:
-            self.norms.append(module)
-
-    def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        self.head_output = output
-
-
-def _square(mask: Tensor | None, total: int, device: torch.device) -> Bool[Tensor, "total total"]:
-    """The mask of one layer as [query, key]; no mask means plain causal attention."""
-    if mask is None:
-        return torch.ones(total, total, dtype=torch.bool, device=device).tril()
-    allowed = as_allowed(mask)
-    return allowed.reshape(-1, *allowed.shape[-2:])[0]
-
-
-def _additions(watch: _Watch, length: int) -> dict[int, Tensor]:
-    """What the model adds to the stream between layers (DeepStack), by the later one's place."""
+def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:
+    """What the model adds to the stream between two layers (DeepStack), by the later one."""
     found: dict[int, Tensor] = {}
-    for place in range(1, len(watch.inputs)):
-        before, after = watch.outputs[place - 1], watch.inputs[place]
-        if after is not before and not torch.equal(after, before):
-            found[place] = (after - before)[0, :length]
+    for place in range(1, len(seen)):
+        before, after = seen[place - 1].left, seen[place].entered
+        assert before is not None
+        if after is not before and not torch.equal(after, before.to(after.device)):
+            found[place] = (after - before.to(after.device))[0, :length]
     return found
 
 
-def _finish(head_row: Tensor, clean: Tensor, checkpoint: Checkpoint) -> Callable[[Tensor], Tensor]:
-    """What happens between the unembedding and the logits, inferred from one row and checked."""
-    if torch.equal(head_row, clean):
-        return _unchanged
-    config = checkpoint.parts.decoder.config.get_text_config(decoder=True)
-    cap = getattr(config, "final_logit_softcapping", None)
-    if cap and torch.allclose(torch.tanh(head_row / cap) * cap, clean, atol=1e-4):
-        return lambda logits: torch.tanh(logits / cap) * cap
-    scale = float((clean.double() @ head_row.double()) / (head_row.double() @ head_row.double()))
-    if torch.allclose(head_row * scale, clean, atol=1e-4, rtol=1e-4):
-        return lambda logits: logits * scale
-    raise ModelError(
-        f"{checkpoint.name} changes its logits after the unembedding in a way that is neither a "
-        "scale nor a soft-cap."
-    )
-
-
-def _unchanged(logits: Tensor) -> Tensor:
-    return logits
+def _token_input(run: _Run, encoded: Encoded, checkpoint: Checkpoint) -> TokenInput:
+    ids = run.inputs["input_ids"][0]
+    text = [*encoded.layout.text, *range(encoded.layout.length, len(ids))]
+    entered = run.seen[0].entered[0]
+    return infer_token_input(checkpoint.parts.embedding, ids.to(entered.device), text, entered)

@@ -2,6 +2,29 @@
 
 from retinoscope.geometry.coverage import coverage, outside
 from retinoscope.geometry.grid import PatchGrid, Tile
-from retinoscope.geometry.resize import centre_crop, letterbox, whole_image
+from retinoscope.geometry.resize import (
+    centre_crop,
+    letterbox,
+    padded_fit,
+    padded_square,
+    whole_image,
+)
+from retinoscope.geometry.tiling import best_resolution, closest_canvas, pan_and_scan, split
+from retinoscope.geometry.unplaced import UnplacedGrid
 
-__all__ = ["PatchGrid", "Tile", "centre_crop", "coverage", "letterbox", "outside", "whole_image"]
+__all__ = [
+    "PatchGrid",
+    "Tile",
+    "UnplacedGrid",
+    "best_resolution",
+    "centre_crop",
+    "closest_canvas",
+    "coverage",
+    "letterbox",
+    "outside",
+    "padded_fit",
+    "padded_square",
+    "pan_and_scan",
+    "split",
+    "whole_image",
+]

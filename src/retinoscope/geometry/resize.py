@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from retinoscope.geometry.grid import Box
 
 
@@ -56,6 +58,47 @@ def letterbox(size: tuple[int, int], target: tuple[int, int]) -> Box:
     pad_x = (target[0] / scale - width) / 2
     pad_y = (target[1] / scale - height) / 2
     return (-pad_x, -pad_y, width + pad_x, height + pad_y)
+
+
+def padded_fit(size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """Resize to fit inside the target in whole pixels, then pad the rest on both sides.
+
+    As `letterbox`, but with the rounding of LLaVA-NeXT's image processor: the shorter edge is
+    rounded up, an odd pixel of padding goes to the right or the bottom.
+
+    Args:
+        size: (width, height) of the original image.
+        target: (width, height) of the padded input.
+
+    Returns:
+        The padded input's rectangle in original-image pixels; it leaves the image on two sides.
+    """
+    width, height = size
+    scale_x, scale_y = target[0] / width, target[1] / height
+    if scale_x < scale_y:
+        fitted = (target[0], min(math.ceil(height * scale_x), target[1]))
+    else:
+        fitted = (min(math.ceil(width * scale_y), target[0]), target[1])
+    left, top = (target[0] - fitted[0]) // 2, (target[1] - fitted[1]) // 2
+    pixel_x, pixel_y = width / fitted[0], height / fitted[1]
+    return (
+        -left * pixel_x,
+        -top * pixel_y,
+        (target[0] - left) * pixel_x,
+        (target[1] - top) * pixel_y,
+    )
+
+
+def padded_square(size: tuple[int, int]) -> Box:
+    """Pad the shorter side to a square with whole pixels, the odd one to the right or the bottom.
+
+    Args:
+        size: (width, height) of the original image.
+    """
+    width, height = size
+    side = max(size)
+    left, top = (side - width) // 2, (side - height) // 2
+    return (float(-left), float(-top), float(side - left), float(side - top))
 
 
 def _offset(edge: int, crop: int) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from retinoscope.errors import ModelError, TokenMapError
 from retinoscope.models.checkpoint import Checkpoint
+from retinoscope.models.views import image_token
 from retinoscope.tokens import TokenLayout, VisualSpan
 
 
@@ -60,7 +61,12 @@ def encode(
             f"{prompt!r}: {error}"
         ) from error
     layout = find_layout(checkpoint, inputs, [picture.size for picture in pictures])
-    tensors = {k: v.to(checkpoint.device) for k, v in inputs.items() if isinstance(v, Tensor)}
+    # PaliGemma's processor adds labels, which would make the model believe that it is trained.
+    tensors = {
+        k: v.to(checkpoint.device)
+        for k, v in inputs.items()
+        if isinstance(v, Tensor) and k != "labels"
+    }
     cast = {
         k: v.to(checkpoint.model.dtype) if v.is_floating_point() else v for k, v in tensors.items()
     }
@@ -74,8 +80,9 @@ def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> st
         content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
         return processor.apply_chat_template([turn], add_generation_prompt=True)
-    image = getattr(processor, "image_token", "<image>") * images
-    return checkpoint.family.prompt.format(image=image, question=question)
+    family = checkpoint.family
+    image = family.image.format(token=getattr(processor, "image_token", "<image>"))
+    return family.prompt.format(image=image * images, question=question)
 
 
 def find_layout(
@@ -84,27 +91,27 @@ def find_layout(
     """Where the image tokens stand, checked against each image's geometry.
 
     Raises:
-        TokenMapError: the number of image tokens is not the number of cells.
+        TokenMapError: the number of image tokens is not the number that the geometry says.
     """
-    config = checkpoint.model.config
-    image_token = getattr(config, "image_token_id", None)
-    if image_token is None:
-        image_token = config.image_token_index
+    config, family = checkpoint.model.config, checkpoint.family
     ids: Tensor = inputs["input_ids"][0]
-    positions = torch.nonzero(ids == image_token).flatten().tolist()
+    positions = np.flatnonzero((ids == image_token(config)).numpy(force=True))
     grids = [
-        checkpoint.family.grid(config, checkpoint.processor, size, inputs, index)
+        family.grid(config, checkpoint.processor, size, inputs, index)
         for index, size in enumerate(sizes)
     ]
-    wanted = sum(len(grid) for grid in grids)
+    slots = [family.slots(grid) for grid in grids]
+    wanted = sum(len(marks) for marks in slots)
     if len(positions) != wanted:
         raise TokenMapError(
-            f"The prompt holds {len(positions)} image tokens but the images of size {list(sizes)} "
-            f"have {wanted} patches; the processor of {checkpoint.name} does not fit the model."
+            f"The prompt holds {len(positions)} image tokens but the geometry of {family.name} has "
+            f"{wanted} for images of size {list(sizes)}; the processor of {checkpoint.name} does "
+            "not fit the model."
         )
     spans: list[VisualSpan] = []
     start = 0
-    for grid in grids:
-        spans.append(VisualSpan(tuple(positions[start : start + len(grid)]), grid))
-        start += len(grid)
+    for grid, marks in zip(grids, slots, strict=True):
+        own = positions[start : start + len(marks)][marks]
+        spans.append(VisualSpan(tuple(own.tolist()), grid))
+        start += len(marks)
     return TokenLayout(len(ids), tuple(spans))

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from retinoscope.errors import ModelError
+import numpy as np
+from jaxtyping import Bool
+
 from retinoscope.geometry import PatchGrid
 
 Geometry = Callable[[Any, Any, tuple[int, int], Mapping[str, Any], int], PatchGrid]
 """(model config, processor, original (width, height), processor outputs, image index) -> grid."""
+
+Slots = Callable[[PatchGrid], Bool[np.ndarray, " image_tokens"]]
+"""grid -> for each image token of the image in the sequence, whether it is a cell of the grid."""
+
+
+def every_slot(grid: PatchGrid) -> Bool[np.ndarray, " image_tokens"]:
+    """Each image token is a cell: no newline or separator shares the image token's id."""
+    return np.ones(len(grid), dtype=bool)
+
+
+TOKEN_MAP = "token map: each cell's pixels move its own token, in images of six shapes"
+SEVERAL_IMAGES = "several images in one prompt"
+SHARED_VISION = "vision features shared by prompts are exact"
+LOADING = "saved and loaded again without torchvision"
+RUNNING = "loads and runs; asking for a place in the image is refused with the reason"
+PROVED = (TOKEN_MAP, SEVERAL_IMAGES, SHARED_VISION, LOADING)
+"""What the tests prove of a family on transformers' own model, image processor and processor."""
+
+RELEASED = "released weights and their processors' files: the tests use random weights"
+"""What no test here could see; `retinoscope check` asks a model of one's own."""
 
 
 @dataclass(frozen=True)
@@ -25,34 +49,42 @@ class Family:
         grid: the geometry of one image, from the same numbers that the processor used.
         prompt: the prompt's form where the processor brings no chat template; "{image}" and
             "{question}" are filled in.
+        image: the form of one image in that prompt; "{token}", the image token, is filled in.
+        slots: which of an image's tokens in the sequence are cells; the rest (LLaVA-NeXT's
+            newlines) belong to neither the image nor the text of the user.
+        verified: what the tests prove of it on the real model, image processor and processor
+            classes.
+        unverified: what they could not prove, and why.
     """
 
     name: str
     model_types: tuple[str, ...]
     grid: Geometry
     prompt: str = "USER: {image}\n{question} ASSISTANT:"
+    image: str = "{token}"
+    slots: Slots = every_slot
+    verified: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
 
 
-def families() -> dict[str, Family]:
+@functools.cache
+def families() -> Mapping[str, Family]:
     """Every family by model type, one module of `retinoscope.models.families` each."""
     package = importlib.import_module("retinoscope.models.families")
     modules = [
         importlib.import_module(f"{package.__name__}.{module.name}")
         for module in pkgutil.iter_modules(package.__path__)
     ]
-    return {kind: module.FAMILY for module in modules for kind in module.FAMILY.model_types}
+    return MappingProxyType(
+        {kind: module.FAMILY for module in modules for kind in module.FAMILY.model_types}
+    )
 
 
 def family_of(model_type: str) -> Family:
-    """The family of a model type.
+    """The family of a model type; `families.unknown` for one that no file covers.
 
-    Raises:
-        ModelError: no family file covers it.
+    An unknown model is tried with a geometry that is guessed from its inputs; `unverified` of the
+    family says so.
     """
     known = families()
-    if model_type not in known:
-        raise ModelError(
-            f"No family describes how a {model_type!r} model lays images out; known are "
-            f"{', '.join(sorted(known))}. Add one file to retinoscope/models/families."
-        )
-    return known[model_type]
+    return known.get(model_type, known[""])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
+from retinoscope.models.processors import load_processor
+from retinoscope.models.views import image_token
 
 EMBEDDED = "embedded"
 """The name of the small VLM that comes with the package."""
@@ -66,29 +69,70 @@ def load(
         "quantization_config": quantization_config,
     }
     given = {key: value for key, value in options.items() if value is not None}
+    processor = _load_processor(source, name, revision)
     try:
-        processor = AutoProcessor.from_pretrained(source, revision=revision)
         model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype or "auto", use_safetensors=True, **given
+            source, dtype=dtype or "auto", use_safetensors=True, trust_remote_code=False, **given
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
-    for needed in ("tokenizer", "image_processor"):
-        if not hasattr(processor, needed):
-            raise ModelError(
-                f"The processor of {name} is a {type(processor).__name__} without "
-                f"{needed}; save the model's whole processor beside its weights."
-            )
+    _check_fit(name, model, processor)
+    family = family_of(model.config.model_type)
+    if not family.model_types[0]:
+        warnings.warn(
+            f"No family describes how a {model.config.model_type!r} model lays images out; its "
+            "geometry is guessed. Run the checks on it before you trust its token map.",
+            stacklevel=2,
+        )
     return Checkpoint(
         name=name,
         revision=getattr(model.config, "_commit_hash", None) or "",
         files=file_hashes(folder) if folder.is_dir() else {},
         model=model.eval().requires_grad_(False),
         processor=processor,
-        family=family_of(model.config.model_type),
+        family=family,
         parts=find_parts(model),
         mean=mean,
     )
+
+
+def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
+    """The processor, with its tokenizer and image processor."""
+    try:
+        processor = load_processor(source, revision)
+    except ImportError as error:
+        raise ModelError(
+            f"The processor of {name} needs a package that is not installed: {error}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"The processor of {name} can't be loaded ({error}); save it beside the weights with "
+            "processor.save_pretrained(folder)."
+        ) from error
+    for needed in ("tokenizer", "image_processor"):
+        if not hasattr(processor, needed):
+            raise ModelError(
+                f"The processor of {name} is a {type(processor).__name__} without "
+                f"{needed}; save the model's whole processor beside its weights."
+            )
+    return processor
+
+
+def _check_fit(name: str, model: PreTrainedModel, processor: Any) -> None:
+    """The processor's tokenizer speaks the model's vocabulary, the image token included."""
+    known = set(processor.tokenizer.get_vocab().values())
+    rows = model.get_input_embeddings().weight.shape[0]
+    if max(known) >= rows:
+        raise ModelError(
+            f"The tokenizer of {name} has ids up to {max(known)} but the model embeds {rows}; the "
+            "processor belongs to another model."
+        )
+    image = image_token(model.config)
+    if image not in known:
+        raise ModelError(
+            f"The model's image token is number {image}, which the tokenizer of {name} does not "
+            "have; the processor belongs to another model."
+        )
 
 
 def _check_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import encode
+from retinoscope.models.vision import first_states
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,32 +74,14 @@ def mean_token(
     )
 
 
-@torch.no_grad()
 def visual_tokens(checkpoint: Checkpoint, image: Image.Image) -> Float[Tensor, "tokens width"]:
     """One image's visual tokens where the first decoder layer reads them.
 
-    Taken from the model's own forward pass, which is left as soon as the first layer is reached,
-    so that whatever the model does to its embeddings on the way (scaling, for one) is in them.
+    Raises:
+        ModelError, TokenMapError: the model can't take the image.
     """
     encoded = encode(checkpoint, image, "Describe this image.")
-    caught: list[Tensor] = []
-
-    def catch(_: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
-        caught.append(args[0] if args else kwargs["hidden_states"])
-        raise _FirstLayerReached
-
-    hook = checkpoint.parts.layers[0].register_forward_pre_hook(catch, with_kwargs=True)
-    try:
-        checkpoint.model(**encoded.inputs, use_cache=False)
-    except _FirstLayerReached:
-        return caught[0][0, list(encoded.layout.visual)]
-    finally:
-        hook.remove()
-    raise ModelError(f"{checkpoint.name} ran without entering its first decoder layer.")
-
-
-class _FirstLayerReached(Exception):
-    """Leaves a forward pass once its first decoder layer is reached."""
+    return first_states(checkpoint, encoded.inputs)[list(encoded.layout.visual)]
 
 
 def write_mean(mean: MeanToken, path: Path) -> None:

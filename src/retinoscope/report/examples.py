@@ -13,6 +13,7 @@ from PIL import Image
 
 from retinoscope.report.tables.pairing import UNIT, beside_clean
 from retinoscope.report.templating import data_uri
+from retinoscope.results.records import TASKS
 from retinoscope.results.sheet import LensSheet
 
 _SHOWN = (
@@ -116,7 +117,11 @@ def lens_stems(run: Path) -> list[str]:
 
 def _questions(rows: pl.DataFrame) -> tuple[tuple[str, str, tuple[Answer, ...]], ...]:
     questions = []
-    for (_, _, task, prompt), group in rows.group_by(UNIT, maintain_order=True):
+    order = {task: place for place, task in enumerate(TASKS)}
+    place = pl.col("task").replace_strict(order, default=len(order), return_dtype=pl.Int64)
+    for (_, _, task, prompt), group in rows.sort(place, "prompt").group_by(
+        UNIT, maintain_order=True
+    ):
         first = group.row(0, named=True)
         clean = Answer("as it is", first["answer_clean"], True, first["probability_clean"])
         answers = [clean]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from retinoscope.report import paper
-from retinoscope.report.tables.knockout import GROUPS, TARGETS, WINDOWS
-from retinoscope.report.wording import DASH, count, interval, number, percent, probability
+from retinoscope.report.tables.knockout import WINDOWS
+from retinoscope.report.wording import DASH, count, interval, number, percent, probability, readable
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, and in smaller letters what it rests on (interval, n)."""
+    """A number, and in smaller letters what it rests on (interval, n), maybe in several lines."""
 
     text: str
     detail: str = ""
@@ -40,41 +40,45 @@ class Grid:
 
 Row = Mapping[str, Any]
 
+_VALUES = {
+    "zero": "zero",
+    "noise": "noise of the same norm",
+    "resampled": "tokens of another image",
+}
+
 
 def ablation_grid(table: pl.DataFrame, value: str, tasks: tuple[str, ...]) -> Grid:
     """Decrease, test against random and the paper's figure, for each selection and task."""
     here = table.filter((pl.col("value") == value) & pl.col("task").is_in(tasks))
     shown = [task for task in tasks if task in here["task"]]
+    common = {task: _common_n(here.filter(pl.col("task") == task)) for task in shown}
     rows = []
     for (name, selection, matched, size), group in here.group_by(
         ["label", "selection", "matched", "size"], maintain_order=True
     ):
         which = (str(selection), str(matched), int(str(size)))
         by_task = {row["task"]: row for row in group.iter_rows(named=True)}
-        reference = number(paper.tokens(*which)) if value == "mean" else DASH
-        tokens = Cell(number(group["tokens"][0]), f"paper {reference}" if reference != DASH else "")
+        reference = paper.tokens(*which) if value == "mean" else None
+        tokens = Cell(number(group["tokens"][0]), f"paper {reference:.1f}" if reference else "")
         cells = [Cell(str(name)), tokens]
         for task in shown:
             row = by_task.get(task)
             cells += [
-                share_cell(row),
+                share_cell(row, common[task]),
                 Cell(probability(row["mcnemar_p"]) if row else DASH),
+                Cell(percent(paper.decrease(value, *which, task))),
             ]
-            if task != "poll-absent":
-                cells.append(Cell(percent(paper.decrease(value, *which, task))))
         rows.append(tuple(cells))
-    heads, groups = ["tokens replaced", "number"], [("", 2)]
-    for task in shown:
-        columns = ["decrease", "p against random"]
-        columns += ["paper"] if task != "poll-absent" else []
-        heads += columns
-        groups.append((task, len(columns)))
-    title = (
-        f"Ablation: replaced by the {value} value"
-        if value != "mean"
-        else "Ablation: replaced by the mean visual token"
-    )
-    return Grid(title, tuple(heads), tuple(rows), tuple(groups))
+    heads = ("tokens replaced", "number", *("decrease", "p", "paper") * len(shown))
+    groups = (("", 2), *((_with_n(task, common[task]), 3) for task in shown))
+    by = "the mean visual token" if value == "mean" else _VALUES.get(value, value)
+    return Grid(f"Ablation: tokens replaced by {by}", heads, tuple(rows), groups)
+
+
+def control_grid(table: pl.DataFrame) -> Grid:
+    """The control: questions about an object that is not there, whose right answer is "no"."""
+    grid = ablation_grid(table, "mean", ("poll-absent",))
+    return replace(grid, title="Control: polls about an absent object (decrease: no became yes)")
 
 
 def drop_grid(table: pl.DataFrame, value: str, tasks: tuple[str, ...]) -> Grid:
@@ -97,18 +101,23 @@ def knockout_grid(table: pl.DataFrame, task: str) -> Grid:
     others = here.filter(~pl.col("window").is_in(WINDOWS))["window"].unique(maintain_order=True)
     windows = [*WINDOWS, *others]
     cells = {(r["target"], r["group"], r["window"]): r for r in here.iter_rows(named=True)}
-    pairs = here.select("target", "group").unique(maintain_order=True).rows()
-    known = [(target, group) for target in TARGETS for group in GROUPS if (target, group) in pairs]
+    common = _common_n(here)
     rows = []
-    for target, group in [*known, *(pair for pair in pairs if pair not in known)]:
+    # The table comes sorted; the order of the cuts is that of their first rows.
+    for target, group in here.select("target", "group").unique(maintain_order=True).rows():
         blocked = here.filter((pl.col("target") == target) & (pl.col("group") == group))
-        row = [Cell(f"{group} \u2192 {target}", f"{number(blocked['keys'].mean())} keys")]
+        keys = f"{number(blocked['keys'].mean())} keys"  # pyright: ignore[reportArgumentType]
+        row = [Cell(f"{readable(group)} \u2192 {target}", keys)]
         for window in windows:
             cell = cells.get((target, group, window))
-            row.append(_cut_cell(cell, paper.kept(task, group, target, window)))
+            row.append(_cut_cell(cell, paper.kept(task, group, target, window), common))
         rows.append(tuple(row))
     heads = tuple(_window_head(here, window) for window in windows)
-    return Grid(f"Knockout, {task}", ("blocked attention", *heads), tuple(rows))
+    return Grid(
+        f"Knockout, {_with_n(task, common)}: decrease, and accuracy relative to clean",
+        ("blocked attention", *heads),
+        tuple(rows),
+    )
 
 
 def lens_summary_grid(summary: pl.DataFrame) -> Grid:
@@ -118,12 +127,12 @@ def lens_summary_grid(summary: pl.DataFrame) -> Grid:
         rows.append(
             (
                 Cell(f"this run, {row['measure']}", f"{count(row['objects'])} objects"),
-                _estimate_cell(row, "best_share", scale=100, unit=" %"),
+                _estimate_cell(row, "best_share", scale=100.0, unit=" %"),
                 _estimate_cell(row, "best_layer"),
                 Cell(count(row["layers"])),
-                _estimate_cell(row, "peak_share", scale=100, unit=" %"),
+                _estimate_cell(row, "peak_share", scale=100.0, unit=" %"),
                 Cell(str(row["peak_layer"])),
-                _estimate_cell(row, "peak_background", scale=100, unit=" %"),
+                _estimate_cell(row, "peak_background", scale=100.0, unit=" %"),
                 Cell(percent(row["named"] / row["objects"] if row["objects"] else None)),
             )
         )
@@ -151,11 +160,11 @@ def lens_layer_grid(by_layer: pl.DataFrame) -> Grid:
             (
                 Cell(str(row["layer"])),
                 *(
-                    _estimate_cell(row, f"{measure}_{kind}", scale=100, unit=" %")
+                    _estimate_cell(row, f"{measure}_{kind}", scale=100.0, unit=" %")
                     for measure in ("strict", "lenient")
                     for kind in ("macro", "micro")
                 ),
-                _estimate_cell(behind, "strict_macro", scale=100, unit=" %"),
+                _estimate_cell(behind, "strict_macro", scale=100.0, unit=" %"),
                 _estimate_cell(row, "rank"),
                 _estimate_cell(row, "log_probability", digits=2),
                 _estimate_cell(row, "entropy", digits=2),
@@ -193,22 +202,34 @@ def plain_grid(title: str, table: pl.DataFrame, heads: tuple[str, ...]) -> Grid:
     return Grid(title, heads, tuple(rows))
 
 
-def share_cell(row: Row | None) -> Cell:
-    """A decrease with its interval and n."""
+def share_cell(row: Row | None, common: int | None) -> Cell:
+    """A decrease with its interval, and its n unless that is `common` to all."""
     if row is None or not row["n"]:
         return Cell(DASH)
     span = interval(row["decrease_low"], row["decrease_high"])
-    return Cell(percent(row["decrease"]), f"{span}, n = {row['n']}")
+    return Cell(percent(row["decrease"]), "\n".join((span, *_own_n(row, common))))
 
 
-def _cut_cell(row: Row | None, known: float | None) -> Cell:
+def _cut_cell(row: Row | None, known: float | None, common: int | None) -> Cell:
+    reference = () if known is None else (f"paper {known:.2f}",)
     if row is None or not row["n"]:
-        return Cell(DASH)
-    span = interval(row["kept_low"], row["kept_high"], scale=1, digits=2)
-    detail = f"accuracy {number(row['kept'], 2)} ({span}), n = {row['n']}"
-    return Cell(
-        percent(row["decrease"]), detail if known is None else f"{detail}; paper {known:.2f}"
-    )
+        return Cell(DASH, "\n".join(reference))
+    span = interval(row["kept_low"], row["kept_high"], scale=1.0, digits=2)
+    lines = (f"{number(row['kept'], 2)} ({span})", *_own_n(row, common), *reference)
+    return Cell(percent(row["decrease"]), "\n".join(lines))
+
+
+def _common_n(rows: pl.DataFrame) -> int | None:
+    """The n that all rows share, to be said once; None where they differ."""
+    return rows["n"][0] if rows.height and rows["n"].n_unique() == 1 else None
+
+
+def _own_n(row: Row, common: int | None) -> tuple[str, ...]:
+    return () if row["n"] == common else (f"n = {row['n']}",)
+
+
+def _with_n(task: str, common: int | None) -> str:
+    return task if common is None else f"{task} (n = {common})"
 
 
 def _window_head(here: pl.DataFrame, window: str) -> str:
@@ -222,7 +243,7 @@ def _estimate_cell(
     row: Row | None,
     name: str,
     *,
-    scale: float = 1,
+    scale: float = 1.0,
     digits: int = 1,
     unit: str = "",
     n: str = "",

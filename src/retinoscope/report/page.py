@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from retinoscope.report import paper
 from retinoscope.report.examples import examples
 from retinoscope.report.figures.collect import Drawing
@@ -13,6 +15,7 @@ from retinoscope.report.grids import (
     Grid,
     ablation_grid,
     accuracy_grid,
+    control_grid,
     drop_grid,
     knockout_grid,
     lens_layer_grid,
@@ -71,13 +74,12 @@ def report_page(
             tables.curation_by_class,
             ("class", "looked at", "kept", "mean area (pixels)", "mean object tokens"),
         ),
-        skipped=plain_grid(
-            "Skipped", tables.skipped, ("where", "condition", "reason", "how often")
-        ),
+        skipped=_skipped(tables.skipped),
         accuracy=accuracy_grid(tables.clean_accuracy),
         downloads=_downloads(tables, drawings),
         citation=paper.CITATION,
         bibtex=paper.BIBTEX,
+        version=_version(results.manifest),
         visible=visible,
         percent=percent,
         count=count,
@@ -134,9 +136,9 @@ def _sections(tables: Tables, drawings: Mapping[str, Drawing]) -> list[Section]:
             _chosen(drawings, "ablation-matched", "ablation-sizes"),
             _filled(
                 *(ablation_grid(tables.ablation, value, _TASKS) for value in values[:1]),
-                ablation_grid(tables.ablation, "mean", ("poll-absent",)),
             ),
             _filled(
+                control_grid(tables.ablation),
                 *(drop_grid(tables.ablation, value, _TASKS) for value in values[:1]),
                 *(ablation_grid(tables.ablation, value, _TASKS) for value in values[1:]),
             ),
@@ -162,6 +164,17 @@ def _sections(tables: Tables, drawings: Mapping[str, Drawing]) -> list[Section]:
             (),
         ),
     ]
+
+
+def _skipped(table: pl.DataFrame) -> Grid:
+    named = table.with_columns(condition=pl.col("condition").replace("", "whole sample"))
+    return plain_grid("Skipped", named, ("where", "condition", "reason", "how often"))
+
+
+def _version(manifest: Manifest) -> str:
+    """The version of Retinoscope that measured; "" where it was run without being installed."""
+    version = manifest.versions.get("retinoscope", "")
+    return version if version[:1].isdigit() else ""
 
 
 def _chosen(drawings: Mapping[str, Drawing], *names: str) -> tuple[Drawing, ...]:

@@ -11,6 +11,7 @@ from retinoscope.report.lens_page import lens_page
 from retinoscope.report.page import report_page
 from retinoscope.report.tables.collect import collect, write_tables
 from retinoscope.results.atomic import replacing
+from retinoscope.results.manifest import read_manifest
 from retinoscope.results.sheet import LensSheet, load_sheet
 from retinoscope.results.store import consolidate, read
 
@@ -31,6 +32,7 @@ def render(run: Path) -> Path:
     Raises:
         RunError: not a run folder, a broken file in it, or the folder can't be written.
     """
+    read_manifest(run)  # before anything is written: is this a run folder?
     consolidate(run)
     results = read(run)
     tables = collect(results)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from retinoscope.report.grids import (
+    Cell,
     Grid,
     ablation_grid,
     accuracy_grid,
+    control_grid,
     knockout_grid,
     lens_summary_grid,
 )
@@ -17,6 +20,7 @@ from retinoscope.report.tables.ablation import VALUES
 from retinoscope.report.tables.collect import Tables, collect
 from retinoscope.report.verdicts import HELD, NOT_MEASURED, Verdict, verdicts
 from retinoscope.report.visible import visible
+from retinoscope.results.records import TASKS
 from retinoscope.results.store import Results
 
 _MARKS = {True: ("met", "green"), False: ("not met", "red"), None: ("not measured", "dim")}
@@ -37,13 +41,16 @@ def print_report(results: Results, console: Console) -> None:
 
 
 def main_grids(tables: Tables) -> list[Grid]:
-    """The tables that carry the claims, in the order of the paper."""
+    """The tables that carry the claims, in the order of the paper, one for each task.
+
+    Of the replacement values only the first that was measured (the mean); the page has them all.
+    """
     values = [value for value in VALUES if value in tables.ablation["value"]]
-    tasks = ("describe", "poll", "ask")
+    tasks = [task for task in TASKS if task in tables.ablation["task"]]
     return [
         accuracy_grid(tables.clean_accuracy),
-        *(ablation_grid(tables.ablation, value, tasks) for value in values),
-        ablation_grid(tables.ablation, "mean", ("poll-absent",)),
+        *(ablation_grid(tables.ablation, value, (task,)) for value in values[:1] for task in tasks),
+        control_grid(tables.ablation),
         lens_summary_grid(tables.lens_summary),
         *(
             knockout_grid(tables.knockout, task)
@@ -54,8 +61,13 @@ def main_grids(tables: Tables) -> list[Grid]:
 
 def table(grid: Grid) -> Table:
     """A grid as a rich table; its texts are text, never console markup."""
-    made = Table(title=Text(grid.title, style="bold"), title_justify="left")
-    spans = [name for name, width in grid.groups for _ in range(width)]
+    named = [name for name, _ in grid.groups if name]
+    # A single group, such as the task, goes into the title instead of over each column.
+    title = f"{grid.title}: {named[0]}" if len(named) == 1 else grid.title
+    made = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD)
+    # Narrow tables have room for the interval beside its value, wide ones below.
+    narrow = len(grid.heads) <= 5
+    spans = [name for name, width in grid.groups for _ in range(width)] if len(named) > 1 else []
     for place, head in enumerate(grid.heads):
         group = spans[place] if spans else ""
         made.add_column(
@@ -63,12 +75,15 @@ def table(grid: Grid) -> Table:
         )
     for row in grid.rows:
         made.add_row(
-            *(
-                Text(visible(cell.text)).append(f"\n{cell.detail}" if cell.detail else "", "dim")
-                for cell in row
-            )
+            *(Text(visible(cell.text)).append(_detail(cell, narrow=narrow), "dim") for cell in row)
         )
     return made
+
+
+def _detail(cell: Cell, *, narrow: bool) -> str:
+    if not cell.detail:
+        return ""
+    return f" ({cell.detail.replace(chr(10), '; ')})" if narrow else f"\n{cell.detail}"
 
 
 def _verdict(verdict: Verdict) -> Text:

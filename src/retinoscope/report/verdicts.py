@@ -71,25 +71,23 @@ def localisation(ablation: pl.DataFrame) -> Verdict:
     for task in ("describe", "poll", "ask"):
         this = _one(ablation, value="mean", selection="object+1", task=task)
         random = _one(ablation, value="mean", selection="random", matched="object+1", task=task)
-        condition = (
-            f"{task}: without the object's tokens and those around them at least 70 % become "
-            "wrong, without as many random tokens at most 10 %, McNemar p < .05"
-        )
         if this is None or random is None or not this["n"] or not random["n"]:
-            checks.append(Check(condition, "not measured", None))
+            checks.append(Check(task, NOT_MEASURED, None))
             continue
         p = this["mcnemar_p"]
         apart = this["decrease"] >= 0.70 and random["decrease"] <= 0.10
-        found = f"{_share(this)} against {_share(random)}, p {probability(p)}"
-        checks.append(Check(condition, found, None if p is None else apart and p < 0.05))
+        found = f"{_share(this)} against {_share(random)} at random, p {probability(p)}"
+        checks.append(Check(task, found, None if p is None else apart and p < 0.05))
     met = sum(check.met is True for check in checks)
     measured = sum(check.met is not None for check in checks)
     outcome = HELD if met >= 2 else NOT_HELD if measured >= 2 else NOT_MEASURED
     return Verdict(
         "Localisation",
         "What the model needs to identify an object is in the visual tokens at the object's place.",
-        "Held if at least two of the three tasks meet the condition (object +1, mean token); "
-        "judged only where at least two were measured.",
+        "Held if in at least two of the three tasks at least 70 % of the right answers become "
+        "wrong when the object's tokens and those around them (+1) give way to the mean token, "
+        "at most 10 % when as many random tokens do, and McNemar's p is below .05. Judged only "
+        "where at least two tasks were measured.",
         outcome,
         tuple(checks),
     )
@@ -105,7 +103,7 @@ def refinement(summary: pl.DataFrame, by_layer: pl.DataFrame) -> Verdict:
         "intervals apart",
     )
     if strict is None:
-        checks = [Check(condition, "not measured", None) for condition in conditions]
+        checks = [Check(condition, NOT_MEASURED, None) for condition in conditions]
     else:
         checks = [
             _late(conditions[0], strict),
@@ -140,7 +138,7 @@ def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
         f"(McNemar p < .05 shared by the {tests.height} comparisons made)"
     )
     later = "and at least as much as blocking object +1 from the last position in early layers"
-    checks = [Check(stronger, "not measured", None), Check(later, "not measured", None)]
+    checks = [Check(stronger, NOT_MEASURED, None), Check(later, NOT_MEASURED, None)]
     if tests.height:
         best = tests.with_columns(
             lead=(pl.col("only_first_wrong") - pl.col("only_second_wrong")) / pl.col("pairs")
@@ -176,7 +174,7 @@ def _late(condition: str, strict: Row) -> Check:
     if strict["best_layer"] is None:
         return Check(condition, "no layer names any object", False)
     last = strict["layers"] - 1
-    span = interval(strict["best_layer_low"], strict["best_layer_high"], scale=1)
+    span = interval(strict["best_layer_low"], strict["best_layer_high"], scale=1.0)
     found = f"layer {number(strict['best_layer'])} of 0 to {last}" + (f" ({span})" if span else "")
     return Check(condition, found, strict["best_layer"] > last / 2)
 

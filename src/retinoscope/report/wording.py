@@ -21,7 +21,9 @@ def number(value: float | None, digits: int = 1) -> str:
     return _rounded(value, digits)
 
 
-def interval(low: float | None, high: float | None, *, scale: float = 100, digits: int = 1) -> str:
+def interval(
+    low: float | None, high: float | None, *, scale: float = 100.0, digits: int = 1
+) -> str:
     """An interval without units, "68.0 to 75.4"; "" where there is none."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
@@ -42,14 +44,21 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}".replace(",", "\u202f")
 
 
+def readable(selection: str) -> str:
+    """A selection's name as it is read: "object +1" for "object+1"."""
+    return selection.replace("object+", "object +")
+
+
 def duration(seconds: float) -> str:
-    """Seconds as "45 s", "7 min 05 s" or "2 h 03 min"."""
+    """Seconds as "45 s", "7 min 05 s" or "2 h 03 min", with spaces that don't break."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        text = f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return text.replace(" ", "\u00a0")
 
 
 def _rounded(value: float, digits: int) -> str:

@@ -6,12 +6,13 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import polars as pl
 
 from retinoscope.results.records import TABLES, Record
 
-_TYPES: dict[type, type[pl.DataType]] = {
+_TYPES: dict[type, Any] = {
     int: pl.Int64,
     float: pl.Float64,
     bool: pl.Boolean,
@@ -19,7 +20,7 @@ _TYPES: dict[type, type[pl.DataType]] = {
 }
 
 
-def schema(table: str) -> dict[str, type[pl.DataType]]:
+def schema(table: str) -> dict[str, Any]:
     """Column name -> polars type of a table, in the order of its dataclass's fields.
 
     Raises:

@@ -1,4 +1,8 @@
-"""LLaVA-1.5 and its kin: one square view of the image, one token for each patch."""
+"""LLaVA-1.5 and its kin: one view of the image, one token for each patch.
+
+With a CLIP tower the view is a centre crop, with a SigLIP tower the squeezed image; with a Pixtral
+tower (mistral-community/pixtral-12b) it keeps the image's shape, and rows end with a break token.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from retinoscope.errors import TokenMapError
-from retinoscope.geometry import PatchGrid, Tile, centre_crop, whole_image
-from retinoscope.geometry.grid import Box
-from retinoscope.models.family import Family
+from retinoscope.geometry import PatchGrid
+from retinoscope.models.families import mistral3
+from retinoscope.models.family import PROVED, RELEASED, Family
+from retinoscope.models.views import one_view, view_box
 
 
 def grid(
@@ -23,6 +28,8 @@ def grid(
         inputs: the processor's outputs, for the size of the view.
         image: the image's index.
     """
+    if config.vision_config.model_type == "pixtral":
+        return mistral3.grid(config, processor, size, inputs, image)
     patch = config.vision_config.patch_size
     height, width = inputs["pixel_values"].shape[-2:]
     if height % patch or width % patch:
@@ -30,30 +37,13 @@ def grid(
             f"The view is {width} x {height} pixels, which patches of {patch} don't divide; the "
             "processor does not fit the model."
         )
-    box = view_box(processor.image_processor, size)
-    return PatchGrid(size, (Tile(height // patch, width // patch, box),))
+    return one_view(size, view_box(processor, size), (height // patch, width // patch))
 
 
-def view_box(image_processor: Any, size: tuple[int, int]) -> Box:
-    """The part of the original image that a CLIP or SigLIP image processor shows.
-
-    Raises:
-        TokenMapError: the processor resizes in a way that is not known.
-    """
-    if not getattr(image_processor, "do_resize", True):
-        raise TokenMapError("The image processor has do_resize off; turn it on.")
-    resized = dict(image_processor.size)
-    edge = resized.get("shortest_edge")
-    cropped = getattr(image_processor, "do_center_crop", False)
-    if edge and cropped:
-        crop = image_processor.crop_size
-        return centre_crop(size, edge, (crop["width"], crop["height"]))
-    if resized.get("height") and resized.get("width") and not cropped:
-        return whole_image(size)
-    raise TokenMapError(
-        f"The image processor resizes to {resized} with do_center_crop={cropped}; known are "
-        "shortest_edge with a centre crop, and height with width without one."
-    )
-
-
-FAMILY = Family(name="LLaVA-1.5", model_types=("llava", "vipllava"), grid=grid)
+FAMILY = Family(
+    name="LLaVA-1.5",
+    model_types=("llava",),
+    grid=grid,
+    verified=PROVED,
+    unverified=(RELEASED,),
+)

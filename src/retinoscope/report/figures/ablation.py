@@ -134,9 +134,10 @@ def _name_points(axis: Axes, own: pl.DataFrame) -> None:
     for row in own.iter_rows(named=True):
         axis.annotate(
             row["selection"].removeprefix("object") or "object",
-            (row["tokens"], row["decrease"]),
-            xytext=(6, 3),
+            (row["tokens"], row["decrease_high"]),
+            xytext=(0, 2),
             textcoords="offset points",
+            ha="center",
             fontsize=7.5,
         )
 
@@ -148,6 +149,6 @@ def _errors(rows: list[dict[str, Any]]) -> list[list[float]]:
 
 
 def _share_axis(axis: Axes) -> None:
-    axis.set_ylim(0, 1)
+    axis.set_ylim(0, 1.06)
     percent_axis(axis.yaxis)
     rules(axis, "y")

@@ -72,6 +72,8 @@ def write_figures(tables: Tables, folder: Path) -> dict[str, Drawing]:
     drawings = {}
     for name, (caption, figure) in draw(tables).items():
         element = svg(figure, name)
+        # Drawing has placed everything; placing it again for the PDF takes as long as drawing.
+        figure.set_layout_engine("none")
         drawing = Drawing(name, caption, element, alone(element), pdf(figure, name))
         for ending, content in (("svg", drawing.file), ("pdf", drawing.pdf)):
             with replacing(folder / f"{name}.{ending}") as stream:

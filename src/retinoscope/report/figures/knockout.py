@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from retinoscope.report.figures.style import GREY, styled
 from retinoscope.report.tables.knockout import GROUPS, TARGETS, TASKS, WINDOWS
-from retinoscope.report.wording import DASH
+from retinoscope.report.wording import DASH, readable
 
 
 def knockout_map(table: pl.DataFrame) -> Figure | None:
@@ -45,7 +45,7 @@ def knockout_map(table: pl.DataFrame) -> Figure | None:
             axis.set_title(f"{task} (n = {here['n'].max()})")
         axes[0].set_yticks(
             [y + 0.5 for y in range(len(rows))],
-            [f"{group} \u2192 {target}" for target, group in rows],
+            [f"{readable(group)} \u2192 {target}" for target, group in rows],
         )
     return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from retinoscope.report.figures.style import (
     BLUE,
@@ -105,6 +106,6 @@ def _curve(
     if not known[ends[0]].null_count():
         low, high = (known[end].to_list() for end in ends)
         axis.fill_between(layers, low, high, color=colour, alpha=0.18, linewidth=0)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.tick_params(colors=INK)
     axis.spines["bottom"].set_edgecolor(GREY)

@@ -22,7 +22,7 @@ BLUE, ORANGE, GREY, GREEN = "#2b84c6", "#dd8410", "#8b8f94", "#0f9b76"
 # No other part of a figure may use this colour: it is replaced.
 INK = "#1b1c1d"
 
-_RC: Mapping[str, Any] = {
+_RC: Mapping[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.edgecolor": INK,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.report.wording import readable
 
 VALUES = ("mean", "zero", "noise", "resampled")
 """Replacement values in the order of the tables; the paper has the mean alone."""
 
 CONDITION = ("value", "selection", "matched", "size")
 _SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradients")
-_TASKS = ("describe", "poll", "ask", "poll-absent")
+TASKS = ("describe", "poll", "ask", "poll-absent")
 
 
 def ablation_table(records: pl.DataFrame) -> pl.DataFrame:
@@ -47,11 +48,9 @@ def ablation_table(records: pl.DataFrame) -> pl.DataFrame:
 
 def label(selection: str, matched: str, size: int) -> str:
     """What to call a selection in a table."""
-    readable = {"object+1": "object +1", "object+2": "object +2"}
-    name = readable.get(selection, selection)
     if matched:
-        return f"{name}, as many as {readable.get(matched, matched)}"
-    return f"{name} {size}" if size else name
+        return f"{readable(selection)}, as many as {readable(matched)}"
+    return f"{selection} {size}" if size else readable(selection)
 
 
 def _mean_tokens(paired: pl.DataFrame) -> pl.DataFrame:
@@ -106,6 +105,6 @@ def _ordered(table: pl.DataFrame) -> pl.DataFrame:
         pl.col("matched") != "",
         pl.col("size"),
         rank("matched", _SELECTIONS),
-        rank("task", _TASKS),
+        rank("task", TASKS),
         "task",
     )

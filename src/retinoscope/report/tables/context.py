@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.report.tables.ablation import TASKS
 from retinoscope.results.statistics import rate
 
 
@@ -29,7 +30,9 @@ def clean_accuracy(ablation: pl.DataFrame, knockout: pl.DataFrame) -> pl.DataFra
     schema = {"experiment": pl.String, "task": pl.String, "n": pl.Int64, "right": pl.Int64}
     intervals = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), pl.Float64)
     table = pl.DataFrame(rows, schema=schema | intervals, orient="row")
-    return table.sort("experiment", "task")
+    order = {task: place for place, task in enumerate(TASKS)}
+    place = pl.col("task").replace_strict(order, default=len(order), return_dtype=pl.Int64)
+    return table.sort("experiment", place, "task")
 
 
 def curation_table(records: pl.DataFrame) -> pl.DataFrame:

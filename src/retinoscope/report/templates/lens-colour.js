@@ -10,7 +10,11 @@ const TABLE = Array.from({ length: 256 }, (_, i) => {
   return STOPS[low].map((from, c) => Math.round(from + (place - low) * (STOPS[low + 1][c] - from)));
 });
 
-const shade = (share) => TABLE[Math.max(0, Math.min(255, Math.round(share * 255)))];
+const CSS = TABLE.map((colour) => `rgb(${colour.join()})`);
+
+const step = (share) => Math.max(0, Math.min(255, Math.round(share * 255)));
+const shade = (share) => TABLE[step(share)];
+const shadeCss = (share) => CSS[step(share)];
 
 const percent = (p) => p >= 0.9995 ? "100 %" : p >= 0.0995 ? `${(100 * p).toFixed(0)} %`
   : p >= 0.00095 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %";
@@ -36,7 +40,7 @@ function scaleOf(paint, fields) {
 function drawLegend(canvas) {
   const context = canvas.getContext("2d");
   for (let x = 0; x < canvas.width; x++) {
-    context.fillStyle = `rgb(${shade(x / (canvas.width - 1)).join()})`;
+    context.fillStyle = shadeCss(x / (canvas.width - 1));
     context.fillRect(x, 0, 1, canvas.height);
   }
 }

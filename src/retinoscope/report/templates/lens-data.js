@@ -2,10 +2,7 @@
 // A packed sheet made usable: typed arrays, and what can be painted as one number per layer and patch.
 
 async function unpack(header, base64) {
-  const text = atob(base64);
-  const packed = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([bytes(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
   const buffer = await new Response(stream).arrayBuffer();
   const kinds = { Float32Array, Int32Array, Uint16Array, Uint32Array };
   const sheet = { ...header };
@@ -17,9 +14,20 @@ async function unpack(header, base64) {
   header.objects.forEach((object) => object.tokens.forEach((token) => {
     sheet.onObject[token] = sheet.onObject[token] ? `${sheet.onObject[token]}, ${object.name}` : object.name;
   }));
+  sheet.objectTokens = header.objects.map((object) => new Set(object.tokens));
+  sheet.viewOf = new Int32Array(header.tokens);
+  header.views.forEach((tokens, view) => tokens.forEach((token) => { sheet.viewOf[token] = view; }));
   sheet.plain = header.vocabulary.map(normal);
   sheet.letters = header.vocabulary.map((word) => /^\p{L}[\p{L}\p{M}'’-]+$/u.test(word.trim()));
   return sheet;
+}
+
+function bytes(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const found = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
+  return found;
 }
 
 const normal = (word) => word.trim().toLocaleLowerCase();

@@ -5,6 +5,7 @@ class PatchImage {
   constructor(canvas, sheet) {
     this.canvas = canvas;
     this.sheet = sheet;
+    this.base = document.createElement("canvas");
     this.extents = sheet.views.map((tokens) => this.extent(tokens));
   }
 
@@ -20,7 +21,7 @@ class PatchImage {
   fit(view) {
     const [x0, y0, x1, y1] = this.extents[view];
     const width = this.canvas.parentElement.clientWidth;
-    const scale = Math.min(width / (x1 - x0), Math.max(240, innerHeight * 0.62) / (y1 - y0));
+    const scale = Math.min(width / (x1 - x0), Math.max(240, innerHeight * 0.54) / (y1 - y0));
     const dots = devicePixelRatio || 1;
     const size = [Math.round((x1 - x0) * scale), Math.round((y1 - y0) * scale)];
     const [w, h] = size.map((length) => Math.round(length * dots));
@@ -40,36 +41,52 @@ class PatchImage {
     return [x0, y0, x1 - x0, y1 - y0];
   }
 
+  // All but the cursor is kept from draw to draw: moving over a big image must be quick.
   draw(state, values, scale) {
     this.fit(state.view);
-    const context = this.canvas.getContext("2d");
     const { width, height } = this.canvas;
+    const { view, layer, paint, opacity, grid, outlines } = state;
+    const key = JSON.stringify([view, layer, paint, opacity, grid, outlines, width, height, this.ready()]);
+    if (key !== this.drawn || values !== this.values) this.drawBase(state, values, scale);
+    [this.drawn, this.values] = [key, values];
+    const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
+    context.drawImage(this.base, 0, 0);
+    if (state.token !== null && this.sheet.viewOf[state.token] === view) this.drawCursor(context, state);
+  }
+
+  drawBase(state, values, scale) {
+    [this.base.width, this.base.height] = [this.canvas.width, this.canvas.height];
+    const context = this.base.getContext("2d");
     const painted = state.paint !== "none" && state.opacity > 0;
     this.drawImage(context, painted);
     if (painted) this.drawPatches(context, state, values, scale);
     if (state.grid) this.drawGrid(context, state);
     if (state.outlines) this.drawOutlines(context);
-    if (state.token !== null && this.sheet.views[state.view].includes(state.token)) this.drawCursor(context, state);
+  }
+
+  ready() {
+    return this.sheet.image.complete && this.sheet.image.naturalWidth > 0;
   }
 
   drawImage(context, grey) {
-    const { image, size } = this.sheet;
-    if (!image.complete || !image.naturalWidth) return;
+    if (!this.ready()) return;
     const [x, y] = this.origin.map((start) => -start * this.scale);
     // Grey below the colours: otherwise the picture's own colours read as values.
     context.filter = grey ? "grayscale(1)" : "none";
-    context.drawImage(image, x, y, size[0] * this.scale, size[1] * this.scale);
+    context.drawImage(this.sheet.image, x, y, this.sheet.size[0] * this.scale, this.sheet.size[1] * this.scale);
     context.filter = "none";
   }
 
   drawPatches(context, state, values, scale) {
     const start = state.layer * this.sheet.tokens;
-    context.globalAlpha = state.opacity;
     for (const token of this.sheet.views[state.view]) {
       const value = values[start + token];
       if (Number.isNaN(value)) continue;
-      context.fillStyle = `rgb(${shade(scale.share(value)).join()})`;
+      const share = scale.share(value);
+      // Low values let the picture through: the eye is led to the high ones.
+      context.globalAlpha = state.opacity * (0.45 + 0.55 * share);
+      context.fillStyle = shadeCss(share);
       context.fillRect(...this.place(token));
     }
     context.globalAlpha = 1;
@@ -80,10 +97,12 @@ class PatchImage {
     if (!tokens.length || this.place(tokens[0])[2] < 7) return;
     context.strokeStyle = "rgba(255, 255, 255, .22)";
     context.lineWidth = 1;
+    context.beginPath();
     for (const token of tokens) {
       const [x, y, w, h] = this.place(token);
-      context.strokeRect(x + 0.5, y + 0.5, w, h);
+      context.rect(x + 0.5, y + 0.5, w, h);
     }
+    context.stroke();
   }
 
   drawOutlines(context) {

@@ -68,11 +68,10 @@ function means({ sheet, values }) {
   };
   const parts = [];
   if (state.token !== null && !Number.isNaN(values[start + state.token])) parts.push(`here ${scale.text(values[start + state.token])}`);
-  for (const object of sheet.objects) {
-    const own = new Set(object.tokens);
-    const value = mean((t) => own.has(t));
+  sheet.objects.forEach((object, i) => {
+    const value = mean((t) => sheet.objectTokens[i].has(t));
     if (value) parts.push(`mean on ${object.name} ${value}`);
-  }
+  });
   const rest = mean((t) => !sheet.onObject[t]);
   if (rest) parts.push(`${sheet.objects.length ? "elsewhere" : "mean"} ${rest}`);
   return parts.join(" · ") || "\u00a0";
@@ -118,7 +117,7 @@ function recall() {
     word,
     paint: paints.includes(parts.get("paint")) ? parts.get("paint") : word ? "word" : "top",
   });
-  if (state.token !== null) state.view = sheet.views.findIndex((view) => view.includes(state.token));
+  if (state.token !== null) state.view = sheet.viewOf[state.token];
   get("paint").value = state.paint;
   get("word").value = state.word;
   get("view").value = state.view;
@@ -181,7 +180,7 @@ function wirePane(pane) {
   const jump = (event) => {
     const [layer, token] = strip.under(event);
     play(false);
-    change({ layer, token, locked: true, view: image.sheet.views.findIndex((view) => view.includes(token)) }, { announce: true });
+    change({ layer, token, locked: true, view: image.sheet.viewOf[token] }, { announce: true });
     get("view").value = state.view;
   };
   strip.canvas.addEventListener("pointerdown", (event) => { strip.canvas.setPointerCapture(event.pointerId); jump(event); });
@@ -196,7 +195,7 @@ function fillChoices({ tracked, vocabulary, views, cells, objects }) {
     return element;
   };
   const names = new Set(objects.map((object) => object.name));
-  const first = [...tracked].sort((a, b) => names.has(b) - names.has(a)).slice(0, 24);
+  const first = [...tracked].sort((a, b) => names.has(b) - names.has(a)).slice(0, 12);
   for (const word of first) add(get("chips"), "button", word, { type: "button" }).addEventListener("click", () => {
     get("word").value = word;
     seek(word);

@@ -41,6 +41,7 @@ class Words {
         const index = this.sheet.top[at * this.sheet.best + k];
         const p = Math.exp(-this.sheet.surprise[at * this.sheet.best + k] / this.sheet.logStep);
         word.textContent = shown(this.sheet.vocabulary[index]);
+        cell.title = `${word.textContent} ${percent(p)}`;
         share.textContent = percent(p);
         cell.style.setProperty("--p", p.toFixed(3));
         cell.classList.toggle("sought", Boolean(state.word) && this.sheet.plain[index] === normal(state.word));

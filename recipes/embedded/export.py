@@ -1,0 +1,79 @@
+"""Put the trained parts together and write the folder that `transformers` loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import (
+    CLIPVisionModel,
+    GenerationConfig,
+    LlamaForCausalLM,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from recipes.embedded.architecture import PIXEL_MEAN, PIXEL_STD, llava_config
+from recipes.embedded.joint import Projector
+from recipes.embedded.pool import PATCH
+from recipes.embedded.text import make_tokenizer
+from retinoscope.data.scenes.layout import SIZE
+
+# LLaVA-1.5's plain form, the image first whatever its place in the message.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}USER: {% else %}ASSISTANT: {% endif %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] if part['type'] == 'image' %}<image>\n{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}"
+    "{% endif %} "
+    "{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+
+
+def make_processor() -> LlavaProcessor:
+    """Build the processor: Pillow image processor, word-level tokenizer, chat template."""
+    images = CLIPImageProcessorPil(
+        size={"shortest_edge": SIZE},
+        crop_size={"height": SIZE, "width": SIZE},
+        image_mean=[PIXEL_MEAN] * 3,
+        image_std=[PIXEL_STD] * 3,
+    )
+    return LlavaProcessor(
+        image_processor=images,
+        tokenizer=make_tokenizer(),
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT_TEMPLATE,
+        image_token="<image>",
+        num_additional_image_tokens=1,
+    )
+
+
+def assemble(
+    tower: CLIPVisionModel, projector: Projector, decoder: LlamaForCausalLM
+) -> LlavaForConditionalGeneration:
+    """Put the three parts into one model."""
+    processor = make_processor()
+    model = LlavaForConditionalGeneration(llava_config(processor.tokenizer))
+    model.model.vision_tower.load_state_dict(tower.state_dict())
+    model.model.multi_modal_projector.load_state_dict(projector.state_dict())
+    model.model.language_model.load_state_dict(decoder.model.state_dict())
+    model.lm_head.load_state_dict(decoder.lm_head.state_dict())
+    tokens = processor.tokenizer
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokens.bos_token_id,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
+        max_new_tokens=40,
+        do_sample=False,
+    )
+    return model.eval()
+
+
+def export(model: LlavaForConditionalGeneration, target: Path) -> None:
+    """Write model (float16), processor, tokenizer and chat template into a folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    make_processor().save_pretrained(target)
+    model.half().save_pretrained(target)

@@ -1,0 +1,217 @@
+"""Join tower and decoder: a projector first, then projector and decoder, then all three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from transformers import CLIPVisionModel, LlamaForCausalLM
+
+from recipes.embedded.architecture import WIDTH
+from recipes.embedded.augment import normalise, restyle
+from recipes.embedded.batches import Batch, Words, collate
+from recipes.embedded.optimise import Optimiser
+from recipes.embedded.pool import GRID, Pool, read_pool
+from recipes.embedded.text import SHARES, exchanges, make_tokenizer
+from recipes.embedded.training import train_stage
+
+EXCHANGES = 7
+ROWS = 24
+CACHED = 12000
+PROJECTOR_STEPS, DECODER_STEPS, EVERYTHING_STEPS = 120, 400, 600
+SEED = 30
+PATCHES = GRID * GRID
+
+
+class Projector(nn.Module):
+    """LLaVA's projector: two linear layers with a GELU between them."""
+
+    def __init__(self) -> None:
+        """Make a new projector with random weights."""
+        super().__init__()
+        self.linear_1 = nn.Linear(WIDTH, WIDTH)
+        self.linear_2 = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, features: Float[Tensor, "*n width"]) -> Float[Tensor, "*n width"]:
+        """Project features of the tower into the decoder's space."""
+        return self.linear_2(nn.functional.gelu(self.linear_1(features)))
+
+
+class Joint(nn.Module):
+    """Tower, projector and decoder as they are trained together."""
+
+    def __init__(self, tower: CLIPVisionModel, decoder: LlamaForCausalLM) -> None:
+        """Join trained parts by a new projector."""
+        super().__init__()
+        self.tower, self.projector, self.decoder = tower, Projector(), decoder
+
+    def forward(self, features: Float[Tensor, "n 144 width"], batch: Batch) -> Tensor:
+        """Return logits of a batch whose contexts are images."""
+        embed = self.decoder.model.embed_tokens
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            visual = self.projector(features).float()
+            words = embed(batch.tokens)
+            inputs = torch.cat([words[:, :3], visual, words[:, 3 + PATCHES :]], 1)
+            return self.decoder(
+                inputs_embeds=inputs,
+                position_ids=batch.positions,
+                attention_mask=batch.mask.bfloat16(),
+                use_cache=False,
+            ).logits
+
+    def look(self, pixels: Float[Tensor, "n 3 192 192"]) -> Float[Tensor, "n 144 width"]:
+        """Return the tower's features of whole images, the class token dropped."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.tower(pixel_values=pixels).last_hidden_state[:, 1:].float()
+
+
+@torch.no_grad()
+def cache_features(joint: Joint, pool: Pool, count: int) -> Float[Tensor, "count 144 width"]:
+    """Compute the features of the first `count` images of a pool once, in bfloat16."""
+    return torch.cat(
+        [
+            joint.look(normalise(torch.from_numpy(np.array(pool.images[i : i + 50])))).bfloat16()
+            for i in range(0, count, 50)
+        ]
+    )
+
+
+def draw_batch(pool: Pool, rows: np.ndarray, words: Words, rng: np.random.Generator) -> Batch:
+    """Make a batch of exchanges about images of a pool."""
+    context = words.context([words.image] * PATCHES)
+    asked = [exchanges(pool.facts[row], EXCHANGES, rng) for row in rows]
+    return collate([context] * len(rows), asked, words)
+
+
+def set_projector(joint: Joint, features: Tensor) -> None:
+    """Start the projector so that visual tokens are about as long as word embeddings."""
+    spread = features.float().std()
+    embedding = joint.decoder.model.embed_tokens.weight.std()
+    first, second = joint.projector.linear_1, joint.projector.linear_2
+    with torch.no_grad():
+        first.weight.normal_(0, float(WIDTH**-0.5 / spread))
+        second.weight.normal_(0, float(1.5 * embedding * WIDTH**-0.5))
+        first.bias.zero_()
+        second.bias.zero_()
+
+
+def train_on_features(
+    name: str,
+    joint: Joint,
+    groups: list[tuple[nn.Module, float]],
+    steps: int,
+    train: tuple[Pool, Tensor],
+    validation: tuple[Pool, Tensor],
+    folder: Path,
+) -> None:
+    """Train parts of the model on features that were computed once.
+
+    Args:
+        name: name of the stage.
+        joint: the model; only the modules in `groups` change.
+        groups: (module, peak learning rate) pairs.
+        steps: number of steps.
+        train: pool and features to train on.
+        validation: pool and features for the learning curve.
+        folder: where checkpoints lie.
+    """
+    words = Words(make_tokenizer())
+    chosen = {id(p) for module, _ in groups for p in module.parameters()}
+    for parameter in joint.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    pool, features = train
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng((SEED, len(name), step))
+        rows = rng.choice(len(features), ROWS, replace=False)
+        batch = draw_batch(pool, rows, words, rng)
+        return batch.answer_loss(joint(features[rows].float(), batch))
+
+    def measure() -> dict[str, float]:
+        return exchange_accuracy(joint, validation[0], validation[1], words)
+
+    train_stage(name, joint, Optimiser(groups, steps), loss_of, folder, measure)
+
+
+def train_everything(
+    joint: Joint, steps: int, rates: tuple[float, float, float], folder: Path
+) -> None:
+    """Train tower, projector and decoder together on restyled images.
+
+    Args:
+        joint: the model, all of which changes.
+        steps: number of steps.
+        rates: peak learning rates of tower, projector and decoder.
+        folder: where pools and checkpoints lie.
+    """
+    words = Words(make_tokenizer())
+    train, validation = read_pool(folder / "train"), read_pool(folder / "validation")
+    for parameter in joint.parameters():
+        parameter.requires_grad_(True)
+    joint.tower.set_attn_implementation("eager")
+
+    def loss_of(step: int) -> Tensor:
+        rng = np.random.default_rng((SEED, 0, step))
+        noise = Generator().manual_seed(SEED * 10**6 + step)
+        rows = np.sort(rng.choice(len(train.labels), ROWS, replace=False))
+        pixels = restyle(normalise(torch.from_numpy(train.images[rows])), noise)
+        batch = draw_batch(train, rows, words, rng)
+        return batch.answer_loss(joint(joint.look(pixels), batch))
+
+    def measure() -> dict[str, float]:
+        features = cache_features(joint, validation, 100)
+        return exchange_accuracy(joint, validation, features, words)
+
+    modules: list[nn.Module] = [joint.tower, joint.projector, joint.decoder]
+    optimiser = Optimiser(list(zip(modules, rates, strict=True)), steps)
+    train_stage("everything", joint, optimiser, loss_of, folder, measure)
+
+
+@torch.no_grad()
+def exchange_accuracy(
+    joint: Joint, pool: Pool, features: Tensor, words: Words, images: int = 96
+) -> dict[str, float]:
+    """Share of exchanges about images whose every answer token is the most likely one, by kind."""
+    rng = np.random.default_rng((SEED, 10**9))
+    right: dict[str, list[bool]] = {kind: [] for kind in SHARES if kind != "describe"}
+    for start in range(0, images, ROWS):
+        rows = np.arange(start, start + ROWS)
+        asked = [exchanges(pool.facts[row], EXCHANGES, rng, ("describe",)) for row in rows]
+        batch = collate([words.context([words.image] * PATCHES)] * ROWS, asked, words)
+        best = joint(features[rows].float(), batch).argmax(-1)[:, :-1]
+        wrong = (best != batch.targets[:, 1:]) & (batch.targets[:, 1:] >= 0)
+        for row, row_exchanges in enumerate(asked):
+            for number, exchange in enumerate(row_exchanges, 1):
+                missed = wrong[row] & (batch.blocks[row, 1:] == number)
+                right[exchange.kind].append(not bool(missed.any()))
+    return {kind: float(np.mean(hits)) for kind, hits in right.items()}
+
+
+def train_joint(folder: Path) -> Joint:
+    """Join the trained tower and decoder in three stages.
+
+    Args:
+        folder: where pools, the trained parts and checkpoints lie.
+
+    Returns:
+        The model, ready to be exported.
+    """
+    torch.manual_seed(SEED)
+    tower = CLIPVisionModel.from_pretrained(folder / "vision")
+    decoder = LlamaForCausalLM.from_pretrained(folder / "language_model")
+    decoder.set_attn_implementation("eager")
+    joint = Joint(tower, decoder)
+    train, validation = read_pool(folder / "train"), read_pool(folder / "validation")
+    seen = (train, cache_features(joint, train, CACHED))
+    unseen = (validation, cache_features(joint, validation, 100))
+    set_projector(joint, unseen[1])
+    projector = (joint.projector, 3e-3)
+    train_on_features("projector", joint, [projector], PROJECTOR_STEPS, seen, unseen, folder)
+    groups: list[tuple[nn.Module, float]] = [(joint.projector, 1.5e-3), (joint.decoder, 1e-3)]
+    train_on_features("decoder", joint, groups, DECODER_STEPS, seen, unseen, folder)
+    del seen
+    train_everything(joint, EVERYTHING_STEPS, (5e-4, 1e-3, 7e-4), folder)
+    return joint

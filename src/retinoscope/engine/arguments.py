@@ -1,0 +1,60 @@
+"""Calling one decoder layer on some positions, the way the model called it on all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from retinoscope.engine.recording import Recording
+
+OUTSIDE = ("cross_attention_states", "encoder_hidden_states")
+"""Arguments that hold no positions of the sequence, whatever their shape."""
+
+CLEARED = {
+    "attention_mask": None,
+    "past_key_values": None,
+    "past_key_value": None,
+    "use_cache": False,
+}
+"""Arguments that the engine takes the place of: masks and caches."""
+
+
+def call_layer(recording: Recording, index: int, hidden: Tensor, positions: Tensor) -> Tensor:
+    """One decoder layer on chosen positions, called the way the model called it.
+
+    Args:
+        recording: the clean run.
+        index: the layer.
+        hidden: its input, [rows, positions, width].
+        positions: where in the sequence the input's second dimension stands.
+    """
+    call = recording.calls[index]
+    total = recording.length + recording.room
+    options = {
+        name: value if name in OUTSIDE else at_positions(value, total, positions)
+        for name, value in call.options.items()
+    }
+    options |= {name: value for name, value in CLEARED.items() if name in options}
+    args = at_positions(call.args, total, positions)
+    output: Any = recording.checkpoint.parts.layers[index](hidden, *args, **options)
+    return output[0] if isinstance(output, tuple) else output
+
+
+def at_positions(value: Any, total: int, positions: Tensor) -> Any:
+    """Recorded arguments of a layer, cut down to some of its positions.
+
+    Every tensor that has the sequence's length in a dimension after the first (the batch) is
+    indexed there: position embeddings [batch, positions, width] in the last dimension but one,
+    position ids (and multi-axis ones) in the last. Everything else is passed on.
+    """
+    if isinstance(value, Tensor):
+        for dim in range(min(1, value.ndim - 1), value.ndim):
+            if value.shape[dim] == total:
+                return value.index_select(dim, positions.to(value.device))
+        return value
+    if isinstance(value, dict):
+        return {key: at_positions(item, total, positions) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(at_positions(item, total, positions) for item in value)
+    return value

@@ -1,0 +1,182 @@
+"""The keys and values of many conditions while each continues the prompt, one token at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from retinoscope.engine.arguments import call_layer
+from retinoscope.engine.attention import AttentionFunction, as_mask, attending
+from retinoscope.engine.blocking import blocked
+from retinoscope.engine.evaluate import groups
+from retinoscope.engine.forks import CLEAN
+from retinoscope.engine.recording import Recording
+from retinoscope.engine.replay import SuffixAttention, replay
+from retinoscope.engine.sharing import attend
+from retinoscope.errors import ModelError
+from retinoscope.interventions import Sites
+
+
+class Decoding:
+    """One batch of conditions behind their prompt: prefilled once, then fed token by token.
+
+    All rows share the clean prefix up to the first position that any condition changes; behind it
+    each has keys and values of its own. Layers without attention keep the inputs that they look
+    back on.
+
+    Attributes:
+        logits: what each live condition predicts next.
+    """
+
+    def __init__(self, recording: Recording, conditions: Sequence[Sites]) -> None:
+        self.recording = recording
+        chosen = list(groups(conditions, recording))
+        self.start = min((start for start, _ in chosen), default=recording.length)
+        self.position = recording.length
+        self.logits: Float[Tensor, "live vocabulary"] = (
+            recording.logits.float().expand(len(conditions), -1).clone()
+        )
+        self.keys: dict[int, Tensor] = {}
+        self.values: dict[int, Tensor] = {}
+        self.inputs: dict[int, Tensor] = {}
+        self.cuts: dict[int, Tensor] = {}
+        self._layer = 0
+        self._allocate(len(conditions))
+        for start, members in chosen:
+            self._prefill(conditions, start, members)
+        self._follow(conditions)
+
+    def feed(self, tokens: Int[Tensor, " live"]) -> None:
+        """Append one token to each live condition and predict the next."""
+        recording = self.recording
+        if recording.token_input is None:
+            raise ModelError("This recording has no room behind the prompt to generate in.")
+        hidden = recording.token_input.at(tokens, self.position, recording.stream[0])
+        with attending(recording.checkpoint.parts.decoder, self):
+            for layer in range(recording.layer_count):
+                self._layer = layer
+                hidden = self._through(layer, hidden.to(recording.stream[layer].device))
+        self.position += 1
+        self.logits = recording.unembed(hidden[:, -1]).float()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the live conditions only."""
+        if len(rows) == len(self.logits):
+            return
+        self.logits = self.logits[list(rows)]
+        for store in (self.keys, self.values, self.inputs, self.cuts):
+            for layer, value in store.items():
+                store[layer] = value[list(rows)]
+
+    def _allocate(self, count: int) -> None:
+        """Clean keys, values and inputs behind the shared prefix, with room for new ones."""
+        recording = self.recording
+        for layer, call in enumerate(recording.calls):
+            if call.mixing == "left context":
+                first = max(0, recording.length - call.context)
+                clean = recording.stream[layer][first:]
+                self.inputs[layer] = clean.expand(count, -1, -1).clone()
+            elif call.mixing == "attention":
+                assert call.keys is not None and call.values is not None
+                self.keys[layer] = call.keys[:, :, self.start :].expand(count, -1, -1, -1).clone()
+                self.values[layer] = (
+                    call.values[:, :, self.start :].expand(count, -1, -1, -1).clone()
+                )
+
+    def _prefill(self, conditions: Sequence[Sites], start: int, members: list[int]) -> None:
+        """Replay some conditions from one position on and put their states in their place."""
+        recording = self.recording
+        attention = SuffixAttention(recording, start, keep=True)
+        hidden, plan = replay(recording, [conditions[i] for i in members], start, attention)
+        for layer, fork in enumerate(plan[:-1]):
+            touched = [(m, row) for m, row in zip(members, fork.rows, strict=True) if row != CLEAN]
+            if not touched:
+                continue
+            which, rows = (list(part) for part in zip(*touched, strict=True))
+            if layer in self.keys:
+                span = slice(start - self.start, recording.length - self.start)
+                keys, values = attention.kept[layer]
+                self.keys[layer][which, :, span] = keys[rows]
+                self.values[layer][which, :, span] = values[rows]
+            elif layer in self.inputs:
+                entered = attention.entered[layer][rows]
+                behind = min(entered.shape[1], self.inputs[layer].shape[1])
+                if behind:
+                    self.inputs[layer][which, -behind:] = entered[:, -behind:]
+        last = [(m, row) for m, row in zip(members, plan[-1].rows, strict=True) if row != CLEAN]
+        which, rows = (list(part) for part in zip(*last, strict=True))
+        self.logits[which] = recording.unembed(hidden[rows, -1]).float()
+
+    def _follow(self, conditions: Sequence[Sites]) -> None:
+        """Knockouts whose queries include the prompt's last position hold for every new one."""
+        last = self.recording.length - 1
+        followed = [
+            Sites((), tuple(block for block in one.blocks if last in block.queries))
+            for one in conditions
+        ]
+        for layer in range(self.recording.layer_count):
+            mask = blocked(_at_last(followed, last), layer, self.recording, last)
+            if mask is not None:
+                self.cuts[layer] = mask
+
+    def _through(self, layer: int, hidden: Tensor) -> Tensor:
+        recording, call = self.recording, self.recording.calls[layer]
+        here = torch.tensor([self.position])
+        if call.mixing == "cross-attention":
+            packed = call_layer(recording, layer, hidden.transpose(0, 1), here.repeat(len(hidden)))
+            return packed.transpose(0, 1)
+        if call.mixing == "left context":
+            longer = torch.cat([self.inputs[layer], hidden], dim=1)
+            first = self.position + 1 - longer.shape[1]
+            output = call_layer(recording, layer, longer, torch.arange(first, self.position + 1))
+            self.inputs[layer] = longer[:, -call.context :] if call.context else longer[:, :0]
+            if call.context >= recording.length:
+                self.inputs[layer] = longer
+            return output[:, -1:]
+        return call_layer(recording, layer, hidden, here)
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        base: AttentionFunction,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        call = self.recording.calls[self._layer]
+        allowed = self._allowed(call.allowed[self.position]).to(query.device)
+        if call.mixing == "cross-attention":
+            rows = query.shape[2]
+            readable = allowed.expand(rows, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
+            return base(module, query, key, value, as_mask(readable, query, base), **options)
+        assert call.keys is not None and call.values is not None
+        at, layer = self.position - self.start, self._layer
+        self.keys[layer][:, :, at] = key[:, :, 0]
+        self.values[layer][:, :, at] = value[:, :, 0]
+        prefix = (call.keys[:, :, : self.start], call.values[:, :, : self.start])
+        own = (self.keys[layer][:, :, : at + 1], self.values[layer][:, :, : at + 1])
+        readable = allowed[..., : self.position + 1]
+        return attend(module, query, prefix, own, readable, base, options)
+
+    def _allowed(self, row: Bool[Tensor, " keys"]) -> Bool[Tensor, "#live #heads 1 keys"]:
+        """What the newest position may read in this layer, in each live condition."""
+        allowed = row[None, None, None]
+        cut = self.cuts.get(self._layer)
+        if cut is None:
+            return allowed
+        behind = row.shape[0] - cut.shape[-1]
+        return allowed & ~nn.functional.pad(cut, (0, behind))
+
+
+def _at_last(conditions: Sequence[Sites], last: int) -> list[Sites]:
+    """The blocks of one query alone."""
+    return [
+        Sites((), tuple(type(b)(b.layer, (last,), b.keys, b.heads) for b in one.blocks))
+        for one in conditions
+    ]

@@ -1,0 +1,200 @@
+"""The plain full forward pass of the whole model under one condition: exact for every model.
+
+The fallback where a recording can't be replayed, and what the replay is measured against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from retinoscope.engine.attention import AttentionFunction, as_allowed, attending
+from retinoscope.engine.blocking import cut
+from retinoscope.engine.checks import check_edges, check_queries
+from retinoscope.engine.recording import Recording
+from retinoscope.engine.room import with_tokens
+from retinoscope.engine.watch import is_crossing
+from retinoscope.errors import InterventionError
+from retinoscope.interventions import Block, Sites
+from retinoscope.models import Parts
+
+
+@torch.no_grad()
+def full_logits(
+    recording: Recording,
+    sites: Sites,
+    positions: Sequence[int] | None = None,
+    tokens: Sequence[int] = (),
+) -> Float[Tensor, "positions vocabulary"]:
+    """Logits of one forward pass of the model on the prompt, with hooks for one condition.
+
+    Args:
+        recording: for the model and its inputs; nothing that was recorded is used.
+        sites: what the condition touches.
+        positions: where to take the logits; None is the last position alone.
+        tokens: generated so far, behind the prompt; blocks of the prompt's last position hold
+            for them too.
+
+    Raises:
+        InterventionError: a knockout did not reach an attention function, has no edge to cut, or
+            leaves a query without keys.
+    """
+    encoded, parts = recording.encoded, recording.checkpoint.parts
+    inputs = with_tokens(encoded.inputs, recording.length, tokens) if tokens else encoded.inputs
+    apart = "decoder_input_ids" in encoded.inputs
+    followed = sites if apart else following(sites, recording.length, len(tokens))
+    with intervening(parts, followed, recording.length):
+        logits = recording.checkpoint.model(**inputs, use_cache=False).logits[0]
+    if positions is None:
+        return logits[-1:].float()
+    return logits[list(positions)].float()
+
+
+def following(sites: Sites, length: int, room: int) -> Sites:
+    """The condition with every block of the last prompt position extended to generated ones."""
+    if not room:
+        return sites
+    behind = tuple(range(length, length + room))
+    blocks = (
+        Block(b.layer, b.queries + behind, b.keys, b.heads) if length - 1 in b.queries else b
+        for b in sites.blocks
+    )
+    return Sites(sites.writes, tuple(blocks))
+
+
+@contextmanager
+def intervening(parts: Parts, sites: Sites, length: int) -> Iterator[None]:
+    """Hooks that carry one condition out in every forward pass; gone on leaving.
+
+    Args:
+        parts: of the model.
+        sites: what the condition touches.
+        length: of the prompt; positions behind it are generated and read by no prompt position.
+    """
+    attention = _CutAttention(parts, sites.blocks, length)
+    with ExitStack() as stack:
+        for place in sorted({write.layer for write in sites.writes}):
+            edit = _edit(sites, place)
+            if place < len(parts.layers):
+                layer = parts.layers[place]
+                hook = layer.register_forward_pre_hook(
+                    _before(edit), prepend=True, with_kwargs=True
+                )
+            else:
+                hook = parts.layers[place - 1].register_forward_hook(_after(edit))
+            stack.callback(hook.remove)
+        stack.enter_context(attending(parts.decoder, attention))
+        yield
+        attention.check()
+
+
+class _CutAttention:
+    """Attention with one condition's edges cut in the masks that the model made itself."""
+
+    def __init__(self, parts: Parts, blocks: Iterable[Block], length: int) -> None:
+        self.index = {
+            id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
+        }
+        self.blocks: dict[int, list[Block]] = {}
+        for block in blocks:
+            self.blocks.setdefault(block.layer, []).append(block)
+        self.length = length
+        self.reached: set[int] = set()
+        self.edges: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        base: AttentionFunction,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        layer = self.index.get(id(module))
+        if layer is None or (is_crossing(module) and layer in self.reached):
+            return base(module, query, key, value, mask, **options)
+        self.reached.add(layer)
+        blocks = self.blocks.get(layer, [])
+        if blocks or query.shape[2] > self.length:
+            mask = self._cut(layer, blocks, module, query, key, mask, options)
+        return base(module, query, key, value, mask, **options)
+
+    def _cut(
+        self,
+        layer: int,
+        blocks: list[Block],
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor | None,
+        options: dict[str, Any],
+    ) -> Tensor:
+        queries, keys = query.shape[2], key.shape[2]
+        if mask is None:
+            mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
+            causal = options.get("is_causal")
+            if getattr(module, "is_causal", True) if causal is None else causal:
+                mask = mask.tril()
+        allowed = as_allowed(mask)[0, 0]
+        for block in blocks:
+            edge = allowed[list(block.queries)][:, list(block.keys)]
+            before = self.edges.get((block.queries, block.keys), torch.zeros_like(edge))
+            self.edges[block.queries, block.keys] = before | edge
+        if blocks:
+            check_queries(layer, blocks, allowed, query.shape[1])
+        gone = torch.zeros(query.shape[1], queries, keys, dtype=torch.bool)
+        for block in blocks:
+            cut(gone, block)
+        if queries == keys and queries > self.length:
+            ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
+            gone[:, :, self.length :] |= ahead[:, self.length :]
+        gone = gone[None].to(mask.device)
+        if mask.dtype == torch.bool:
+            return mask & ~gone
+        return mask.masked_fill(gone, torch.finfo(mask.dtype).min)
+
+    def check(self) -> None:
+        """Every block was in force and cut something."""
+        missed = sorted(set(self.blocks) - self.reached)
+        if missed:
+            raise InterventionError(
+                f"Knockout names layer(s) {missed}, whose attention can't be reached: they mix "
+                "positions in another way. Leave them out."
+            )
+        for (queries, keys), edges in self.edges.items():
+            check_edges(queries, keys, edges)
+
+
+def _edit(sites: Sites, place: int) -> Callable[[Tensor], Tensor]:
+    def edit(hidden: Tensor) -> Tensor:
+        hidden = hidden.clone()
+        for write in sites.writes:
+            if write.layer == place:
+                at, values = list(write.positions), write.values.to(hidden)
+                hidden[..., at, :] = hidden[..., at, :] + values if write.add else values
+        return hidden
+
+    return edit
+
+
+def _before(edit: Callable[[Tensor], Tensor]) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if args:
+            return (edit(args[0]), *args[1:]), options
+        return args, options | {"hidden_states": edit(options["hidden_states"])}
+
+    return hook
+
+
+def _after(edit: Callable[[Tensor], Tensor]) -> Any:
+    def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        return (edit(output[0]), *output[1:]) if isinstance(output, tuple) else edit(output)
+
+    return hook

@@ -1,0 +1,106 @@
+"""The proof, on every recording, that replaying it gives what the model itself would give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from retinoscope.engine.cone import first_changed
+from retinoscope.engine.full import full_logits
+from retinoscope.engine.recording import Recording
+from retinoscope.engine.replay import replay, run_suffix
+from retinoscope.errors import RetinoscopeError
+from retinoscope.interventions import Block, Sites, Write
+
+_verdicts: WeakKeyDictionary[nn.Module, dict[bool, str | None]] = WeakKeyDictionary()
+"""What the comparison with the full forward said, once for each model while it lives, without
+and with room behind the prompt."""
+
+FEW = 4
+"""Positions that the empty condition is replayed on."""
+
+
+def guarded(recording: Recording) -> Recording:
+    """The recording, falling back with a reason where the replay is not exact.
+
+    An empty condition must reproduce the clean logits on every recording; three random conditions
+    must equal the full forward once for each model.
+    """
+    if recording.fallback is not None:
+        return recording
+    try:
+        reason = _empty_condition(recording)
+        if reason is None:
+            known = _verdicts.setdefault(recording.checkpoint.model, {})
+            if (recording.room > 0) not in known:
+                known[recording.room > 0] = _random_conditions(recording)
+            reason = known[recording.room > 0]
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        reason = f"its layers can't be called again ({type(error).__name__}: {error})"
+    except RetinoscopeError as error:
+        reason = f"its layers can't be called again ({error})"
+    return recording if reason is None else replace(recording, calls=(), norm=None, fallback=reason)
+
+
+def _empty_condition(recording: Recording) -> str | None:
+    start = max(0, recording.length - FEW)
+    hidden = run_suffix(recording, recording.stream[0][None, start:], start)
+    found = recording.unembed(hidden[0, -1])
+    error = _error(found, recording.logits)
+    if error is None:
+        return None
+    return f"replaying the clean run gives other logits than the model (by {error:.2g})"
+
+
+def _random_conditions(recording: Recording) -> str | None:
+    for sites in random_conditions(recording):
+        hidden, _ = replay(recording, [sites], first_changed(sites, recording))
+        found = recording.unembed(hidden[0, -1])
+        error = _error(found, full_logits(recording, sites)[0])
+        if error is not None:
+            return f"a random condition differs from the full forward (by {error:.2g})"
+    return None
+
+
+def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
+    """A write at the input, a write in the middle with a knockout, and a knockout of one head."""
+    generator = torch.Generator().manual_seed(seed)
+    length, layers = recording.length, recording.layer_count
+
+    def noise(place: int, position: int) -> Write:
+        clean = recording.stream[place][[position]]
+        vector = torch.randn(clean.shape, generator=generator).to(clean)
+        return Write(place, (position,), vector * clean.norm() / vector.norm())
+
+    def draw(top: int) -> int:
+        return int(torch.randint(max(1, top), (1,), generator=generator))
+
+    def knockout(layer: int, heads: tuple[int, ...] | None) -> tuple[Block, ...]:
+        if recording.calls[layer].mixing != "attention":
+            return ()
+        row = recording.calls[layer].allowed[length - 1, :length]
+        keys = torch.nonzero(row).flatten().tolist()[:-1]
+        chosen = tuple(keys[:: 1 + draw(2)])
+        return (Block(layer, (length - 1,), chosen, heads),) if chosen else ()
+
+    middle = layers // 2
+    deep = [i for i, c in enumerate(recording.calls) if c.mixing == "attention"][-1:]
+    cases = [
+        Sites((noise(0, draw(length)),)),
+        Sites((noise(middle, draw(length)),), knockout(layers - 1, None)),
+        Sites((), knockout(deep[0] if deep else 0, (draw(recording.head_count),))),
+    ]
+    return [sites for sites in cases if sites.writes or sites.blocks]
+
+
+def _error(found: Tensor, expected: Tensor) -> float | None:
+    """The largest difference, where it is more than rounding explains."""
+    share = 1e-3 if found.dtype == torch.float32 else 5e-2
+    error = float((found.float() - expected.float()).abs().max())
+    largest = float(expected.float().abs().max())
+    return None if error <= share * max(1.0, largest) else error

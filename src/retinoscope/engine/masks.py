@@ -1,0 +1,61 @@
+"""Which position may read which, in every layer, as one run showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from retinoscope.engine.attention import as_allowed
+from retinoscope.engine.watch import SeenLayer
+
+
+def recorded_masks(
+    seen: Sequence[SeenLayer], longer: Sequence[SeenLayer], length: int
+) -> list[Bool[Tensor, "recorded keys"]]:
+    """One mask for each layer; layers that share a mask share the tensor.
+
+    Args:
+        seen: the layers in the run that gave the clean states.
+        longer: the layers in the run with room behind the prompt; the same, unless the prompt
+            could see its room there. Then positions behind the prompt read what stands before
+            them, which is how models generate, and no position of the prompt reads them.
+        length: positions of the prompt.
+    """
+    found: dict[tuple[int, int], Tensor] = {}
+    masks: list[Tensor] = []
+    for layer, long in zip(seen, longer, strict=True):
+        crossing = bool(layer.attended and layer.attended[0].crossing)
+        given = long.attended[0].mask if long.attended else None
+        key = (id(given), layer.attended[0].keys.shape[-2] if crossing else 0)
+        if key not in found:
+            mask = _mask(long)
+            if long is not layer and not crossing:
+                mask = mask.tril()
+                mask[:length, :length] = _mask(layer)
+            found[key] = mask
+        masks.append(found[key])
+    return masks
+
+
+def reads_ahead(layer: SeenLayer, length: int) -> bool:
+    """Whether positions of the prompt read what stands behind the prompt."""
+    if not layer.attended or layer.attended[0].crossing or layer.attended[0].mask is None:
+        return False
+    allowed = as_allowed(layer.attended[0].mask)
+    return bool(allowed[..., :length, length:].any())
+
+
+def _mask(layer: SeenLayer) -> Bool[Tensor, "queries keys"]:
+    """No mask means plain causal attention, or reading all image states."""
+    count, device = layer.entered.shape[-2], layer.entered.device
+    attended = layer.attended[0] if layer.attended else None
+    if attended is not None and attended.mask is not None:
+        allowed = as_allowed(attended.mask)
+        return allowed.reshape(-1, *allowed.shape[-2:])[0]
+    if attended is not None and attended.crossing:
+        keys = attended.keys.shape[-2]
+        return torch.ones(count, keys, dtype=torch.bool, device=device)
+    return torch.ones(count, count, dtype=torch.bool, device=device).tril()

@@ -1,0 +1,44 @@
+"""Inputs with room behind the prompt, and inputs with generated tokens behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+def with_room(inputs: Mapping[str, Tensor], length: int, room: int) -> dict[str, Tensor]:
+    """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
+
+    Every integer input that has one entry for each position is extended: token ids, attention
+    mask, token types, cross-attention mask.
+
+    Args:
+        inputs: batch of one.
+        length: positions of the prompt.
+        room: positions to add.
+    """
+    return {
+        name: torch.cat([value, value[:, -1:].expand(-1, room, *value.shape[2:])], dim=1)
+        if room and _by_position(value, length)
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def with_tokens(
+    inputs: Mapping[str, Tensor], length: int, tokens: Sequence[int]
+) -> dict[str, Tensor]:
+    """The prompt's inputs with generated tokens behind, of an encoder-decoder's own sequence."""
+    name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
+    longer = dict(inputs)
+    if name == "input_ids":
+        longer = with_room(inputs, length, len(tokens))
+    given = inputs[name]
+    added = torch.tensor([list(tokens)], dtype=given.dtype, device=given.device)
+    return longer | {name: torch.cat([given, added], dim=1)}
+
+
+def _by_position(value: Tensor, length: int) -> bool:
+    return value.ndim >= 2 and value.shape[1] == length and not value.is_floating_point()

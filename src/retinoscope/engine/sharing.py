@@ -1,0 +1,79 @@
+"""Attention of many rows that share the keys and values of a clean prefix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from retinoscope.engine.attention import AttentionFunction, as_mask
+
+FEW_QUERIES = 16
+"""Up to this many queries in a row, copying the prefix for each row costs more than attending."""
+
+
+def attend(
+    module: nn.Module,
+    query: Float[Tensor, "rows heads queries width"],
+    prefix: tuple[Float[Tensor, "1 groups prefix width"], Float[Tensor, "1 groups prefix width"]],
+    own: tuple[Float[Tensor, "rows groups own width"], Float[Tensor, "rows groups own width"]],
+    allowed: Bool[Tensor, "#rows #heads queries keys"],
+    base: AttentionFunction,
+    options: dict[str, Any],
+) -> tuple[Float[Tensor, "rows queries heads width"], Tensor | None]:
+    """Attention to the prefix, which all rows share, and to each row's own keys behind it.
+
+    With few queries the prefix is read once for all rows; else it is copied for each row and the
+    model's own attention function does the work. Both give the same to rounding.
+
+    Args:
+        module: the attention module.
+        query: of every row.
+        prefix: keys and values that all rows read.
+        own: keys and values of each row.
+        allowed: which query may read which key, prefix first.
+        base: the attention function that stands below.
+        options: its keyword arguments.
+    """
+    rows, _, queries, _ = query.shape
+    plain = base is sdpa_attention_forward and options.get("position_bias") is None
+    if plain and rows > 1 and queries <= FEW_QUERIES and prefix[0].shape[2]:
+        return _shared(query, prefix, own, allowed, options.get("scaling")), None
+    key, value = (
+        torch.cat([clean.expand(rows, -1, -1, -1), new], dim=2)
+        for clean, new in zip(prefix, own, strict=True)
+    )
+    return base(module, query, key, value, as_mask(allowed, query, base), **options)
+
+
+def _shared(
+    query: Tensor,
+    prefix: tuple[Tensor, Tensor],
+    own: tuple[Tensor, Tensor],
+    allowed: Tensor,
+    scaling: float | None,
+) -> Tensor:
+    """Scores against the prefix as one product for all rows, one softmax over prefix and own."""
+    (rows, heads, queries, width), groups = query.shape, own[0].shape[1]
+    per_group, cut = heads // groups, prefix[0].shape[2]
+    scaled = query * (width**-0.5 if scaling is None else scaling)
+    grouped = scaled.reshape(rows, groups, per_group * queries, width)
+    together = grouped.transpose(0, 1).reshape(groups, rows * per_group * queries, width)
+    to_prefix = together @ prefix[0][0].transpose(-1, -2)
+    to_own = (grouped @ own[0].transpose(-1, -2)).transpose(0, 1)
+    shape = (groups, rows, per_group, queries)
+    scores = torch.cat([to_prefix.view(*shape, -1), to_own.reshape(*shape, -1)], dim=-1)
+    readable = allowed.expand(-1, heads if allowed.shape[1] > 1 else 1, -1, -1)
+    per_head = per_group if allowed.shape[1] > 1 else 1
+    readable = readable.unflatten(1, (-1, per_head)).transpose(0, 1)
+    scores = scores.masked_fill(~readable, -torch.inf)
+    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    flat = weights[..., :cut].reshape(groups, -1, cut)
+    from_prefix = (flat @ prefix[1][0]).view(*shape, -1)
+    each = weights[..., cut:].transpose(0, 1).reshape(rows, groups, per_group * queries, -1)
+    from_own = (each @ own[1]).view(rows, groups, per_group, queries, -1).transpose(0, 1)
+    mixed = from_prefix + from_own
+    return mixed.permute(1, 3, 0, 2, 4).reshape(rows, queries, heads, -1)

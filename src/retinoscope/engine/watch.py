@@ -1,0 +1,127 @@
+"""Hooks on a model for the length of one forward pass: what goes into and comes out of layers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from retinoscope.engine.attention import AttentionFunction, attending
+from retinoscope.models import Parts
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """One call of a layer's attention function.
+
+    Attributes:
+        module: the attention module.
+        mask: the mask as the function got it.
+        keys: after position embedding, [batch, groups, keys, width].
+        values: [batch, groups, keys, width].
+        crossing: the keys stand for something outside the sequence.
+    """
+
+    module: nn.Module
+    mask: Tensor | None
+    keys: Tensor
+    values: Tensor
+    crossing: bool
+
+
+@dataclass(eq=False)
+class SeenLayer:
+    """One layer's run: how it was called, what it attended to and what came out."""
+
+    entered: Tensor
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    attended: list[Attended] = field(default_factory=list)
+    left: Tensor | None = None
+
+
+class Watch:
+    """A context in which one forward pass of the model is seen; nothing is changed by it.
+
+    Hooks of others stay in force: layers are seen before others' pre-hooks and after others'
+    forward hooks, so that calling the layer again goes through those hooks once again.
+
+    Attributes:
+        layers: what was seen of each layer that ran.
+        norms: modules that received the last layer's output.
+        head_output: what the unembedding gave, None until it ran.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.layers: dict[int, SeenLayer] = {}
+        self.norms: list[nn.Module] = []
+        self.head_output: Tensor | None = None
+        self._index = {
+            id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
+        }
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Watch:
+        with ExitStack() as stack:
+            for index, layer in enumerate(self.parts.layers):
+                before = layer.register_forward_pre_hook(
+                    self._before(index), prepend=True, with_kwargs=True
+                )
+                stack.callback(before.remove)
+                stack.callback(layer.register_forward_hook(self._after(index)).remove)
+            for module in self.parts.decoder.modules():
+                if id(module) not in self._index and not list(module.children()):
+                    stack.callback(module.register_forward_pre_hook(self._seek_norm).remove)
+            stack.callback(self.parts.head.register_forward_hook(self._after_head).remove)
+            stack.enter_context(attending(self.parts.decoder, self))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        base: AttentionFunction,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        index = self._index.get(id(module))
+        if index is not None and index in self.layers:
+            crossing = is_crossing(module) or key.shape[-2] != query.shape[-2]
+            self.layers[index].attended.append(Attended(module, mask, key, value, crossing))
+        return base(module, query, key, value, mask, **options)
+
+    def _before(self, index: int) -> Any:
+        def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+            entered = args[0] if args else options["hidden_states"]
+            others = {name: value for name, value in options.items() if name != "hidden_states"}
+            self.layers[index] = SeenLayer(entered, args[1:], others)
+
+        return hook
+
+    def _after(self, index: int) -> Any:
+        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.layers[index].left = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    def _seek_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        last = self.layers.get(len(self.parts.layers) - 1)
+        if last is not None and last.left is not None and args and args[0] is last.left:
+            self.norms.append(module)
+
+    def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        self.head_output = output
+
+
+def is_crossing(module: nn.Module) -> bool:
+    """Whether an attention module reads from outside the sequence, by the name of its class."""
+    return "cross" in type(module).__name__.lower()

@@ -1,0 +1,58 @@
+"""A model that no family file covers: its geometry is guessed from its inputs and said to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from retinoscope.errors import TokenMapError
+from retinoscope.geometry import PatchGrid, UnplacedGrid
+from retinoscope.models.families import qwen2_vl
+from retinoscope.models.family import Family
+from retinoscope.models.views import image_token, one_view, view_box
+
+
+def grid(
+    config: Any, processor: Any, size: tuple[int, int], inputs: Mapping[str, Any], image: int
+) -> PatchGrid:
+    """The likeliest grid: Qwen-VL's if the outputs name one, else one square view.
+
+    Where neither fits, the visual tokens have no place; nothing is made up.
+
+    Args:
+        config: the model's config, for its image token.
+        processor: the model's processor, for how it resizes.
+        size: (width, height) of the original image.
+        inputs: the processor's outputs, for the number of image tokens.
+        image: the image's index.
+    """
+    vision = getattr(config, "vision_config", None)
+    if "image_grid_thw" in inputs and hasattr(vision, "spatial_merge_size"):
+        return qwen2_vl.grid(config, processor, size, inputs, image)
+    tokens = int((inputs["input_ids"][0] == image_token(config)).sum())
+    side = math.isqrt(tokens)
+    reason = f"its {tokens} image tokens are not a square grid of one view of one image."
+    if side and side * side == tokens and len(inputs["pixel_values"]) == 1:
+        try:
+            return one_view(size, view_box(processor, size), (side, side))
+        except TokenMapError as error:
+            reason = str(error)
+    # Which of several images a token belongs to is not known either: the first one holds them all.
+    return UnplacedGrid(
+        size,
+        (),
+        count=0 if image else tokens,
+        reason=f"no family describes how a {config.model_type!r} model lays images out, and "
+        f"{reason}",
+    )
+
+
+FAMILY = Family(
+    name="Unknown",
+    model_types=("",),
+    grid=grid,
+    unverified=(
+        "everything: the geometry is guessed; `retinoscope check` says whether the guess holds",
+    ),
+)

@@ -1,0 +1,77 @@
+"""Every family: all conditions equal the plain full forward with eager attention and hooks."""
+
+from __future__ import annotations
+
+import families
+import pytest
+import torch
+from conditions import Cut, conditions
+from oracle import oracle, oracle_generate
+
+from retinoscope.engine import evaluate, generate, record
+from retinoscope.interventions import Block, Condition, resolve
+from retinoscope.models import Checkpoint, Encoded
+
+FALLING_BACK = {"florence2": "encoder-decoder", "gemma3n_text": "4 dimensions"}
+REPLAYED = [name for name in families.BUILDERS if name not in FALLING_BACK]
+
+
+@pytest.mark.parametrize("name", families.BUILDERS)
+def test_conditions_equal_the_plain_way(name: str) -> None:
+    checkpoint, encoded = families.build(name)
+    recording = record(checkpoint, encoded)
+    reason = FALLING_BACK.get(name)
+    if reason is None:
+        assert recording.fallback is None
+    else:
+        assert reason in (recording.fallback or "")
+    for kind, given in conditions(recording).items():
+        found = evaluate(recording, given).logits
+        expected = torch.stack(
+            [oracle(checkpoint, encoded, resolve(one, recording))[-1] for one in given]
+        )
+        error = float((found - expected).abs().max())
+        assert error <= 1e-5, (kind, error)
+        assert torch.equal(found.argmax(-1), expected.argmax(-1)), kind
+        moved = (expected - recording.logits).abs().amax(-1)
+        assert float(moved.min()) > 1e-3, f"{kind} changes nothing, so it proves nothing"
+
+
+@pytest.mark.parametrize("name", [*REPLAYED, "gemma3n_text"])
+def test_generation_equals_the_models_own(name: str) -> None:
+    checkpoint, encoded = families.build(name)
+    recording = record(checkpoint, encoded, room=8)
+    if name in REPLAYED:
+        assert recording.fallback is None
+        assert recording.generation_fallback is None
+    kinds = conditions(recording)
+    given: list[Condition] = [(), *kinds["last position"][-2:], *kinds["ablation"], *kinds["mixed"]]
+    found = [list(one.tokens) for one in generate(recording, given)]
+    expected = [plain(checkpoint, encoded, recording, one) for one in given]
+    assert found == expected
+    assert len({tuple(tokens) for tokens in found}) > 1
+
+
+def plain(checkpoint: Checkpoint, encoded: Encoded, recording: object, one: Condition) -> list[int]:
+    """The model's own greedy tokens up to the end of text."""
+    tokens = oracle_generate(checkpoint, encoded, resolve(one, recording), 8)
+    return tokens[: tokens.index(2)] if 2 in tokens else tokens
+
+
+def test_image_states_can_be_cut_in_cross_attention() -> None:
+    checkpoint, encoded = families.build("mllama")
+    recording = record(checkpoint, encoded)
+    states = recording.calls[1].allowed.shape[1]
+    last = recording.length - 1
+    given = [
+        (Cut((Block(layer, (last - 2, last), tuple(range(at, states, 2)), heads),)),)
+        for layer in (1, 3)
+        for at in (0, 1)
+        for heads in (None, (1, 2))
+    ]
+    found = evaluate(recording, given).logits
+    expected = torch.stack(
+        [oracle(checkpoint, encoded, resolve(one, recording))[-1] for one in given]
+    )
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert float((expected - recording.logits).abs().amax(-1).min()) > 1e-4

@@ -1,0 +1,81 @@
+"""The behavioural checks pass on sound models and fail on broken ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from retinoscope.experiments.checks import Check, check
+from retinoscope.geometry import PatchGrid
+from retinoscope.models.checkpoint import Checkpoint
+from tests.models import tiny_families
+
+NAMES = [
+    "token map",
+    "recording equals the model",
+    "knockout takes effect",
+    "blocked attention is exactly zero",
+    "lens agrees with the logits",
+    "eager equals SDPA",
+]
+
+
+@pytest.fixture(scope="module")
+def image() -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+@pytest.fixture(scope="module")
+def llava() -> Checkpoint:
+    return tiny_families.llava()
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    assert [found.name for found in checks] == NAMES
+    assert all(found.detail for found in checks)
+    return {found.name: found for found in checks}
+
+
+@pytest.mark.parametrize("kind", ["llava", "llava_next", "qwen3_vl", "internvl"])
+def test_a_sound_model_passes_every_check(kind: str, image: Image.Image) -> None:
+    checks = check(tiny_families.PLACED[kind](), image)
+    failed = [found for found in by_name(checks).values() if found.passed is not True]
+    assert not failed
+
+
+def test_a_wrong_geometry_fails_the_token_map(llava: Checkpoint, image: Image.Image) -> None:
+    def mirrored(*args: object) -> PatchGrid:
+        grid = llava.family.grid(*args)  # pyright: ignore[reportArgumentType]
+        (tile,) = grid.tiles
+        x0, y0, x1, y1 = tile.box
+        width = (x1 - x0) / tile.columns
+        return PatchGrid(grid.size, (replace(tile, box=(x0 + width, y0, x1 + width, y1)),))
+
+    wrong = replace(llava, family=replace(llava.family, grid=mirrored))
+    checks = by_name(check(wrong, image))
+    assert checks["token map"].passed is False
+    assert "not" in checks["token map"].detail
+    assert checks["knockout takes effect"].passed
+
+
+def test_a_model_without_attention_to_the_image_fails_the_knockout(
+    llava: Checkpoint, image: Image.Image
+) -> None:
+    deaf = tiny_families.llava()
+    for layer in deaf.parts.layers:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)  # pyright: ignore
+    checks = by_name(check(deaf, image))
+    assert checks["knockout takes effect"].passed is False
+    assert checks["blocked attention is exactly zero"].passed is False
+    assert checks["lens agrees with the logits"].passed
+
+
+def test_a_model_without_spatial_tokens_has_no_token_map_to_check(image: Image.Image) -> None:
+    checks = by_name(check(tiny_families.blip2(), image))
+    assert checks["token map"].passed is None
+    assert "Q-Former" in checks["token map"].detail

@@ -1,0 +1,62 @@
+"""Figures show what was measured, carry no colour of their own for text, and are repeatable."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from retinoscope.report.figures.collect import draw
+from retinoscope.report.figures.knockout import knockout_map
+from retinoscope.report.figures.style import INK, alone, svg
+from retinoscope.report.tables.collect import Tables, collect
+from retinoscope.results.store import read
+
+
+@pytest.fixture(scope="module")
+def tables(run: Path) -> Tables:
+    return collect(read(run))
+
+
+@pytest.fixture(scope="module")
+def elements(tables: Tables) -> dict[str, str]:
+    return {name: svg(figure, name) for name, (_, figure) in draw(tables).items()}
+
+
+def words(element: str) -> str:
+    return " ".join(ET.fromstring(element).itertext())
+
+
+def test_figures_name_their_axes_and_counts(elements: dict[str, str]) -> None:
+    for name, element in elements.items():
+        assert "n = " in words(element), name
+        assert INK not in element and "currentColor" in element
+        assert "prefers-color-scheme" in alone(element).decode()
+
+
+def test_ids_of_one_figure_are_not_those_of_another(elements: dict[str, str]) -> None:
+    seen: set[str] = set()
+    for element in elements.values():
+        tree = ET.fromstring(element)
+        ids = [node.attrib["id"] for node in tree.iter() if "id" in node.attrib]
+        assert len(ids) == len(set(ids))
+        assert not seen & set(ids)
+        seen |= set(ids)
+
+
+def test_cells_that_were_not_measured_carry_a_dash(tables: Tables) -> None:
+    measured = tables.knockout.filter(
+        ~((pl.col("window") == "mid") & (pl.col("group") == "object"))
+    )
+    figure = knockout_map(measured)
+    assert figure is not None
+    text = words(svg(figure, "k"))
+    # One cell in each of the two tasks.
+    assert text.count("\u2013") == 2
+
+
+def test_nothing_measured_draws_nothing(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    assert draw(collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))) == {}
