@@ -110,8 +110,8 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     if request.reading == "rollout":
         say("Rolling attention out through the layers")
         shares = attention_rollout(recording).tolist()
-        rest = 1 - sum(shares)
-        note = f"Visual tokens hold {1 - rest:.1%} of the last position; text holds the rest."
+        held = 100 * sum(shares)
+        note = f"Visual tokens hold {held:.1f} % of the last position; text holds the rest."
         return Scores(shares, "", note)
     token = int(recording.logits.argmax()) if request.token is None else request.token
     if token >= len(recording.logits):

@@ -17,6 +17,7 @@ class Turns:
     """Runs jobs one after another in one thread; refuses more than `room` at a time."""
 
     def __init__(self, room: int) -> None:
+        """A worker with at most `room` jobs at work and waiting, in all."""
         self._room = room
         self._taken = 0
         self._lock = Lock()

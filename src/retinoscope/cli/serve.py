@@ -51,7 +51,7 @@ def serve(
     with bound(host, port) as socket:
         url = address(socket)
         given = {name: value for name, value in options.items() if value is not None}
-        session = open_session(model, data=data, room=length, **given)
+        session = open_session(model, data=data, room=length, options=given)
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()
