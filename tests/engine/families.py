@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import transformers as hf
-from torch import Tensor, nn
+from torch import Tensor
 
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.models import Checkpoint, Encoded, Family
@@ -408,6 +408,7 @@ def _paligemma(text: hf.PreTrainedConfig) -> Built:
         image_token_index=IMAGE,
         projection_dim=WIDTH,
         hidden_size=WIDTH,
+        tie_word_embeddings=False,
     )
     model = _random(hf.PaliGemmaForConditionalGeneration(config))
     images = {"pixel_values": _pixels(1, 3, 56, 56)}
@@ -418,12 +419,14 @@ def _paligemma(text: hf.PreTrainedConfig) -> Built:
 
 @family
 def paligemma() -> Built:
-    return _paligemma(hf.GemmaConfig(**_text(head_dim=16)))
+    return _paligemma(hf.GemmaConfig(**_text(head_dim=16, tie_word_embeddings=False)))
 
 
 @family
 def paligemma2() -> Built:
-    return _paligemma(hf.Gemma2Config(**_text(head_dim=16, sliding_window=8)))
+    return _paligemma(
+        hf.Gemma2Config(**_text(head_dim=16, sliding_window=8, tie_word_embeddings=False))
+    )
 
 
 @family

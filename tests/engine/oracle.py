@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from retinoscope.interventions import Sites
 from retinoscope.models import Checkpoint, Encoded
@@ -29,13 +30,27 @@ def oracle(checkpoint: Checkpoint, encoded: Encoded, sites: Sites) -> Tensor:
 def oracle_generate(
     checkpoint: Checkpoint, encoded: Encoded, sites: Sites, length: int
 ) -> list[int]:
-    """Greedy tokens by the model's own `generate`, with its own cache."""
+    """Greedy tokens by the model's own `generate` and cache, up to the end of text.
+
+    The cache is one that keeps what has left a sliding window, so that keys can be told apart by
+    their position; the model's mask hides them.
+    """
     model = checkpoint.model
     with eager(model), hooked(checkpoint, sites, encoded.layout.length):
         tokens = model.generate(
-            **encoded.inputs, max_new_tokens=length, do_sample=False, pad_token_id=0
-        )
-    return tokens[0].tolist()[-length:]
+            **encoded.inputs,
+            max_new_tokens=length,
+            do_sample=False,
+            pad_token_id=0,
+            past_key_values=DynamicCache() if slides(model) else None,
+        )[0].tolist()
+    prompt = encoded.inputs["input_ids"][0].tolist()
+    return tokens[len(prompt) :] if tokens[: len(prompt)] == prompt else tokens
+
+
+def slides(model: Any) -> bool:
+    """Whether some layers read through a sliding window."""
+    return bool(getattr(model.config.get_text_config(), "sliding_window", None))
 
 
 @contextmanager

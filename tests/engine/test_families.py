@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import families
 import pytest
 import torch
-from conditions import Cut, conditions
-from oracle import oracle, oracle_generate
 
 from retinoscope.engine import evaluate, generate, record
 from retinoscope.interventions import Block, Condition, resolve
 from retinoscope.models import Checkpoint, Encoded
+from tests.engine import families
+from tests.engine.conditions import Cut, conditions
+from tests.engine.oracle import oracle, oracle_generate
 
 FALLING_BACK = {"florence2": "encoder-decoder", "gemma3n_text": "4 dimensions"}
 REPLAYED = [name for name in families.BUILDERS if name not in FALLING_BACK]

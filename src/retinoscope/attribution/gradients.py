@@ -57,11 +57,12 @@ def integrated_gradients(
     """Integrated gradients of one token's score at the last position (Sundararajan et al. 2017).
 
     The path runs straight from the baseline to the clean visual tokens at the input of the first
-    decoder layer; text tokens stay as they are. The integral is taken at Gauss-Legendre nodes. While
-    the completeness gap is over the tolerance, the piece of the path with the largest gap of its
-    own is halved, so that points go where the score bends: near a zero baseline, normalisation
-    makes nearly all of the change happen in the first thousandth of the path. Gradients are taken
-    for the visual tokens alone: not for weights, and not through the vision tower.
+    decoder layer; text tokens stay as they are. The integral is taken at Gauss-Legendre nodes.
+    While the completeness gap is over the tolerance, the piece of the path with the largest gap
+    of its own is halved, so that points go where the score bends: near a zero baseline,
+    normalisation makes nearly all of the change happen in the first thousandth of the path.
+    Gradients are taken for the visual tokens alone: not for weights, and not through the vision
+    tower.
 
     The paper (section 3.1) ranks tokens by this score; its code explains the logit of the
     beginning-of-text token by mistake, here it is the token that is asked for.

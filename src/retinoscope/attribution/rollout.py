@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording
-from retinoscope.engine.attention import AttentionFunction, as_mask, attending, eager_attention
 from retinoscope.engine.arguments import call_layer
+from retinoscope.engine.attention import AttentionFunction, as_mask, attending, eager_attention
 from retinoscope.errors import ModelError
 
 

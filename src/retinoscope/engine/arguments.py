@@ -30,7 +30,7 @@ def call_layer(recording: Recording, index: int, hidden: Tensor, positions: Tens
         positions: where in the sequence the input's second dimension stands.
     """
     call = recording.calls[index]
-    total = recording.length + recording.room
+    total = len(call.allowed)
     options = {
         name: value if name in OUTSIDE else at_positions(value, total, positions)
         for name, value in call.options.items()

@@ -82,10 +82,10 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
     A decoder set to eager attention keeps it; every other back end is run through SDPA, since a
     mask of one's own cannot pass flash or flex attention.
     """
-    configs = {
-        id(module.config): module.config
-        for module in decoder.modules()
-        if hasattr(getattr(module, "config", None), "_attn_implementation")
+    configs: dict[int, Any] = {
+        id(config): config
+        for config in (getattr(module, "config", None) for module in decoder.modules())
+        if hasattr(config, "_attn_implementation")
     }
     before = {key: config._attn_implementation for key, config in configs.items()}
     token = _handler.set(handler)

@@ -82,10 +82,17 @@ class Decoding:
                 self.inputs[layer] = clean.expand(count, -1, -1).clone()
             elif call.mixing == "attention":
                 assert call.keys is not None and call.values is not None
-                self.keys[layer] = call.keys[:, :, self.start :].expand(count, -1, -1, -1).clone()
-                self.values[layer] = (
-                    call.values[:, :, self.start :].expand(count, -1, -1, -1).clone()
-                )
+                self.keys[layer] = self._behind(call.keys, count)
+                self.values[layer] = self._behind(call.values, count)
+
+    def _behind(self, clean: Tensor, count: int) -> Float[Tensor, "live groups own width"]:
+        """Each condition's own copy of what stands behind the shared prefix, with room."""
+        length = self.recording.length
+        own = clean.new_zeros(
+            count, clean.shape[1], length + self.recording.room - self.start, clean.shape[3]
+        )
+        own[:, :, : length - self.start] = clean[:, :, self.start : length]
+        return own
 
     def _prefill(self, conditions: Sequence[Sites], start: int, members: list[int]) -> None:
         """Replay some conditions from one position on and put their states in their place."""
@@ -149,6 +156,7 @@ class Decoding:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend from every newest token to what stands before it."""
         call = self.recording.calls[self._layer]
         allowed = self._allowed(call.allowed[self.position]).to(query.device)
         if call.mixing == "cross-attention":

@@ -32,10 +32,8 @@ class Outcome:
     logits: Float[Tensor, "conditions *positions vocabulary"]
 
     @property
-    def margin(self) -> Float[Tensor, "conditions *positions"]:
-        """How far the first token's logit lies above the second's: where it is tiny, rounding
-        decides.
-        """
+    def margin(self) -> Float[Tensor, conditions * positions]:
+        """The first token's logit less the second's; where it is tiny, rounding decides."""
         first, second = self.logits.topk(2, dim=-1).values.unbind(-1)
         return first - second
 
@@ -103,7 +101,9 @@ def _replayed(
             return _changed(recording, [sites[index] for index in some], start, where)
 
         for some, (found, rows, at) in in_passes(members, size, run):
-            touched = torch.tensor([i for i, row in zip(some, rows.tolist()) if row != CLEAN])
+            touched = torch.tensor(
+                [i for i, row in zip(some, rows.tolist(), strict=True) if row != CLEAN]
+            )
             if len(touched) and at:
                 logits[touched[:, None], torch.tensor(at)] = found[rows[rows != CLEAN]]
 

@@ -45,7 +45,9 @@ def full_logits(
             leaves a query without keys.
     """
     encoded, parts = recording.encoded, recording.checkpoint.parts
-    inputs = with_tokens(encoded.inputs, recording.length, tokens) if tokens else encoded.inputs
+    inputs = encoded.inputs
+    if tokens:
+        inputs = with_tokens(inputs, recording.length, tokens, recording.kinds)
     apart = "decoder_input_ids" in encoded.inputs
     followed = sites if apart else following(sites, recording.length, len(tokens))
     with intervening(parts, followed, recording.length):
@@ -117,6 +119,7 @@ class _CutAttention:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend with this layer's edges cut."""
         layer = self.index.get(id(module))
         if layer is None or (is_crossing(module) and layer in self.reached):
             return base(module, query, key, value, mask, **options)
@@ -152,7 +155,7 @@ class _CutAttention:
         gone = torch.zeros(query.shape[1], queries, keys, dtype=torch.bool)
         for block in blocks:
             cut(gone, block)
-        if queries == keys and queries > self.length:
+        if queries > self.length and not (is_crossing(module) or queries != keys):
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]
         gone = gone[None].to(mask.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -9,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from retinoscope.engine.cone import first_changed
+from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import replay, run_suffix
 from retinoscope.errors import RetinoscopeError
 from retinoscope.interventions import Block, Sites, Write
 
-_verdicts: WeakKeyDictionary[nn.Module, dict[bool, str | None]] = WeakKeyDictionary()
-"""What the comparison with the full forward said, once for each model while it lives, without
-and with room behind the prompt."""
+_verdicts: WeakKeyDictionary[nn.Module, dict[str, str | None]] = WeakKeyDictionary()
+"""What each comparison with the full forward said, once for each model while it lives."""
 
 FEW = 4
 """Positions that the empty condition is replayed on."""
@@ -31,20 +32,37 @@ def guarded(recording: Recording) -> Recording:
     """
     if recording.fallback is not None:
         return recording
+    reason = _reason(_empty_condition, recording)
+    name = "conditions with room" if recording.room else "conditions"
+    reason = reason or _once(name, _random_conditions, recording)
+    if reason is not None:
+        return replace(recording, calls=(), norm=None, fallback=reason)
+    if recording.room and recording.generation_fallback is None:
+        reason = _once("generation", _generation, recording)
+    return recording if reason is None else replace(recording, generation_fallback=reason)
+
+
+Check = Callable[[Recording], str | None]
+"""Says what is wrong with replaying a recording, if something is."""
+
+
+def _once(name: str, check: Check, recording: Recording) -> str | None:
+    known = _verdicts.setdefault(recording.checkpoint.model, {})
+    if name not in known:
+        known[name] = _reason(check, recording)
+    return known[name]
+
+
+def _reason(check: Check, recording: Recording) -> str | None:
+    """What a check says; layers that can't be called in the engine's way are a reason too."""
     try:
-        reason = _empty_condition(recording)
-        if reason is None:
-            known = _verdicts.setdefault(recording.checkpoint.model, {})
-            if (recording.room > 0) not in known:
-                known[recording.room > 0] = _random_conditions(recording)
-            reason = known[recording.room > 0]
+        return check(recording)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = f"its layers can't be called again ({type(error).__name__}: {error})"
+        return f"its layers can't be called again ({type(error).__name__}: {error})"
     except RetinoscopeError as error:
-        reason = f"its layers can't be called again ({error})"
-    return recording if reason is None else replace(recording, calls=(), norm=None, fallback=reason)
+        return f"its layers can't be called again ({error})"
 
 
 def _empty_condition(recording: Recording) -> str | None:
@@ -64,6 +82,21 @@ def _random_conditions(recording: Recording) -> str | None:
         error = _error(found, full_logits(recording, sites)[0])
         if error is not None:
             return f"a random condition differs from the full forward (by {error:.2g})"
+    return None
+
+
+def _generation(recording: Recording) -> str | None:
+    sites = random_conditions(recording)[-1]
+    decoding = Decoding(recording, [sites])
+    tokens: list[int] = []
+    for _ in range(min(2, recording.room - 1)):
+        token = decoding.logits.argmax(-1)
+        tokens.append(int(token))
+        decoding.feed(token)
+        found = decoding.logits[0].to(recording.logits.dtype)
+        error = _error(found, full_logits(recording, sites, tokens=tokens)[0])
+        if error is not None:
+            return f"a generated token differs from the full forward (by {error:.2g})"
     return None
 
 

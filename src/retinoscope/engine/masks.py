@@ -12,30 +12,16 @@ from retinoscope.engine.attention import as_allowed
 from retinoscope.engine.watch import SeenLayer
 
 
-def recorded_masks(
-    seen: Sequence[SeenLayer], longer: Sequence[SeenLayer], length: int
-) -> list[Bool[Tensor, "recorded keys"]]:
-    """One mask for each layer; layers that share a mask share the tensor.
-
-    Args:
-        seen: the layers in the run that gave the clean states.
-        longer: the layers in the run with room behind the prompt; the same, unless the prompt
-            could see its room there. Then positions behind the prompt read what stands before
-            them, which is how models generate, and no position of the prompt reads them.
-        length: positions of the prompt.
-    """
+def recorded_masks(seen: Sequence[SeenLayer]) -> list[Bool[Tensor, "recorded keys"]]:
+    """One mask for each layer; layers that share a mask share the tensor."""
     found: dict[tuple[int, int], Tensor] = {}
     masks: list[Tensor] = []
-    for layer, long in zip(seen, longer, strict=True):
-        crossing = bool(layer.attended and layer.attended[0].crossing)
-        given = long.attended[0].mask if long.attended else None
-        key = (id(given), layer.attended[0].keys.shape[-2] if crossing else 0)
+    for layer in seen:
+        attended = layer.attended[0] if layer.attended else None
+        keys = attended.keys.shape[-2] if attended else layer.entered.shape[-2]
+        key = (id(attended.mask) if attended else id(None), keys)
         if key not in found:
-            mask = _mask(long)
-            if long is not layer and not crossing:
-                mask = mask.tril()
-                mask[:length, :length] = _mask(layer)
-            found[key] = mask
+            found[key] = _mask(layer)
         masks.append(found[key])
     return masks
 

@@ -18,7 +18,7 @@ SHORT = 16
 
 
 def with_context(recording: Recording) -> Recording:
-    """The recording with the reach of each layer without attention; falls back if one reads ahead."""
+    """The recording with each such layer's reach measured; it falls back if one reads ahead."""
     calls = list(recording.calls)
     for index, call in enumerate(calls):
         if call.mixing == "left context":

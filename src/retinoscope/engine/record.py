@@ -13,7 +13,7 @@ from retinoscope.engine.guard import guarded
 from retinoscope.engine.masks import reads_ahead, recorded_masks
 from retinoscope.engine.mixers import with_context
 from retinoscope.engine.recording import LayerCall, Mixing, Recording
-from retinoscope.engine.room import with_room
+from retinoscope.engine.room import SUFFIX, with_room
 from retinoscope.engine.watch import SeenLayer, Watch
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
@@ -38,9 +38,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
             have no meaning.
     """
     length = encoded.layout.length
-    run = with_args = _run(checkpoint, with_room(encoded.inputs, length, room), length + room)
-    if room and any(reads_ahead(layer, length) for layer in run.seen):
-        run = _run(checkpoint, encoded.inputs, length)
+    run, kinds, behind = _run_with_room(checkpoint, encoded, room)
     reason = _unreplayable(run, checkpoint)
     finish = infer_finish(run.head_row(length), run.row(length), checkpoint) if not reason else None
     if not reason and finish is None:
@@ -51,13 +49,15 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         length=length,
         stream=run.stream(length),
         additions=_additions(run.seen, length) if not reason else {},
-        calls=_calls(run, with_args, length) if not reason else (),
+        calls=_calls(run) if not reason else (),
         norm=run.watch.norms[0] if not reason else None,
         finish=finish or unchanged,
         logits=run.row(length).clone(),
         room=room,
-        token_input=_token_input(with_args, encoded, checkpoint) if room and not reason else None,
+        token_input=_token_input(run, encoded, checkpoint) if not reason else None,
         fallback=reason,
+        generation_fallback=behind,
+        kinds=kinds,
     )
     return guarded(recording if reason else with_context(recording))
 
@@ -90,6 +90,22 @@ class _Run:
     def _last(self, length: int) -> int:
         apart = "decoder_input_ids" in self.inputs
         return -1 if apart else length - 1
+
+
+def _run_with_room(
+    checkpoint: Checkpoint, encoded: Encoded, room: int
+) -> tuple[_Run, Mapping[str, int], str | None]:
+    """A run whose prompt can't see its room, the room's kind, and why there is no room if so."""
+    length = encoded.layout.length
+    for kinds in ({}, SUFFIX):
+        inputs = with_room(encoded.inputs, length, room, kinds)
+        run = _run(checkpoint, inputs, length + room)
+        if not room or not any(reads_ahead(layer, length) for layer in run.seen):
+            return run, kinds, None
+        if not SUFFIX.keys() & encoded.inputs.keys():
+            break
+    reason = "positions of the prompt read what is generated behind them"
+    return _run(checkpoint, encoded.inputs, length), {}, reason
 
 
 def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], total: int) -> _Run:
@@ -128,22 +144,17 @@ def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def _calls(run: _Run, with_args: _Run, length: int) -> tuple[LayerCall, ...]:
-    """How every layer was called; arguments may come from a longer run than the clean states."""
-    masks = recorded_masks(run.seen, with_args.seen, length)
-    return tuple(
-        _call(called, layer, mask)
-        for called, layer, mask in zip(with_args.seen, run.seen, masks, strict=True)
-    )
+def _calls(run: _Run) -> tuple[LayerCall, ...]:
+    """How every layer was called and what it attended to."""
+    return tuple(map(_call, run.seen, recorded_masks(run.seen)))
 
 
-def _call(called: SeenLayer, seen: SeenLayer, mask: Tensor) -> LayerCall:
+def _call(seen: SeenLayer, mask: Tensor) -> LayerCall:
     if not seen.attended:
-        return LayerCall(called.args, called.options, mask, "left context")
+        return LayerCall(seen.args, seen.options, mask, "left context")
     attended = seen.attended[0]
     mixing: Mixing = "cross-attention" if attended.crossing else "attention"
-    keys, values = attended.keys, attended.values
-    return LayerCall(called.args, called.options, mask, mixing, keys, values)
+    return LayerCall(seen.args, seen.options, mask, mixing, attended.keys, attended.values)
 
 
 def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:

@@ -93,6 +93,7 @@ class SuffixAttention:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend from every row to the clean prefix and to its own suffix."""
         self._reached = True
         call, start = self.recording.calls[self._layer], self.start
         if call.mixing == "cross-attention":

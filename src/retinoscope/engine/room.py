@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+SUFFIX: Mapping[str, int] = {"token_type_ids": 1}
+"""What generated text is to models with a two-way prompt (PaliGemma): not of the prompt's kind."""
 
-def with_room(inputs: Mapping[str, Tensor], length: int, room: int) -> dict[str, Tensor]:
+
+def with_room(
+    inputs: Mapping[str, Tensor], length: int, room: int, kinds: Mapping[str, int]
+) -> dict[str, Tensor]:
     """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
 
     Every integer input that has one entry for each position is extended: token ids, attention
@@ -18,23 +23,26 @@ def with_room(inputs: Mapping[str, Tensor], length: int, room: int) -> dict[str,
         inputs: batch of one.
         length: positions of the prompt.
         room: positions to add.
+        kinds: what to fill in by name, where it is not what the last position has.
     """
-    return {
-        name: torch.cat([value, value[:, -1:].expand(-1, room, *value.shape[2:])], dim=1)
-        if room and _by_position(value, length)
-        else value
-        for name, value in inputs.items()
-    }
+    longer = dict(inputs)
+    for name, value in inputs.items():
+        if room and _by_position(value, length):
+            filler = value[:, -1:].expand(-1, room, *value.shape[2:])
+            if name in kinds:
+                filler = torch.full_like(filler, kinds[name])
+            longer[name] = torch.cat([value, filler], dim=1)
+    return longer
 
 
 def with_tokens(
-    inputs: Mapping[str, Tensor], length: int, tokens: Sequence[int]
+    inputs: Mapping[str, Tensor], length: int, tokens: Sequence[int], kinds: Mapping[str, int]
 ) -> dict[str, Tensor]:
     """The prompt's inputs with generated tokens behind, of an encoder-decoder's own sequence."""
     name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
     longer = dict(inputs)
     if name == "input_ids":
-        longer = with_room(inputs, length, len(tokens))
+        longer = with_room(inputs, length, len(tokens), kinds)
     given = inputs[name]
     added = torch.tensor([list(tokens)], dtype=given.dtype, device=given.device)
     return longer | {name: torch.cat([given, added], dim=1)}

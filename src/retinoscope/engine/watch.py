@@ -93,6 +93,7 @@ class Watch:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        """Attend as ever, and note what was attended to."""
         index = self._index.get(id(module))
         if index is not None and index in self.layers:
             crossing = is_crossing(module) or key.shape[-2] != query.shape[-2]
