@@ -323,7 +323,7 @@ def test_a_saved_model_is_loaded_without_torchvision(kind: str, tmp_path: Path) 
 
 
 def test_a_processor_that_needs_torchvision_says_so(tmp_path: Path) -> None:
-    made = tiny_families.lfm2_vl()
+    made = tiny_families.PLACED["lfm2_vl"]()
     made.model.save_pretrained(tmp_path)
     made.processor.save_pretrained(tmp_path)
     config = tmp_path / "processor_config.json"
