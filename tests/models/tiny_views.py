@@ -118,7 +118,7 @@ def vipllava(**images: Any) -> Checkpoint:
         vision_config=hf.CLIPVisionConfig(**tower()),
         text_config=hf.LlamaConfig(**text(words)),
         image_token_index=words.image_token_id,
-        vision_feature_layers=[-2, -1],
+        vision_feature_layer=[-2, -1],
     )
     processor = hf.LlavaProcessor(
         image_processor=view,

@@ -177,7 +177,7 @@ def _attention(checkpoint: Checkpoint, image: Image.Image, question: str) -> Che
     name = "eager equals SDPA"
     inputs = encode(checkpoint, image, question).inputs
     model, logits = checkpoint.model, []
-    before = model.config._attn_implementation
+    before = model.config._attn_implementation or "eager"
     try:
         for implementation in ("eager", "sdpa"):
             model.set_attn_implementation(implementation)
