@@ -123,7 +123,7 @@ def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
 def _check_fit(name: str, model: PreTrainedModel, processor: Any) -> None:
     """The processor's tokenizer speaks the model's vocabulary, the image token included."""
     known = set(processor.tokenizer.get_vocab().values())
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = next(model.get_input_embeddings().parameters()).shape[0]
     if max(known) >= rows:
         raise ModelError(
             f"The tokenizer of {name} has ids up to {max(known)} but the model embeds {rows}; the "
