@@ -92,7 +92,7 @@ def _action(action: Ablation | Blocking) -> list[str]:
     return [
         f"change = {made}",
         "print('after:', view.answer(change))",
-        "before, after = view.evaluate([(), change]).probability",
+        "before, after = view.evaluate([(), (change,)]).probability",
         "for token in before.topk(5).indices.tolist():",
         "    name = vlm.checkpoint.tokenizer.decode([token])",
         "    print(f'{name!r}: {float(before[token]):.4f} -> {float(after[token]):.4f}')",
