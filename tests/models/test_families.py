@@ -261,7 +261,8 @@ def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: st
 def test_an_unknown_model_is_guessed_or_left_without_a_map(kind: str, guessed: bool) -> None:
     known = sharp(kind)
     unheard = family_of("never-heard-of")
-    unknown = replace(known, family=replace(unheard, prompt=known.family.prompt))
+    spoken = replace(unheard, prompt=known.family.prompt, image=known.family.image)
+    unknown = replace(known, family=spoken)
     image = picture(SIZES["wide"])
     layout = encode(unknown, image, "Is there a dog ?").layout
     expected = encode(known, image, "Is there a dog ?").layout

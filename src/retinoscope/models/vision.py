@@ -38,7 +38,7 @@ def first_states(
     """
     caught: list[Tensor] = []
 
-    def catch(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+    def catch(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         caught.append(args[0] if args else kwargs["hidden_states"])
         raise _FirstLayerReached
 
