@@ -112,12 +112,10 @@ def _overlay(view: View, request: Export) -> list[str]:
         return ["", "print('rollout:', attention_rollout(view.recording).tolist())"]
     token = int(view.recording.logits.argmax()) if request.token is None else request.token
     settings = Settings()
+    accuracy = f"tolerance={settings.gradient_tolerance}, nodes={settings.gradient_nodes}"
     return [
         "",
-        "found = integrated_gradients(",
-        f"    view.recording, {token}, tolerance={settings.gradient_tolerance}, "
-        f"nodes={settings.gradient_nodes}",
-        ")",
+        f"found = integrated_gradients(view.recording, {token}, {accuracy})",
         "print('gradients:', found.score.tolist())",
     ]
 
