@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from starlette.applications import Starlette
 from typer.testing import CliRunner
 
 from retinoscope.app.listening import address, bound, server
@@ -47,6 +48,7 @@ def test_the_address_of_ipv6_has_brackets():
 def test_other_names_are_answered_only_off_the_loopback(session, host, any_name):
     with bound(host, 0) as listening:
         app = server(session, listening).config.app
+    assert isinstance(app, Starlette)
     allowed = [layer.kwargs.get("allowed_hosts") for layer in app.user_middleware]
     assert (["*"] in allowed) == any_name
 
