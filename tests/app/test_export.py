@@ -30,10 +30,17 @@ def printed(code: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def line(pattern: str, text: str) -> str:
+    """The first group of the first match."""
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found is not None, text
+    return found[1]
+
+
 def agree(output: str, told: dict) -> None:
     """The printed answers and probabilities are those that the explorer showed."""
-    assert re.search(r"^before: (.*)$", output, re.M)[1] == told["before"]
-    assert re.search(r"^after: (.*)$", output, re.M)[1] == told["after"]
+    assert line(r"^before: (.*)$", output) == told["before"]
+    assert line(r"^after: (.*)$", output) == told["after"]
     rows = re.findall(r"^('.*'|\".*\"): ([\d.]+) -> ([\d.]+)$", output, re.M)
     shown = {moved["word"]: (moved["before"], moved["after"]) for moved in told["moved"]}
     assert len(rows) == 5
@@ -70,7 +77,7 @@ def test_the_mean_is_reproduced(browser, session, capsys, monkeypatch):
 def test_an_overlay_is_reproduced(browser, capsys, reading):
     told = browser.result("overlay", reading=reading)["scores"]
     output = printed(browser.result("export", reading=reading)["code"], capsys)
-    scores = ast.literal_eval(re.search(rf"^{reading}: (.*)$", output, re.M)[1])
+    scores = ast.literal_eval(line(rf"^{reading}: (.*)$", output))
     assert scores == pytest.approx(told, abs=1e-5)
 
 
@@ -80,7 +87,7 @@ def test_an_uploaded_file_is_named_as_the_user_has_it(
     data = encoded()
     key = browser.upload(data, 'it\'s "mine".png').json()["key"]
     code = browser.result("export", image=key)["code"]
-    name = ast.literal_eval(re.search(r"^image = ('.*'|\".*\")", code, re.M)[1])
+    name = ast.literal_eval(line(r"^image = ('.*'|\".*\")", code))
     (tmp_path / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
     assert browser.result("look", image=key)["answer"] in printed(code, capsys)

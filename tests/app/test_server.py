@@ -61,7 +61,7 @@ def test_an_error_ends_a_question_and_nothing_else(caplog):
 
 def test_the_queue_ends_and_opens_again():
     turns, gate = Turns(2), threading.Event()
-    jobs = [turns.admit(lambda: gate.wait(10) and None) for _ in range(2)]
+    jobs = [turns.admit(lambda: gate.wait(10)) for _ in range(2)]
     assert [ahead for _, ahead in jobs] == [0, 1]
     with pytest.raises(Busy, match="2 questions"):
         turns.admit(lambda: None)
@@ -79,7 +79,7 @@ def test_a_question_that_nobody_waits_for_is_dropped():
         await anext(lines)
         await lines.aclose()
 
-    first, _ = turns.admit(lambda: gate.wait(10) and None)
+    first, _ = turns.admit(lambda: gate.wait(10))
     asyncio.run(leave())
     gate.set()
     first.result(10)
@@ -91,7 +91,7 @@ def test_a_full_queue_is_answered_with_503(session, monkeypatch):
     gate = threading.Event()
     monkeypatch.setattr("retinoscope.app.server.Turns", lambda room: full)
     full = Turns(1)
-    full.admit(lambda: gate.wait(20) and None)
+    full.admit(lambda: gate.wait(20))
     with TestClient(create_app(session), base_url="http://localhost") as client:
         prompt = {"image": "example-0", "question": "Describe this image ."}
         reply = client.post("/api/look", json={"prompt": prompt})

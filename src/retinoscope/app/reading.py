@@ -127,7 +127,7 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     state = "converged" if found.converged else "not converged: read with care"
     baseline = "mean visual token" if recording.mean_token is not None else "zero"
     note = (
-        f"From the {baseline}, the logit changes by {found.difference:+.2f}; the scores miss "
-        f"{found.gap:.2f} of it over {found.nodes} points ({state})."
+        f"From the {baseline}, the logit changes by {found.difference:+.2g}; the scores miss "
+        f"{found.gap:.2g} of it over {found.nodes} points ({state})."
     )
     return Scores(found.score.tolist(), word(view, token), note)

@@ -23,7 +23,7 @@ class Turns:
         self._lock = Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
-    def admit(self, job: Callable[[], None]) -> tuple[Future[None], int]:
+    def admit(self, job: Callable[[], object]) -> tuple[Future[object], int]:
         """Queue a job.
 
         Returns:
@@ -49,6 +49,6 @@ class Turns:
         """Drop what waits and take no more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self, _: Future[None]) -> None:
+    def _leave(self, _: Future[object]) -> None:
         with self._lock:
             self._taken -= 1

@@ -44,7 +44,7 @@ def serve(
     console = Console()
     console.print(f"Loading {model} ...", markup=False, highlight=False)
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.app.listening import address, bound, run
+    from retinoscope.app.listening import address, bound, server
     from retinoscope.app.session import open_session
 
     options = {"revision": revision, "device_map": device_map}
@@ -55,4 +55,4 @@ def serve(
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()
-        run(session, socket)
+        server(session, socket).run(sockets=[socket])

@@ -18,6 +18,13 @@ const grid = new Grid($("stage"), { changed: (patches) => setPatches(patches), p
 
 const running = new Map();
 
+// What is going on, for all; the running seconds for eyes only, since a screen reader would never rest.
+function say(doing, seconds = "") {
+  $("status").hidden = !doing;
+  if ($("doing").textContent !== doing) $("doing").textContent = doing;
+  $("seconds").textContent = seconds;
+}
+
 async function question(kind, verb, request, then) {
   running.get(kind)?.abort();
   const control = new AbortController();
@@ -25,7 +32,7 @@ async function question(kind, verb, request, then) {
   const card = { look: $("answer-card"), change: $("answer-card"), lens: $("lens-card") }[kind];
   card?.setAttribute("aria-busy", "true");
   try {
-    const result = await ask(verb, request, { signal: control.signal, progress: (text) => { $("status").textContent = text; } });
+    const result = await ask(verb, request, { signal: control.signal, progress: say });
     if (running.get(kind) === control) { $("notice").hidden = true; await then(result); }
   } catch (error) {
     if (error.name !== "AbortError") tell(error);
@@ -34,7 +41,7 @@ async function question(kind, verb, request, then) {
       running.delete(kind);
       card?.setAttribute("aria-busy", "false");
     }
-    if (!running.size) $("status").textContent = "";
+    if (!running.size) say("");
   }
 }
 
@@ -138,14 +145,14 @@ async function receive(file) {
   if (!file) return;
   if (file.size > model.upload_bytes)
     return tell(new Refusal({ message: `${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most ${(model.upload_bytes / 2 ** 20).toFixed(0)} MB are accepted.` }));
-  $("status").textContent = "Sending the image";
+  say("Sending the image");
   try {
     const { key, title } = await upload(file);
     // The same file again, after a restart: whatever the link says of it still holds.
     if (key === state.image) look();
     else take(key, title, $("question").value.trim() || model.question);
   } catch (error) {
-    $("status").textContent = "";
+    say("");
     tell(error);
   }
 }
