@@ -68,9 +68,7 @@ def _stages(plan: Plan, checkpoint: Checkpoint, dataset: Dataset, progress: Prog
         checkpoint, dataset, chosen.pairs, plan.out, plan.limit, settings, progress
     )
     for name in plan.experiments:
-        stages.measure(
-            name, checkpoint, dataset, kept, chosen.pairs, plan.out, settings, progress
-        )
+        stages.measure(name, checkpoint, dataset, kept, chosen.pairs, plan.out, settings, progress)
     if "lens" in plan.experiments:
         stages.sheets(checkpoint, dataset, kept, plan.out, plan.sheets, settings, progress)
 

@@ -12,6 +12,7 @@ from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import EXPERIMENTS
 
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that a run was asked to do.
@@ -75,7 +76,7 @@ class Plan:
 
 
 def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[str, Any]:
-    """Every choice that shapes the numbers, as plain values; not where the folder is or who ran it."""
+    """Every choice that shapes the numbers, as plain values; not where the folder is."""
     return {
         "model": checkpoint.name,
         "revision": checkpoint.revision,

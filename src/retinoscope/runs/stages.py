@@ -94,7 +94,7 @@ def measure(
     settings: Settings,
     progress: Progress,
 ) -> None:
-    """One experiment on every kept object; an object that can't be measured is counted as skipped."""
+    """One experiment on every kept object; one that can't be measured is counted as skipped."""
     progress.stage(name, len(kept))
     finished = done(run, name)
     for index, (sample, annotation) in enumerate(kept, start=1):
