@@ -41,7 +41,7 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
     return {found.name: found for found in checks}
 
 
-@pytest.mark.parametrize("kind", ["llava", "llava_next", "gemma3", "internvl"])
+@pytest.mark.parametrize("kind", ["llava", "llava_next", "gemma3", "qwen3_vl", "lfm2_vl"])
 def test_a_sound_model_passes_every_check(kind: str, image: Image.Image) -> None:
     checks = check(tiny_families.PLACED[kind](), image)
     failed = [found for found in by_name(checks).values() if found.passed is not True]
@@ -71,7 +71,7 @@ def test_a_model_without_attention_to_the_image_fails_the_knockout(
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight)  # pyright: ignore
     checks = by_name(check(deaf, image))
     assert checks["knockout takes effect"].passed is False
-    assert checks["blocked attention is exactly zero"].passed is False
+    assert checks["blocked attention is exactly zero"].passed is None
     assert checks["lens agrees with the logits"].passed
 
 

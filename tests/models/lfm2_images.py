@@ -100,7 +100,7 @@ class Lfm2VlImages(PilBackend):
         views = [*tiles, whole] if rows * columns > 1 else tiles
         return views, rows, columns, [whole_height, whole_width]
 
-    def _preprocess(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+    def _preprocess(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:  # pyright: ignore[reportIncompatibleMethodOverride]
         data: dict[str, Any] = {
             name: []
             for name in (*self.model_input_names, "image_rows", "image_cols", "image_sizes")

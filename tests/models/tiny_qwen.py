@@ -66,7 +66,7 @@ QWEN3_TOWER = {
 def qwen3_vl(**images: Any) -> Checkpoint:
     """Qwen3-VL: DeepStack."""
     rope = {**ROPE, "mrope_interleaved": True}
-    vision = {**QWEN3_TOWER, "deepstack_visual_indexes": [0, 1]}
+    vision = {**QWEN3_TOWER, "deepstack_visual_indexes": [1]}
     return _qwen("Qwen3VL", vision, {"head_dim": 8, "rope_parameters": rope}, images)
 
 

@@ -152,12 +152,14 @@ def _zero(recording: Recording) -> Check:
     except InterventionError as error:
         return Check(name, None, f"The last layer has no such edge: {error}")
     open_path = _apart(evaluate(recording, [(other,)]).logits[0], recording.logits.float())
+    if open_path <= _rounding(recording):
+        return Check(name, None, f"The last layer reads nothing from {what}, blocked or not.")
     leak = _apart(both, cut)
     detail = (
         f"Noise on {what} moved the logits by {open_path:.1e} of the largest with the edges open "
         f"and by {leak:.1e} with them cut."
     )
-    return Check(name, leak <= _rounding(recording) < open_path, detail)
+    return Check(name, leak <= _rounding(recording), detail)
 
 
 def _lens(recording: Recording) -> Check:
