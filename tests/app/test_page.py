@@ -129,6 +129,8 @@ def test_patches_are_selected_by_pointer(page: Page):
     selected(page, 8)
     page.get_by_role("button", name="Clear").click()
     selected(page, 0)
+    expect(page.locator("#after-row")).to_be_hidden()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
 def test_patches_are_selected_by_keys(page: Page):
