@@ -114,7 +114,8 @@ On {scenes_behaviour} things of new compositions that are the only one of their 
 - Object patches (half covered or more) that decode to their word, layer 0 (embeddings) to 8:
   {lens}.
 - When the last position can't see the thing's tokens and their neighbours (layers: {windows}), this
-  share of right asks turns wrong; below it, with all other visual tokens hidden instead:
+  share of right asks turns wrong; below it, with all other visual tokens hidden instead (the first
+  100 of the things):
 
 | hidden | {window_names} |
 |---|{window_rules}
