@@ -70,9 +70,17 @@ cores that other work shared, the first two rows at once, on a core each.
 |---|---|---|
 {stages}
 
-1. The tower learns to name what stands in each patch, first in windows around things.
-2. The decoder learns to answer questions about contexts made of words, before it sees any image.
-3. The projector alone; then projector and decoder; then all three, on restyled images.
+1. Vision: the tower learns to name what stands in each patch, first in windows around things.
+2. Language model, binding: the decoder learns to answer questions about contexts made of words,
+   before it sees any image. It answers polls there, but only some questions about places.
+3. Projector, decoder: the projector alone, then projector and decoder, on fixed features.
+4. Places: a tower asked only what stands in a patch drops where it is, so waves are added to its
+   position embeddings and it is asked for row and column as well.
+5. Placed: projector and decoder again, half of the images in changed colours.
+
+Two stages end before their schedule of the learning rate does (language model at 1,100 of 1,600
+steps, decoder at 300 of 700): they were cut short when their curves went flat, and the recipe
+repeats that.
 
 ### A choice that shapes the logit lens
 
@@ -106,7 +114,8 @@ On {scenes_behaviour} things of new compositions that are the only one of their 
 - Object patches (half covered or more) that decode to their word, layer 0 (embeddings) to 8:
   {lens}.
 - When the last position can't see the thing's tokens and their neighbours (layers: {windows}), this
-  share of right asks turns wrong; below it, with all other visual tokens hidden instead:
+  share of right asks turns wrong; below it, with all other visual tokens hidden instead (the first
+  100 of the things):
 
 | hidden | {window_names} |
 |---|{window_rules}
@@ -133,7 +142,7 @@ def _table(rows: list[list[str]]) -> str:
 
 def _stages() -> str:
     rows = []
-    for name in ("vision", "language_model", "binding", "projector", "decoder", "everything"):
+    for name in ("vision", "language_model", "binding", "projector", "decoder", "places", "placed"):
         with (LOG / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             last = list(csv.DictReader(stream))[-1]
         rows.append([name.replace("_", " "), last["step"], f"{float(last['seconds']) / 60:.0f}"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 LOG = Path(__file__).parent / "log"
-STAGES = ("vision", "language_model", "binding", "projector", "decoder", "everything")
+STAGES = ("vision", "language_model", "binding", "projector", "decoder", "places", "placed")
 
 
 def draw_curves() -> Path:
