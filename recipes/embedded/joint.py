@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from transformers import CLIPVisionModel, LlamaForCausalLM
 
@@ -67,11 +67,19 @@ class Joint(nn.Module):
         super().__init__()
         self.tower, self.projector, self.decoder = tower, Projector(), decoder
 
-    def forward(self, features: Float[Tensor, "n 144 width"], batch: Batch) -> Tensor:
-        """Return logits of a batch whose contexts are images."""
+    def forward(
+        self,
+        features: Float[Tensor, "n 144 width"],
+        batch: Batch,
+        erased: Bool[Tensor, "n 144"] | None = None,
+    ) -> Tensor:
+        """Return logits of a batch whose contexts are images; erased tokens are the mean one."""
         embed = self.decoder.model.embed_tokens
         with torch.autocast("cpu", dtype=torch.bfloat16):
             visual = self.projector(features).float()
+            if erased is not None:
+                mean = visual.detach().mean((0, 1))
+                visual = torch.where(erased[..., None], mean, visual)
             words = embed(batch.tokens)
             inputs = torch.cat([words[:, :3], visual, words[:, 3 + PATCHES :]], 1)
             return self.decoder(
