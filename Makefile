@@ -5,17 +5,16 @@
 #
 # Each makes .venv where needed. A Python of at least 3.11, make and pip are enough.
 #   PYTHON=python3.12                     the Python that makes .venv
-#   TORCH_INDEX=https://download.pytorch.org/whl/cpu
-#                                         take torch's CPU build, where PyPI's is for CUDA (Linux)
+#   TORCH_INDEX=                          take torch from PyPI, which on Linux is the CUDA build
 #   ARGS="--limit 20"                     passed on to `retinoscope reproduce`, or to pytest
 
 PYTHON ?= python3
 VENV ?= .venv
-TORCH_INDEX ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ARGS ?=
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install -qq $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALL := $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
 .PHONY: help reproduce test check clean
@@ -43,6 +42,10 @@ $(BIN)/python:
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what Retinoscope needs into $(VENV) (a few minutes the first time)"
+	@# torch alone and first: its CPU build is a tenth of what PyPI has for Linux. Where the index
+	@# can't be reached, pip takes the release from wherever it is set up to look.
+	@$(INSTALL) --no-deps --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	    $$(grep '^torch==' requirements/run.txt)
 	@$(INSTALL) -r requirements/run.txt
 	@$(INSTALL) --no-deps --editable .
 	@touch $@

@@ -18,6 +18,7 @@ import retinoscope
 from recipes.embedded.behaviour import find_behaviour
 from recipes.embedded.card import write_card
 from recipes.embedded.curves import draw_curves
+from recipes.embedded.erasing import train_erasing
 from recipes.embedded.evaluate import evaluate
 from recipes.embedded.export import assemble, export
 from recipes.embedded.joint import train_joint
@@ -64,6 +65,7 @@ def language() -> None:
 def joint() -> None:
     """Join tower and decoder, and export the model."""
     trained = train_joint(WORK)
+    train_erasing(trained, WORK)
     export(assemble(trained.tower, trained.projector, trained.decoder), MODEL)
 
 

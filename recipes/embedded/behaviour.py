@@ -198,7 +198,7 @@ def _block(keys: Tensor) -> Callable:
     return hook
 
 
-def find_behaviour(folder: Path, count: int = 300) -> None:
+def find_behaviour(folder: Path, count: int = 200) -> None:
     """Measure the three effects on new compositions; print them and save `behaviour.json`."""
     answerer = Answerer(folder)
     targets: list[tuple[Scene, int]] = []
@@ -218,7 +218,7 @@ def find_behaviour(folder: Path, count: int = 300) -> None:
         "windows": {name: [w.start, w.stop - 1] for name, w in windows.items()},
         "ablation": ablation(answerer, targets),
         "lens": lens(answerer, targets),
-        "knockout": knockout(answerer, targets[:150]),
+        "knockout": knockout(answerer, targets[:100]),
     }
     print(json.dumps(found, indent=1), flush=True)
     (folder / "behaviour.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")

@@ -6,6 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from recipes.embedded.curves import STAGES
+
 LOG = Path(__file__).parent / "log"
 ROWS = {
     "describe_recall": "describe: things that are named",
@@ -70,9 +72,20 @@ cores that other work shared, the first two rows at once, on a core each.
 |---|---|---|
 {stages}
 
-1. The tower learns to name what stands in each patch, first in windows around things.
-2. The decoder learns to answer questions about contexts made of words, before it sees any image.
-3. The projector alone; then projector and decoder; then all three, on restyled images.
+1. Vision: the tower learns to name what stands in each patch, first in windows around things.
+2. Language model, binding: the decoder learns to answer questions about contexts made of words,
+   before it sees any image. It answers polls there, but only some questions about places.
+3. Projector, decoder: the projector alone, then projector and decoder, on fixed features.
+4. Places: a tower asked only what stands in a patch drops where it is, so waves are added to its
+   position embeddings and it is asked for row and column as well.
+5. Placed: projector and decoder again, half of the images in changed colours.
+6. Erasing: the same on images of which half lose a thing: its visual tokens, and in half of these
+   one more all around, give way to the mean visual token, and the image is asked about as if the
+   thing were not there.
+
+Two stages end before their schedule of the learning rate does (language model at 1,100 of 1,600
+steps, decoder at 300 of 700): they were cut short when their curves went flat, and the recipe
+repeats that.
 
 ### A choice that shapes the logit lens
 
@@ -83,6 +96,13 @@ refinement, and the logit lens finds nothing at any layer; with far more, the ea
 already. **That object patches decode to their word in the later layers of this model is therefore
 a consequence of how it was trained, not evidence about large models.** Use it to check methods,
 not to draw conclusions about LLaVA.
+
+### A choice that shapes the ablations
+
+The tower spreads what it sees over all of its tokens, so that a thing whose own tokens are gone is
+still half known from the others. The last stage trains the decoder to say that such a thing is not
+there. **That this model loses a thing with its tokens is therefore trained, too, and no evidence
+about large models.**
 
 ## How good it is
 
@@ -106,7 +126,8 @@ On {scenes_behaviour} things of new compositions that are the only one of their 
 - Object patches (half covered or more) that decode to their word, layer 0 (embeddings) to 8:
   {lens}.
 - When the last position can't see the thing's tokens and their neighbours (layers: {windows}), this
-  share of right asks turns wrong; below it, with all other visual tokens hidden instead:
+  share of right asks turns wrong; below it, with all other visual tokens hidden instead (the first
+  100 of the things):
 
 | hidden | {window_names} |
 |---|{window_rules}
@@ -133,7 +154,7 @@ def _table(rows: list[list[str]]) -> str:
 
 def _stages() -> str:
     rows = []
-    for name in ("vision", "language_model", "binding", "projector", "decoder", "everything"):
+    for name in STAGES:
         with (LOG / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             last = list(csv.DictReader(stream))[-1]
         rows.append([name.replace("_", " "), last["step"], f"{float(last['seconds']) / 60:.0f}"])

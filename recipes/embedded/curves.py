@@ -8,7 +8,17 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 LOG = Path(__file__).parent / "log"
-STAGES = ("vision", "language_model", "binding", "projector", "decoder", "everything")
+STAGES = (
+    "vision",
+    "language_model",
+    "binding",
+    "projector",
+    "decoder",
+    "places",
+    "placed",
+    "erasing",
+)
+"""The stages in their order."""
 
 
 def draw_curves() -> Path:

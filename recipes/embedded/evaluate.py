@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +105,9 @@ def _questions(answerer: Answerer, scenes: list[Scene]) -> dict[str, float]:
         rng = np.random.default_rng((scene.seed, scene.index, 3))
         listed = questions(scene.facts)
         repeated = any(n > 1 for n in Counter(o.name for o in scene.objects).values())
-        for kind in ("position", "relation", "count", "colour", "where", "kind"):
+        # The last three are no task of the experiments; a third of the scenes does for them.
+        more = ("colour", "where", "kind") if scene.index % 3 == 0 else ()
+        for kind in ("position", "relation", "count", *more):
             fitting = [q for q in listed if q.kind == kind]
             if kind == "count" and repeated:
                 fitting = [q for q in fitting if q.word != "One"]
@@ -143,14 +147,17 @@ def measure_quality(folder: Path, sprites: SpriteSplit, count: int = 1000) -> di
 
 
 def evaluate(folder: Path, count: int = 1000) -> None:
-    """Measure the folder on both sprite splits; print the table and save `quality.json`."""
-    table = {
-        "scenes": count,
-        "train_sprites": measure_quality(folder, "train", count),
-        "heldout_sprites": measure_quality(folder, "heldout", count),
-    }
-    for name, share in table["train_sprites"].items():
-        print(f"{name:20s} {share:.3f} {table['heldout_sprites'][name]:.3f}", flush=True)
+    """Measure the folder on both sprite splits; print the table and save `quality.json`.
+
+    Each split is measured in a process of its own, with one thread.
+    """
+    splits: tuple[SpriteSplit, ...] = ("train", "heldout")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, torch.set_num_threads, (1,)) as pool:
+        train, heldout = pool.map(measure_quality, [folder] * 2, splits, [count] * 2)
+    table = {"scenes": count, "train_sprites": train, "heldout_sprites": heldout}
+    for name, share in train.items():
+        print(f"{name:20s} {share:.3f} {heldout[name]:.3f}", flush=True)
     rounded = {
         key: {k: round(v, 4) for k, v in value.items()} if isinstance(value, dict) else value
         for key, value in table.items()

@@ -77,3 +77,5 @@ def export(model: LlavaForConditionalGeneration, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     make_processor().save_pretrained(target)
     model.half().save_pretrained(target)
+    # safetensors writes files that their owner alone may read.
+    (target / "model.safetensors").chmod(0o644)

@@ -1,4 +1,7 @@
-"""Join tower and decoder: a projector first, then projector and decoder, then all three."""
+"""Join tower and decoder: a projector first, then projector and decoder, twice over.
+
+Between the two the tower learns to pass on where each patch is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from transformers import CLIPVisionModel, LlamaForCausalLM
 
@@ -14,14 +17,30 @@ from recipes.embedded.architecture import WIDTH
 from recipes.embedded.augment import normalise, restyle
 from recipes.embedded.batches import Batch, Words, collate
 from recipes.embedded.optimise import Optimiser
+from recipes.embedded.places import train_places
 from recipes.embedded.pool import GRID, Pool, read_pool
-from recipes.embedded.text import SHARES, exchanges, make_tokenizer
+from recipes.embedded.text import exchanges, make_tokenizer
 from recipes.embedded.training import train_stage
+from recipes.embedded.vision import PatchClassifier
 
-EXCHANGES = 7
-ROWS = 24
+EXCHANGES = 10
+ROWS = 16
 CACHED = 12000
-PROJECTOR_STEPS, DECODER_STEPS, EVERYTHING_STEPS = 120, 400, 600
+PROJECTOR_STEPS, PLACED_STEPS = 100, 320
+# The second stage stops where questions about places go flat: the tower, trained to say what and
+# not where, passes nothing of the place on. Then `places` changes that.
+DECODER_STEPS, DECODER_SCHEDULE = 300, 700
+# Polls come easily once things are seen; relations are what takes long.
+SHARES = {
+    "describe": 0.16,
+    "poll": 0.2,
+    "position": 0.17,
+    "relation": 0.2,
+    "count": 0.1,
+    "colour": 0.05,
+    "where": 0.07,
+    "kind": 0.05,
+}
 SEED = 30
 PATCHES = GRID * GRID
 
@@ -48,11 +67,19 @@ class Joint(nn.Module):
         super().__init__()
         self.tower, self.projector, self.decoder = tower, Projector(), decoder
 
-    def forward(self, features: Float[Tensor, "n 144 width"], batch: Batch) -> Tensor:
-        """Return logits of a batch whose contexts are images."""
+    def forward(
+        self,
+        features: Float[Tensor, "n 144 width"],
+        batch: Batch,
+        erased: Bool[Tensor, "n 144"] | None = None,
+    ) -> Tensor:
+        """Return logits of a batch whose contexts are images; erased tokens are the mean one."""
         embed = self.decoder.model.embed_tokens
         with torch.autocast("cpu", dtype=torch.bfloat16):
             visual = self.projector(features).float()
+            if erased is not None:
+                mean = visual.detach().mean((0, 1))
+                visual = torch.where(erased[..., None], mean, visual)
             words = embed(batch.tokens)
             inputs = torch.cat([words[:, :3], visual, words[:, 3 + PATCHES :]], 1)
             return self.decoder(
@@ -62,27 +89,57 @@ class Joint(nn.Module):
                 use_cache=False,
             ).logits
 
-    def look(self, pixels: Float[Tensor, "n 3 192 192"]) -> Float[Tensor, "n 144 width"]:
-        """Return the tower's features of whole images, the class token dropped."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return self.tower(pixel_values=pixels).last_hidden_state[:, 1:].float()
+
+def look(
+    tower: CLIPVisionModel, pixels: Float[Tensor, "n 3 192 192"]
+) -> Float[Tensor, "n 144 width"]:
+    """Return the tower's features of whole images, the class token dropped."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return tower(pixel_values=pixels).last_hidden_state[:, 1:].float()
 
 
 @torch.no_grad()
-def cache_features(joint: Joint, pool: Pool, count: int) -> Float[Tensor, "count 144 width"]:
-    """Compute the features of the first `count` images of a pool once, in bfloat16."""
+def compute_features(
+    tower: CLIPVisionModel, pool: Pool, count: int
+) -> Float[Tensor, "count 144 width"]:
+    """Compute the features of the first `count` images of a pool, in bfloat16."""
     return torch.cat(
         [
-            joint.look(normalise(torch.from_numpy(np.array(pool.images[i : i + 50])))).bfloat16()
+            look(tower, normalise(torch.from_numpy(np.array(pool.images[i : i + 50])))).bfloat16()
             for i in range(0, count, 50)
         ]
     )
 
 
-def draw_batch(pool: Pool, rows: np.ndarray, words: Words, rng: np.random.Generator) -> Batch:
-    """Make a batch of exchanges about images of a pool."""
+def stored_features(folder: Path, name: str, count: int) -> Float[Tensor, "count 144 width"]:
+    """Return the trained tower's features of a pool, computed once and kept beside it."""
+    file = folder / f"{name}.features.pt"
+    if not file.exists():
+        tower = CLIPVisionModel.from_pretrained(folder / "vision")
+        torch.save(compute_features(tower, read_pool(folder / name), count), file)
+    return torch.load(file, weights_only=True)
+
+
+def draw_batch(
+    pool: Pool, rows: np.ndarray, words: Words, rng: np.random.Generator, restyled: int = 0
+) -> Batch:
+    """Make a batch of exchanges about images of a pool.
+
+    Args:
+        pool: the scenes.
+        rows: which of them.
+        words: token numbers.
+        rng: source of every choice.
+        restyled: so many of the first images have other colours than the pool says, and are not
+            asked about them.
+    """
     context = words.context([words.image] * PATCHES)
-    asked = [exchanges(pool.facts[row], EXCHANGES, rng) for row in rows]
+    asked = [
+        exchanges(
+            pool.facts[row], EXCHANGES, rng, ("colour",) if i < restyled else (), shares=SHARES
+        )
+        for i, row in enumerate(rows)
+    ]
     return collate([context] * len(rows), asked, words)
 
 
@@ -106,6 +163,7 @@ def train_on_features(
     train: tuple[Pool, Tensor],
     validation: tuple[Pool, Tensor],
     folder: Path,
+    until: int | None = None,
 ) -> None:
     """Train parts of the model on features that were computed once.
 
@@ -117,6 +175,7 @@ def train_on_features(
         train: pool and features to train on.
         validation: pool and features for the learning curve.
         folder: where checkpoints lie.
+        until: stop after this many steps.
     """
     words = Words(make_tokenizer())
     chosen = {id(p) for module, _ in groups for p in module.parameters()}
@@ -133,41 +192,48 @@ def train_on_features(
     def measure() -> dict[str, float]:
         return exchange_accuracy(joint, validation[0], validation[1], words)
 
-    train_stage(name, joint, Optimiser(groups, steps), loss_of, folder, measure)
+    train_stage(name, joint, Optimiser(groups, steps), loss_of, folder, measure, until)
 
 
-def train_everything(
-    joint: Joint, steps: int, rates: tuple[float, float, float], folder: Path
+def train_on_images(
+    name: str,
+    joint: Joint,
+    groups: list[tuple[nn.Module, float]],
+    steps: int,
+    folder: Path,
 ) -> None:
-    """Train tower, projector and decoder together on restyled images.
+    """Train projector and decoder on images, half of which are restyled; the tower is fixed.
 
     Args:
-        joint: the model, all of which changes.
+        name: name of the stage.
+        joint: the model; only the modules in `groups` change.
+        groups: (module, peak learning rate) pairs.
         steps: number of steps.
-        rates: peak learning rates of tower, projector and decoder.
         folder: where pools and checkpoints lie.
     """
     words = Words(make_tokenizer())
     train, validation = read_pool(folder / "train"), read_pool(folder / "validation")
+    chosen = {id(p) for module, _ in groups for p in module.parameters()}
     for parameter in joint.parameters():
-        parameter.requires_grad_(True)
-    joint.tower.set_attn_implementation("eager")
+        parameter.requires_grad_(id(parameter) in chosen)
+    unseen = compute_features(joint.tower, validation, 100)
 
     def loss_of(step: int) -> Tensor:
         rng = np.random.default_rng((SEED, 0, step))
         noise = Generator().manual_seed(SEED * 10**6 + step)
-        rows = np.sort(rng.choice(len(train.labels), ROWS, replace=False))
-        pixels = restyle(normalise(torch.from_numpy(train.images[rows])), noise)
-        batch = draw_batch(train, rows, words, rng)
-        return batch.answer_loss(joint(joint.look(pixels), batch))
+        rows = rng.choice(len(train.labels), ROWS, replace=False)
+        pixels = normalise(torch.from_numpy(train.images[rows]))
+        half = ROWS // 2
+        pixels = torch.cat([restyle(pixels[:half], noise), pixels[half:]])
+        batch = draw_batch(train, rows, words, rng, restyled=half)
+        with torch.no_grad():
+            features = look(joint.tower, pixels)
+        return batch.answer_loss(joint(features, batch))
 
     def measure() -> dict[str, float]:
-        features = cache_features(joint, validation, 100)
-        return exchange_accuracy(joint, validation, features, words)
+        return exchange_accuracy(joint, validation, unseen, words)
 
-    modules: list[nn.Module] = [joint.tower, joint.projector, joint.decoder]
-    optimiser = Optimiser(list(zip(modules, rates, strict=True)), steps)
-    train_stage("everything", joint, optimiser, loss_of, folder, measure)
+    train_stage(name, joint, Optimiser(groups, steps), loss_of, folder, measure)
 
 
 @torch.no_grad()
@@ -179,7 +245,7 @@ def exchange_accuracy(
     right: dict[str, list[bool]] = {kind: [] for kind in SHARES if kind != "describe"}
     for start in range(0, images, ROWS):
         rows = np.arange(start, start + ROWS)
-        asked = [exchanges(pool.facts[row], EXCHANGES, rng, ("describe",)) for row in rows]
+        asked = [exchanges(pool.facts[row], EXCHANGES, rng, ("describe",), SHARES) for row in rows]
         batch = collate([words.context([words.image] * PATCHES)] * ROWS, asked, words)
         best = joint(features[rows].float(), batch).argmax(-1)[:, :-1]
         wrong = (best != batch.targets[:, 1:]) & (batch.targets[:, 1:] >= 0)
@@ -191,7 +257,7 @@ def exchange_accuracy(
 
 
 def train_joint(folder: Path) -> Joint:
-    """Join the trained tower and decoder in three stages.
+    """Join the trained tower and decoder.
 
     Args:
         folder: where pools, the trained parts and checkpoints lie.
@@ -205,13 +271,20 @@ def train_joint(folder: Path) -> Joint:
     decoder.set_attn_implementation("eager")
     joint = Joint(tower, decoder)
     train, validation = read_pool(folder / "train"), read_pool(folder / "validation")
-    seen = (train, cache_features(joint, train, CACHED))
-    unseen = (validation, cache_features(joint, validation, 100))
+    seen = (train, stored_features(folder, "train", CACHED))
+    unseen = (validation, stored_features(folder, "validation", 100))
     set_projector(joint, unseen[1])
     projector = (joint.projector, 3e-3)
     train_on_features("projector", joint, [projector], PROJECTOR_STEPS, seen, unseen, folder)
     groups: list[tuple[nn.Module, float]] = [(joint.projector, 1.5e-3), (joint.decoder, 1e-3)]
-    train_on_features("decoder", joint, groups, DECODER_STEPS, seen, unseen, folder)
+    train_on_features(
+        "decoder", joint, groups, DECODER_SCHEDULE, seen, unseen, folder, DECODER_STEPS
+    )
     del seen
-    train_everything(joint, EVERYTHING_STEPS, (5e-4, 1e-3, 7e-4), folder)
+    seeing = PatchClassifier()
+    state = torch.load(folder / "vision.stage.pt", weights_only=True)
+    seeing.load_state_dict(state["model"])
+    joint.tower.load_state_dict(train_places(seeing, folder).state_dict())
+    groups = [(joint.projector, 2e-3), (joint.decoder, 1e-3)]
+    train_on_images("placed", joint, groups, PLACED_STEPS, folder)
     return joint

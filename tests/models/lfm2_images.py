@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,12 @@ class Lfm2VlImages(PilBackend):
     model_input_names = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
     valid_kwargs = Lfm2VlKwargs
 
+    smart_resize: Callable[..., tuple[int, int]]
+    _is_image_too_large: Callable[..., bool]
+    _get_grid_layout: Callable[..., tuple[int, int, int, int, int]]
+
     def views(
-        self, image: np.ndarray, resample: int
+        self, image: np.ndarray, resample: Any
     ) -> tuple[list[np.ndarray], int, int, list[int]]:
         height, width = image.shape[-2:]
         sizes = {
@@ -95,16 +100,14 @@ class Lfm2VlImages(PilBackend):
         views = [*tiles, whole] if rows * columns > 1 else tiles
         return views, rows, columns, [whole_height, whole_width]
 
-    def _preprocess(
-        self, images: list[np.ndarray], return_tensors: str | None, resample: int, **kwargs: Any
-    ) -> BatchFeature:
-        data: dict[str, list[Any]] = {
+    def _preprocess(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:  # pyright: ignore[reportIncompatibleMethodOverride]
+        data: dict[str, Any] = {
             name: []
             for name in (*self.model_input_names, "image_rows", "image_cols", "image_sizes")
         }
         most = max(self.max_image_tokens * 4, (self.tile_size // self.encoder_patch_size) ** 2)
         for image in images:
-            views, rows, columns, size = self.views(image, resample)
+            views, rows, columns, size = self.views(image, kwargs["resample"])
             data["image_rows"].append(rows)
             data["image_cols"].append(columns)
             data["image_sizes"].append(size)
@@ -115,7 +118,7 @@ class Lfm2VlImages(PilBackend):
                 data["pixel_attention_mask"].append([i < len(patches) for i in range(most)])
                 data["spatial_shapes"].append(shape)
         data["pixel_attention_mask"] = np.array(data["pixel_attention_mask"]).astype(np.int32)
-        return BatchFeature(data, tensor_type=return_tensors)
+        return BatchFeature(data, tensor_type=kwargs["return_tensors"])
 
     def _patches(self, view: np.ndarray) -> tuple[np.ndarray, list[int]]:
         patch = self.encoder_patch_size

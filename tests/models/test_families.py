@@ -11,7 +11,6 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,29 +18,21 @@ import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from retinoscope.errors import ModelError, TokenMapError
+from retinoscope.errors import TokenMapError
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import Encoded, encode
-from retinoscope.models.family import LOADING, RUNNING, TOKEN_MAP, families, family_of
-from retinoscope.models.load import load
+from retinoscope.models.family import RUNNING, TOKEN_MAP, families, family_of
 from retinoscope.models.vision import first_states, local_vision, shared_vision
 from retinoscope.tokens import VisualSpan, row, under
 from tests.models import tiny_families
+from tests.models.pictures import SIZES, picture
 
 pytestmark = pytest.mark.filterwarnings(
     # PaliGemma's processor makes an array of a tensor.
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
 
-SIZES = {
-    "square": (112, 112),
-    "wide": (190, 80),
-    "tall": (67, 203),
-    "tiny": (31, 40),
-    "huge": (703, 507),
-    "prime": (101, 97),
-}
 NEAREST = 0
 BLENDED = ("llava_onevision_shrunk",)
 """Families that blend neighbouring patches: a token may see one cell beyond its own."""
@@ -55,11 +46,6 @@ each_size = pytest.mark.parametrize("shape", SIZES)
 @cache
 def sharp(kind: str) -> Checkpoint:
     return tiny_families.PLACED[kind](resample=NEAREST)
-
-
-def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
-    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    return Image.fromarray(noise)
 
 
 def inverted(image: Image.Image, mask: Bool[np.ndarray, "height width"]) -> Image.Image:
@@ -100,7 +86,7 @@ def touches(mask: Bool[np.ndarray, "height width"], boxes: Boxes, grow: Boxes) -
     grown = boxes + np.array([-1, -1, 1, 1]) * grow
     low = np.clip(np.floor(grown[:, :2]), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(grown[:, 2:]), 0, (width, height)).astype(int)
-    return [mask[y0:y1, x0:x1].any() for (x0, y0), (x1, y1) in zip(low, high, strict=True)]
+    return [bool(mask[y0:y1, x0:x1].any()) for (x0, y0), (x1, y1) in zip(low, high, strict=True)]
 
 
 def pitch(boxes: Boxes) -> Boxes:
@@ -261,7 +247,8 @@ def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: st
 def test_an_unknown_model_is_guessed_or_left_without_a_map(kind: str, guessed: bool) -> None:
     known = sharp(kind)
     unheard = family_of("never-heard-of")
-    unknown = replace(known, family=replace(unheard, prompt=known.family.prompt))
+    spoken = replace(unheard, prompt=known.family.prompt, image=known.family.image)
+    unknown = replace(known, family=spoken)
     image = picture(SIZES["wide"])
     layout = encode(unknown, image, "Is there a dog ?").layout
     expected = encode(known, image, "Is there a dog ?").layout
@@ -290,51 +277,3 @@ def test_what_a_family_says_is_verified_is_what_is_tested_here() -> None:
         assert (TOKEN_MAP in family.verified) == (family.name in placed)
         assert (RUNNING in family.verified) == (family.name in unplaced)
         assert family.unverified
-
-
-LOADED = [
-    # Pan and scan is an option of the call, which is not saved; LFM2-VL needs torchvision.
-    kind
-    for kind in (*tiny_families.PLACED, *tiny_families.UNPLACED)
-    if kind not in ("gemma3_pan_and_scan", "lfm2_vl")
-]
-
-
-@pytest.mark.parametrize("kind", LOADED)
-def test_a_saved_model_is_loaded_without_torchvision(kind: str, tmp_path: Path) -> None:
-    made = {**tiny_families.PLACED, **tiny_families.UNPLACED}[kind]()
-    assert LOADING in made.family.verified
-    made.model.save_pretrained(tmp_path)
-    made.processor.save_pretrained(tmp_path)
-    loaded = load(tmp_path)
-    assert loaded.family == made.family
-    assert type(loaded.processor).__name__ == type(made.processor).__name__
-    assert type(loaded.processor.image_processor).__name__.endswith("Pil")
-    expected, found = (
-        encode(checkpoint, picture(SIZES["wide"]), "Is there a dog ?")
-        for checkpoint in (made, loaded)
-    )
-    grids = [[span.grid for span in encoded.layout.spans] for encoded in (expected, found)]
-    assert grids[0] == grids[1]
-    # Qwen3.5's tokenizer class splits words in its own way, whatever was saved.
-    if kind != "qwen3_5":
-        assert all(torch.equal(expected.inputs[k], found.inputs[k]) for k in expected.inputs)
-
-
-def test_a_processor_that_needs_torchvision_says_so(tmp_path: Path) -> None:
-    made = tiny_families.lfm2_vl()
-    made.model.save_pretrained(tmp_path)
-    made.processor.save_pretrained(tmp_path)
-    config = tmp_path / "processor_config.json"
-    config.write_text(config.read_text().replace('"Lfm2VlImages"', '"Lfm2VlImageProcessor"'))
-    with pytest.raises(ModelError, match="torchvision"):
-        load(tmp_path)
-
-
-def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
-    sharp("llava").model.save_pretrained(tmp_path)
-    processor = copy(sharp("llava").processor)
-    processor.tokenizer = sharp("idefics3").processor.tokenizer
-    processor.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="another model"):
-        load(tmp_path)

@@ -72,7 +72,7 @@ class Intervened:
 
     Attributes:
         patches: how many patches it touched.
-        moved: the likeliest next tokens of either run, by the larger of both probabilities.
+        moved: the likeliest next tokens of either run, the clean run's likeliest first.
         before, after: the generated answers.
     """
 
@@ -123,9 +123,11 @@ def intervene(session: Session, request: Intervene, say: Say) -> Intervened:
     shown = set(before.topk(count).indices.tolist()) | set(after.topk(count).indices.tolist())
     moved = [Moved(t, word(view, t), float(before[t]), float(after[t])) for t in shown]
     moved.sort(key=lambda m: (-max(m.before, m.after), m.token))
+    # In the clean run's order, so that rows stay where they are while interventions change.
+    kept = sorted(moved[:TOP], key=lambda m: (-m.before, m.token))
     say("Writing both answers")
     answers = view.answers([(), condition])
-    return Intervened(len(tokens), moved[:TOP], passage(answers[0]), passage(answers[1]))
+    return Intervened(len(tokens), kept, passage(answers[0]), passage(answers[1]))
 
 
 def as_intervention(view: View, tokens: TokenSet, action: Ablation | Blocking) -> Intervention:

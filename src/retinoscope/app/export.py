@@ -92,7 +92,7 @@ def _action(action: Ablation | Blocking) -> list[str]:
     return [
         f"change = {made}",
         "print('after:', view.answer(change))",
-        "before, after = view.evaluate([(), change]).probability",
+        "before, after = view.evaluate([(), (change,)]).probability",
         "for token in before.topk(5).indices.tolist():",
         "    name = vlm.checkpoint.tokenizer.decode([token])",
         "    print(f'{name!r}: {float(before[token]):.4f} -> {float(after[token]):.4f}')",
@@ -112,12 +112,10 @@ def _overlay(view: View, request: Export) -> list[str]:
         return ["", "print('rollout:', attention_rollout(view.recording).tolist())"]
     token = int(view.recording.logits.argmax()) if request.token is None else request.token
     settings = Settings()
+    accuracy = f"tolerance={settings.gradient_tolerance}, nodes={settings.gradient_nodes}"
     return [
         "",
-        "found = integrated_gradients(",
-        f"    view.recording, {token}, tolerance={settings.gradient_tolerance}, "
-        f"nodes={settings.gradient_nodes}",
-        ")",
+        f"found = integrated_gradients(view.recording, {token}, {accuracy})",
         "print('gradients:', found.score.tolist())",
     ]
 

@@ -26,9 +26,11 @@ class Guard:
     """ASGI middleware: adds HEADERS to every answer; refuses what another site's page sends."""
 
     def __init__(self, app: ASGIApp) -> None:
+        """Stand before an application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -50,21 +50,23 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if place.version == 6 else f"http://{host}:{port}/"
 
 
-def run(session: Session, listening: socket.socket) -> None:
-    """Serve until interrupted.
+def server(session: Session, listening: socket.socket) -> uvicorn.Server:
+    """The server of a session, to be run with `run(sockets=[listening])`.
 
     On the loopback only loopback names are answered. Whoever listens elsewhere has chosen to be
     found under names that can't be known here.
     """
     place = ipaddress.ip_address(listening.getsockname()[0])
     app = create_app(session, hosts=LOOPBACK if place.is_loopback else ("*",))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=2,
-        server_header=False,
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
     )
-    uvicorn.Server(config).run(sockets=[listening])

@@ -64,7 +64,7 @@ def read_upload(data: bytes, title: str, limits: Limits) -> Picture:
     """
     name = plain_name(title)
     check_container(data, name)
-    image = open_image(io.BytesIO(data), name=name, max_pixels=limits.pixels)
+    image = open_image(data, name=name, max_pixels=limits.pixels)
     if min(image.size) < 2:
         raise SampleError(f"{name}: {image.width} x {image.height} pixels show nothing.")
     return Picture(hashlib.sha256(data).hexdigest(), name, image, _shown(image))

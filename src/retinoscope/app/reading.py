@@ -110,8 +110,8 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     if request.reading == "rollout":
         say("Rolling attention out through the layers")
         shares = attention_rollout(recording).tolist()
-        rest = 1 - sum(shares)
-        note = f"Visual tokens hold {1 - rest:.1%} of the last position; text holds the rest."
+        held = 100 * sum(shares)
+        note = f"Visual tokens hold {held:.1f} % of the last position; text holds the rest."
         return Scores(shares, "", note)
     token = int(recording.logits.argmax()) if request.token is None else request.token
     if token >= len(recording.logits):
@@ -127,7 +127,7 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     state = "converged" if found.converged else "not converged: read with care"
     baseline = "mean visual token" if recording.mean_token is not None else "zero"
     note = (
-        f"From the {baseline}, the logit changes by {found.difference:+.2f}; the scores miss "
-        f"{found.gap:.2f} of it over {found.nodes} points ({state})."
+        f"From the {baseline}, the logit changes by {found.difference:+.2g}; the scores miss "
+        f"{found.gap:.2g} of it over {found.nodes} points ({state})."
     )
     return Scores(found.score.tolist(), word(view, token), note)

@@ -66,7 +66,7 @@ def open_session(
     data: str = EXAMPLES,
     limits: Limits | None = None,
     room: int = ROOM,
-    **options: str,
+    options: Mapping[str, str] | None = None,
 ) -> Session:
     """Load a model and some examples.
 
@@ -81,9 +81,10 @@ def open_session(
         ModelError, DataError: the model or the examples can't be used.
     """
     dataset = open_data(data, seed=EXAMPLE_SEED)
-    vlm = load(model, **options)
+    given = dict(options or {})
+    vlm = load(model, **given)
     session = new_session(vlm, model, data, dataset, limits or Limits(), room)
-    return replace(session, options=options)
+    return replace(session, options=given)
 
 
 def new_session(

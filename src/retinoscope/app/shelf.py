@@ -13,6 +13,7 @@ class Shelf(Generic[T]):
     """Holds at most `room` things; the one used longest ago makes way. Safe among threads."""
 
     def __init__(self, room: int) -> None:
+        """An empty shelf for at most `room` things."""
         self._room = room
         self._lock = Lock()
         self._things: OrderedDict[str, T] = OrderedDict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,7 +25,7 @@ Event = dict[str, Any]
 log = logging.getLogger("retinoscope.app")
 
 
-def stream(turns: Turns, job: Callable[[Say], Any]) -> AsyncIterator[bytes]:
+def stream(turns: Turns, job: Callable[[Say], Any]) -> AsyncGenerator[bytes, None]:
     """Queue a job and give what happens as lines of JSON.
 
     Each line has an "event": "queued" with "ahead" (the number of jobs before it), "progress"
@@ -67,8 +67,8 @@ def failure(error: RetinoscopeError) -> Event:
 
 
 async def _lines(
-    future: Future[None], ahead: int, events: asyncio.Queue[Event]
-) -> AsyncIterator[bytes]:
+    future: Future[object], ahead: int, events: asyncio.Queue[Event]
+) -> AsyncGenerator[bytes, None]:
     begun, doing = time.monotonic(), "Waiting for the model"
     try:
         yield _line({"event": "queued", "ahead": ahead})

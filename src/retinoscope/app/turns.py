@@ -17,12 +17,13 @@ class Turns:
     """Runs jobs one after another in one thread; refuses more than `room` at a time."""
 
     def __init__(self, room: int) -> None:
+        """A worker with at most `room` jobs at work and waiting, in all."""
         self._room = room
         self._taken = 0
         self._lock = Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
-    def admit(self, job: Callable[[], None]) -> tuple[Future[None], int]:
+    def admit(self, job: Callable[[], object]) -> tuple[Future[object], int]:
         """Queue a job.
 
         Returns:
@@ -48,6 +49,6 @@ class Turns:
         """Drop what waits and take no more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self, _: Future[None]) -> None:
+    def _leave(self, _: Future[object]) -> None:
         with self._lock:
             self._taken -= 1

@@ -7,6 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
+from retinoscope.cli.check import check
 from retinoscope.cli.lens import lens
 from retinoscope.cli.models import models
 from retinoscope.cli.report import report
@@ -29,6 +30,7 @@ commands.command()(report)
 commands.command()(lens)
 commands.command()(serve)
 commands.command()(models)
+commands.command()(check)
 commands.add_typer(scenes, name="scenes")
 
 

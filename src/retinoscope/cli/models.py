@@ -21,7 +21,7 @@ def models(
     rows = [
         {
             "family": family.name,
-            "model_types": [kind for kind in family.model_types if kind],
+            "model_types": [kind or "any other" for kind in family.model_types],
             "verified": list(family.verified),
             "unverified": list(family.unverified),
         }

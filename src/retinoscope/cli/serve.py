@@ -44,15 +44,15 @@ def serve(
     console = Console()
     console.print(f"Loading {model} ...", markup=False, highlight=False)
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.app.listening import address, bound, run
+    from retinoscope.app.listening import address, bound, server
     from retinoscope.app.session import open_session
 
     options = {"revision": revision, "device_map": device_map}
     with bound(host, port) as socket:
         url = address(socket)
         given = {name: value for name, value in options.items() if value is not None}
-        session = open_session(model, data=data, room=length, **given)
+        session = open_session(model, data=data, room=length, options=given)
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()
-        run(session, socket)
+        server(session, socket).run(sockets=[socket])

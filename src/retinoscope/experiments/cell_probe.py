@@ -99,10 +99,8 @@ def _probe(span: VisualSpan, cell: int, change: Float[np.ndarray, " length"]) ->
     boxes, levels = span.grid.boxes, span.grid.cells[:, 0]
     box, position = boxes[cell], span.positions[cell]
     overlap = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    seen = (overlap > 0).all(-1)
-    elsewhere = {
-        span.positions[i] for i in range(len(boxes)) if levels[i] != levels[cell] and seen[i]
-    }
+    seen = np.flatnonzero(np.all(overlap > 0, axis=-1)).tolist()
+    elsewhere = {span.positions[i] for i in seen if levels[i] != levels[cell]}
     ranked = [p for p in np.argsort(-change).tolist() if p not in elsewhere]
     near = _near(span, cell)
     allowed = elsewhere | near | {position}
@@ -114,5 +112,5 @@ def _near(span: VisualSpan, cell: int) -> set[int]:
     """Tokens next to a cell in its own resolution, which resampling and blending may reach."""
     cells = span.grid.cells
     steps = np.abs(cells[:, 1:] - cells[cell, 1:]).max(-1)
-    same = cells[:, 0] == cells[cell, 0]
-    return {span.positions[i] for i in np.flatnonzero(same & (steps == 1)).tolist()}
+    beside = np.logical_and(cells[:, 0] == cells[cell, 0], steps == 1)
+    return {span.positions[i] for i in np.flatnonzero(beside).tolist()}

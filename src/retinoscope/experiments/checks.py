@@ -6,8 +6,9 @@ one question, and takes a few forward passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from PIL import Image
@@ -52,18 +53,23 @@ def check(checkpoint: Checkpoint, image: Image.Image, question: str = QUESTION) 
         two attention implementations. A check that breaks fails with the error as its detail.
     """
     checks = [_guarded("token map", lambda: _token_map(checkpoint, image, question))]
+    asked: dict[str, Callable[[Recording], Check]] = {
+        "recording equals the model": _recording,
+        "knockout takes effect": _effect,
+        "blocked attention is exactly zero": _zero,
+        "lens agrees with the logits": _lens,
+    }
     try:
         recording = look(checkpoint, image, question)
+        checks += [_guarded(name, partial(ask, recording)) for name, ask in asked.items()]
     except RetinoscopeError as error:
-        return [*checks, Check("recording equals the model", False, str(error))]
-    asked: Sequence[tuple[str, Callable[[], Check]]] = (
-        ("recording equals the model", lambda: _recording(recording)),
-        ("knockout takes effect", lambda: _effect(recording)),
-        ("blocked attention is exactly zero", lambda: _zero(recording)),
-        ("lens agrees with the logits", lambda: _lens(recording)),
-        ("eager equals SDPA", lambda: _attention(checkpoint, image, question)),
-    )
-    return [*checks, *(_guarded(name, ask) for name, ask in asked)]
+        first, *others = asked
+        checks.append(Check(first, False, str(error)))
+        checks += [Check(name, None, "The model can't be recorded.") for name in others]
+    return [
+        *checks,
+        _guarded("eager equals SDPA", lambda: _attention(checkpoint, image, question)),
+    ]
 
 
 def _guarded(name: str, ask: Callable[[], Check]) -> Check:
@@ -146,12 +152,14 @@ def _zero(recording: Recording) -> Check:
     except InterventionError as error:
         return Check(name, None, f"The last layer has no such edge: {error}")
     open_path = _apart(evaluate(recording, [(other,)]).logits[0], recording.logits.float())
+    if open_path <= _rounding(recording):
+        return Check(name, None, f"The last layer reads nothing from {what}, blocked or not.")
     leak = _apart(both, cut)
     detail = (
         f"Noise on {what} moved the logits by {open_path:.1e} of the largest with the edges open "
         f"and by {leak:.1e} with them cut."
     )
-    return Check(name, leak <= _rounding(recording) < open_path, detail)
+    return Check(name, leak <= _rounding(recording), detail)
 
 
 def _lens(recording: Recording) -> Check:
@@ -171,7 +179,7 @@ def _attention(checkpoint: Checkpoint, image: Image.Image, question: str) -> Che
     name = "eager equals SDPA"
     inputs = encode(checkpoint, image, question).inputs
     model, logits = checkpoint.model, []
-    before = model.config._attn_implementation
+    before = model.config._attn_implementation or "eager"
     try:
         for implementation in ("eager", "sdpa"):
             model.set_attn_implementation(implementation)

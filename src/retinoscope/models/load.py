@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
@@ -22,6 +23,7 @@ from retinoscope.models.views import image_token
 EMBEDDED = "embedded"
 """The name of the small VLM that comes with the package."""
 
+_UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 _WHOLE_HASH_LIMIT = 2**30
 _EDGE = 2**24
 
@@ -74,7 +76,7 @@ def load(
         model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=dtype or "auto", use_safetensors=True, trust_remote_code=False, **given
         )
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+    except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
     _check_fit(name, model, processor)
     family = family_of(model.config.model_type)
@@ -104,7 +106,7 @@ def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
         raise ModelError(
             f"The processor of {name} needs a package that is not installed: {error}"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*_UNLOADABLE, AttributeError) as error:
         raise ModelError(
             f"The processor of {name} can't be loaded ({error}); save it beside the weights with "
             "processor.save_pretrained(folder)."
@@ -121,7 +123,7 @@ def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
 def _check_fit(name: str, model: PreTrainedModel, processor: Any) -> None:
     """The processor's tokenizer speaks the model's vocabulary, the image token included."""
     known = set(processor.tokenizer.get_vocab().values())
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = next(model.get_input_embeddings().parameters()).shape[0]
     if max(known) >= rows:
         raise ModelError(
             f"The tokenizer of {name} has ids up to {max(known)} but the model embeds {rows}; the "

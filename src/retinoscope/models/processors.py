@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor
-from transformers.image_processing_utils import ImageProcessingMixin
+from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 from transformers.processing_utils import ProcessorMixin
 
@@ -95,6 +95,7 @@ def _processor_class(source: str, revision: str | None) -> type[Any]:
     if name is None:
         files = ImageProcessingMixin.get_image_processor_dict(source, revision=revision)[0]
         name = files.get("processor_class")
+    kind: Any
     if name is not None:
         kind = processor_class_from_name(name)
     else:

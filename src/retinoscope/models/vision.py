@@ -38,7 +38,7 @@ def first_states(
     """
     caught: list[Tensor] = []
 
-    def catch(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+    def catch(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         caught.append(args[0] if args else kwargs["hidden_states"])
         raise _FirstLayerReached
 
@@ -100,7 +100,7 @@ def shared_vision(checkpoint: Checkpoint, images: int = 4) -> Iterator[None]:
         checkpoint: the model; it is as before on leaving.
         images: how many prompts' images to remember, the latest ones.
     """
-    owner = getattr(checkpoint.model, "model", checkpoint.model)
+    owner: Any = getattr(checkpoint.model, "model", checkpoint.model)
     compute = getattr(owner, "get_image_features", None)
     if compute is None:
         yield

@@ -4,49 +4,15 @@ import { paintScale, scaleOf } from "./colour.js";
 import { Grid } from "./grid.js";
 import { readLink, writeLink } from "./link.js";
 import { make, showAnswer, showBars, showLens } from "./readings.js";
-import { Refusal, ask, fetchModel, upload } from "./server.js";
+import { $, forget, question, say, tell } from "./questions.js";
+import { Refusal, fetchModel, upload } from "./server.js";
 
-const $ = (id) => document.getElementById(id);
 const SETTLE = 180; // milliseconds without another change before the model is asked
 
 let model = null;
 let looked = null;
 const state = { image: "", title: "", question: "", prefix: "", patches: new Set(), act: "mean", first: 0, last: 0, seed: 0, overlay: "", token: -1, level: 0 };
 const grid = new Grid($("stage"), { changed: (patches) => setPatches(patches), pointed: showCursor });
-
-// ---- Questions: a newer one of the same kind takes the older one's place.
-
-const running = new Map();
-
-async function question(kind, verb, request, then) {
-  running.get(kind)?.abort();
-  const control = new AbortController();
-  running.set(kind, control);
-  const card = { look: $("answer-card"), change: $("answer-card"), lens: $("lens-card") }[kind];
-  card?.setAttribute("aria-busy", "true");
-  try {
-    const result = await ask(verb, request, { signal: control.signal, progress: (text) => { $("status").textContent = text; } });
-    if (running.get(kind) === control) { $("notice").hidden = true; await then(result); }
-  } catch (error) {
-    if (error.name !== "AbortError") tell(error);
-  } finally {
-    if (running.get(kind) === control) {
-      running.delete(kind);
-      card?.setAttribute("aria-busy", "false");
-    }
-    if (!running.size) $("status").textContent = "";
-  }
-}
-
-function forget(...kinds) {
-  for (const kind of kinds) { running.get(kind)?.abort(); running.delete(kind); }
-}
-
-function tell(error) {
-  if (!(error instanceof Refusal)) throw error;
-  $("notice").textContent = error.message;
-  $("notice").hidden = false;
-}
 
 const prompt = () => ({ image: state.image, question: state.question, prefix: state.prefix });
 const action = () => state.act === "block"
@@ -56,7 +22,6 @@ const patches = () => [...state.patches].sort((a, b) => a - b);
 const remember = () => history.replaceState(null, "", writeLink(state));
 
 // ---- Looking: a picture and a question.
-
 const loaded = (source) => new Promise((resolve, reject) => {
   const image = new Image();
   image.onload = () => resolve(image);
@@ -138,14 +103,14 @@ async function receive(file) {
   if (!file) return;
   if (file.size > model.upload_bytes)
     return tell(new Refusal({ message: `${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most ${(model.upload_bytes / 2 ** 20).toFixed(0)} MB are accepted.` }));
-  $("status").textContent = "Sending the image";
+  say("Sending the image");
   try {
     const { key, title } = await upload(file);
     // The same file again, after a restart: whatever the link says of it still holds.
     if (key === state.image) look();
     else take(key, title, $("question").value.trim() || model.question);
   } catch (error) {
-    $("status").textContent = "";
+    say("");
     tell(error);
   }
 }
@@ -282,7 +247,6 @@ function restore() {
 }
 
 // ---- Wiring.
-
 function wire() {
   $("ask").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
   $("file").addEventListener("change", async (event) => { await receive(event.target.files[0]); event.target.value = ""; });

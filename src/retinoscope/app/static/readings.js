@@ -46,6 +46,8 @@ export function showBars(node, rows) {
   node.replaceChildren(...(both ? [key, list] : [list]));
 }
 
+const brief = (share) => share < 0.005 ? "< 1 %" : `${(100 * share).toFixed(0)} %`;
+
 export function showLens(table, reading) {
   const columns = Math.max(...reading.layers.map((layer) => layer.length));
   const titles = ["layer", ...Array.from({ length: columns }, (_, i) => `${i + 1}.`), "entropy"];
@@ -53,7 +55,7 @@ export function showLens(table, reading) {
   const rows = reading.layers.map((layer, index) => {
     const cells = Array.from({ length: columns }, (_, i) => {
       if (!layer[i]) return make("td");
-      const cell = make("td", { className: "word" }, word(layer[i].word), make("small", {}, percent(layer[i].share)));
+      const cell = make("td", { className: "word" }, word(layer[i].word), make("small", {}, brief(layer[i].share)));
       cell.style.setProperty("--p", layer[i].share);
       return cell;
     });

@@ -48,7 +48,7 @@ async function* lines(stream) {
   }
 }
 
-// Asks the model; `progress` is told in words what is going on. Throws a Refusal.
+// Asks the model; `progress` is told what is going on and for how long. Throws a Refusal.
 export async function ask(verb, request, { signal, progress }) {
   const response = await reached(`/api/${verb}`, {
     method: "POST", signal,
@@ -61,7 +61,7 @@ export async function ask(verb, request, { signal, progress }) {
       if (event.event === "result") return event.result;
       if (event.event === "error") throw new Refusal(event);
       if (event.event === "queued" && event.ahead) progress(`Waiting for the model, ${event.ahead} before this`);
-      if (event.event === "progress") progress(`${event.doing} (${event.seconds.toFixed(1)} s)`);
+      if (event.event === "progress") progress(event.doing, `${event.seconds.toFixed(1)} s`);
     }
   } catch (error) {
     if (error instanceof Refusal || error.name === "AbortError") throw error;

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -141,12 +141,13 @@ def _categories() -> list[dict[str, Any]]:
 
 def _annotation(thing: SceneObject, annotation_id: int, image_id: int) -> dict[str, Any]:
     encoded = coco_mask.encode(np.asfortranarray(thing.mask, np.uint8))
+    counts = cast(bytes, encoded["counts"]).decode("ascii")
     left, top, right, bottom = thing.box
     return {
         "id": annotation_id,
         "image_id": image_id,
         "category_id": NAMES.index(thing.name) + 1,
-        "segmentation": {"size": list(encoded["size"]), "counts": str(encoded["counts"], "ascii")},
+        "segmentation": {"size": list(encoded["size"]), "counts": counts},
         "area": int(thing.mask.sum()),
         "bbox": [left, top, right - left, bottom - top],
         "iscrowd": 0,

@@ -1,0 +1,7 @@
+"""A run: data, model and experiments put together into a run folder."""
+
+from retinoscope.runs.local import run
+from retinoscope.runs.plan import Plan
+from retinoscope.runs.progress import Progress, Silent
+
+__all__ = ["Plan", "Progress", "Silent", "run"]

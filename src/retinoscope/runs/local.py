@@ -1,0 +1,156 @@
+"""Run a plan on this machine, resumable, into a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from retinoscope.data import Dataset, open_data, select
+from retinoscope.errors import ModelError, RunError
+from retinoscope.models import Checkpoint, load
+from retinoscope.models.vision import shared_vision
+from retinoscope.results.manifest import (
+    Manifest,
+    ModelIdentity,
+    check_same,
+    configuration_key,
+    installed_versions,
+    read_manifest,
+    this_machine,
+    write_manifest,
+)
+from retinoscope.results.store import consolidate, so_far
+from retinoscope.runs import stages
+from retinoscope.runs.mean import MEAN_SEED, mean_dataset, with_mean
+from retinoscope.runs.plan import Plan, configuration
+from retinoscope.runs.progress import Progress
+
+
+def run(plan: Plan, progress: Progress) -> Path:
+    """Carry out a plan; the same plan again goes on where an interrupted run stopped.
+
+    Args:
+        plan: what to do.
+        progress: told what is happening.
+
+    Returns:
+        The run folder, with its manifest and gathered records.
+
+    Raises:
+        RunError: the folder can't be written or belongs to another configuration.
+        DataError, ModelError: the data or the model can't be used.
+        KeyboardInterrupt: the run was interrupted; everything measured so far is kept.
+    """
+    progress.stage("loading", 2)
+    checkpoint = load(
+        plan.model, revision=plan.revision, dtype=_dtype(plan.dtype), device_map=plan.device_map
+    )
+    progress.step(1)
+    dataset = open_data(plan.data, split=plan.split, seed=plan.settings.seed)
+    progress.step(2)
+    with _sitting(plan, checkpoint, dataset), shared_vision(checkpoint):
+        _stages(plan, checkpoint, dataset, progress)
+    return plan.out
+
+
+def _stages(plan: Plan, checkpoint: Checkpoint, dataset: Dataset, progress: Progress) -> None:
+    settings = plan.settings
+    chosen = select(dataset, plan.filter, seed=settings.seed)
+    images = mean_dataset(plan.data, plan.mean_images, plan.mean_count, plan.split)
+    checkpoint, _ = with_mean(checkpoint, images, plan.mean_count, progress)
+    kept = stages.curation(
+        checkpoint, dataset, chosen.pairs, plan.out, plan.limit, settings, progress
+    )
+    for name in plan.experiments:
+        stages.measure(name, checkpoint, dataset, kept, chosen.pairs, plan.out, settings, progress)
+    if "lens" in plan.experiments:
+        stages.sheets(checkpoint, dataset, kept, plan.out, plan.sheets, settings, progress)
+
+
+@contextmanager
+def _sitting(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Iterator[None]:
+    """Keep the manifest true while a run goes on, is interrupted, or ends."""
+    manifest = _opened(plan, checkpoint, dataset)
+    begun = time.monotonic()
+    status = "interrupted"
+    try:
+        yield
+        status = "complete"
+    finally:
+        consolidate(plan.out)
+        finished = _now() if status == "complete" else ""
+        seconds = manifest.seconds + time.monotonic() - begun
+        ended = replace(manifest, status=status, finished=finished, seconds=round(seconds, 1))
+        write_manifest(plan.out, _counted(ended, plan.out, dataset))
+
+
+def _opened(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Manifest:
+    """The manifest of a new run, or that of the one to go on with."""
+    choices = configuration(plan, checkpoint, dataset)
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"The run folder {plan.out} can't be made ({error}); choose another with --out."
+        ) from error
+    check_same(plan.out, choices)
+    before = read_manifest(plan.out) if (plan.out / "manifest.json").exists() else None
+    manifest = Manifest(
+        command=plan.command,
+        name=plan.out.name,
+        configuration=choices,
+        key=configuration_key(choices),
+        model=ModelIdentity(checkpoint.name, checkpoint.revision, dict(checkpoint.files)),
+        data={
+            "spec": plan.data,
+            "name": dataset.name,
+            "images": len(dataset.samples),
+            "fingerprint": dataset.fingerprint,
+        },
+        seeds={"run": plan.settings.seed, "mean scenes": MEAN_SEED},
+        versions=installed_versions(),
+        machine=this_machine(),
+        started=before.started if before else _now(),
+        finished="",
+        seconds=before.seconds if before else 0.0,
+        counts={},
+        skipped={},
+        status="running",
+    )
+    write_manifest(plan.out, manifest)
+    return manifest
+
+
+def _counted(manifest: Manifest, out: Path, dataset: Dataset) -> Manifest:
+    """The manifest with what was counted on the way."""
+    curated, skipped = so_far(out, "curation"), so_far(out, "skipped")
+    counts = {
+        "images": len(dataset.samples),
+        "objects described": len(curated),
+        "named when whole": int(curated["named_whole"].sum()),
+        "also named when noised": int(curated["named_noised"].sum()),
+        "objects kept": int(curated["kept"].sum()),
+    }
+    for table in ("ablation", "lens", "knockout"):
+        counts[f"{table} records"] = len(so_far(out, table))
+    reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    if name is None:
+        return None
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ModelError(f"{name!r} is no type of weights; give float32, bfloat16 or float16.")
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

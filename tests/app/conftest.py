@@ -1,0 +1,98 @@
+"""The explorer over the tiny model and a few random pictures with objects."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import coco_scene
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+from starlette.testclient import TestClient
+
+import retinoscope as rs
+from retinoscope.app import Limits, Session, create_app
+from retinoscope.app.session import new_session
+from retinoscope.data import open_data
+
+QUESTION = "Is there a dog in this image ?"
+
+LIMITS = Limits(upload_bytes=200_000, pixels=40_000, body_bytes=4096, images=2, views=2, waiting=3)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return coco_scene.write(tmp_path_factory.mktemp("scenes") / "coco")
+
+
+@pytest.fixture(scope="session")
+def vlm(folder: Path) -> rs.VLM:
+    return rs.load(folder)
+
+
+@pytest.fixture
+def session(vlm: rs.VLM, folder: Path, scenes: Path) -> Session:
+    data = f"coco:{scenes}"
+    return new_session(vlm, str(folder), data, open_data(data), LIMITS, room=6)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Asks as the page does."""
+
+    client: TestClient
+
+    def ask(self, verb: str, image: str = "example-0", **fields: Any) -> dict[str, Any]:
+        """The last event that a question ends in."""
+        prompt = {"image": image, "question": QUESTION}
+        response = self.client.post(f"/api/{verb}", json={"prompt": prompt, **fields})
+        return self.last(response)
+
+    @staticmethod
+    def last(response: Any) -> dict[str, Any]:
+        """The last line of an answer."""
+        return json.loads(response.text.splitlines()[-1])
+
+    def result(self, verb: str, **fields: Any) -> dict[str, Any]:
+        event = self.ask(verb, **fields)
+        assert event["event"] == "result", event
+        return event["result"]
+
+    def upload(self, data: bytes, name: str = "photo.png") -> Any:
+        return self.client.post("/api/images", content=data, headers={"X-File-Name": name})
+
+
+@pytest.fixture
+def browser(session: Session) -> Iterator[Browser]:
+    with TestClient(create_app(session), base_url="http://localhost:8410") as client:
+        yield Browser(client)
+
+
+@pytest.fixture(scope="session")
+def encoded() -> Callable[..., bytes]:
+    """A small random picture in a file format."""
+
+    def encode(kind: str = "PNG", size: tuple[int, int] = (60, 50), **options: Any) -> bytes:
+        pixels = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format=kind, **options)
+        return file.getvalue()
+
+    return encode
+
+
+@pytest.fixture
+def view(session: Session) -> rs.View:
+    """The run behind example-0, recorded through the library alone."""
+    return session.vlm.look(session.examples["example-0"].image, QUESTION, room=session.room)

@@ -1,0 +1,110 @@
+"""The exported lines run as they stand and print what the explorer showed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from starlette.testclient import TestClient
+
+import retinoscope as rs
+from retinoscope.app import create_app
+from retinoscope.app.export import runs
+
+PATCHES = (0, 4, 5, 6, 7, 11)
+ACTIONS = [
+    {"type": "ablate", "value": "zero"},
+    {"type": "ablate", "value": "noise", "seed": 5},
+    {"type": "block", "first": 0, "last": 3},
+]
+
+
+def printed(code: str, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    exec(compile(code, "exported", "exec"), {})
+    return capsys.readouterr().out
+
+
+def line(pattern: str, text: str) -> str:
+    """The first group of the first match."""
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found is not None, text
+    return found[1]
+
+
+def agree(output: str, told: dict) -> None:
+    """The printed answers and probabilities are those that the explorer showed."""
+    assert line(r"^before: (.*)$", output) == told["before"]
+    assert line(r"^after: (.*)$", output) == told["after"]
+    rows = re.findall(r"^('.*'|\".*\"): ([\d.]+) -> ([\d.]+)$", output, re.M)
+    shown = {moved["word"]: (moved["before"], moved["after"]) for moved in told["moved"]}
+    assert len(rows) == 5
+    for name, before, after in rows:
+        expected = shown.get(ast.literal_eval(name))
+        if expected is not None:
+            assert (float(before), float(after)) == pytest.approx(expected, abs=6e-5)
+    assert sum(ast.literal_eval(name) in shown for name, _, _ in rows) >= 3
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=["zero", "noise", "block"])
+def test_an_intervention_is_reproduced(browser, capsys, action):
+    told = browser.result("intervene", patches=PATCHES, action=action)
+    code = browser.result("export", patches=PATCHES, action=action)["code"]
+    agree(printed(code, capsys), told)
+
+
+def test_the_mean_is_reproduced(browser, session, capsys, monkeypatch):
+    mean = torch.linspace(-1, 1, session.vlm.checkpoint.parts.embedding.weight.shape[1])
+    vlm = rs.VLM(replace(session.vlm.checkpoint, mean=mean))
+    # Loading gives the mean of the embedded model only; here the tiny one stands in for it.
+    monkeypatch.setattr("retinoscope.api.load", lambda name: vlm)
+    app = create_app(replace(session, vlm=vlm, model="embedded"))
+    with TestClient(app, base_url="http://localhost") as client:
+        knowing = replace(browser, client=client)
+        action = {"type": "ablate", "value": "mean"}
+        told = knowing.result("intervene", patches=PATCHES, action=action)
+        code = knowing.result("export", patches=PATCHES, action=action)["code"]
+    assert "rs.load('embedded')" in code
+    agree(printed(code, capsys), told)
+
+
+@pytest.mark.parametrize("reading", ["rollout", "gradients"])
+def test_an_overlay_is_reproduced(browser, capsys, reading):
+    told = browser.result("overlay", reading=reading)["scores"]
+    output = printed(browser.result("export", reading=reading)["code"], capsys)
+    scores = ast.literal_eval(line(rf"^{reading}: (.*)$", output))
+    assert scores == pytest.approx(told, abs=1e-5)
+
+
+def test_an_uploaded_file_is_named_as_the_user_has_it(
+    browser, encoded, capsys, tmp_path, monkeypatch
+):
+    data = encoded()
+    key = browser.upload(data, 'it\'s "mine".png').json()["key"]
+    code = browser.result("export", image=key)["code"]
+    name = ast.literal_eval(line(r"^image = ('.*'|\".*\")", code))
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    assert browser.result("look", image=key)["answer"] in printed(code, capsys)
+
+
+@pytest.mark.parametrize("text", ["'); import os; ('", '"""', "\\", "a\nb", "{0}", "\u202e"])
+def test_what_was_typed_stays_a_text(browser, text):
+    prompt = {"image": "example-0", "question": text, "prefix": text}
+    reply = browser.client.post("/api/export", json={"prompt": prompt})
+    code = browser.last(reply)["result"]["code"]
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    look = next(c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "look")
+    assert ast.literal_eval(look.args[1]) == text
+    assert ast.literal_eval(look.keywords[0].value) == text
+
+
+@given(some.sets(some.integers(0, 60)))
+def test_runs_are_the_same_numbers(numbers):
+    code = ", ".join(runs(sorted(numbers)))
+    assert eval(f"[{code}]") == sorted(numbers)
