@@ -9,12 +9,17 @@ import torch
 
 from retinoscope.engine.recording import Recording
 
-MEMORY = 2**28
-"""Bytes of intermediate tensors in one pass: enough rows to keep a processor busy; more is not
-faster."""
+CPU_MEMORY, DEVICE_MEMORY = 2**26, 2**30
+"""Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
+larger passes leave its caches and are slower."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def pass_memory(recording: Recording) -> int:
+    """Bytes that one pass may take where the caller doesn't say."""
+    return CPU_MEMORY if recording.logits.device.type == "cpu" else DEVICE_MEMORY
 
 
 def row_bytes(recording: Recording, start: int, per_head: bool) -> int:

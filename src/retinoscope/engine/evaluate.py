@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.budget import MEMORY, in_passes, row_bytes
+from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.cone import first_changed
 from retinoscope.engine.forks import CLEAN
@@ -49,7 +49,7 @@ def evaluate(
     conditions: Sequence[Condition],
     *,
     positions: Iterable[int] | None = None,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> Outcome:
     """Next-token logits under each condition, equal to a full forward pass of the model.
 
@@ -61,7 +61,8 @@ def evaluate(
         recording: the clean run.
         conditions: each a tuple of interventions in force together; () is the clean run.
         positions: where to predict; None is the last position alone.
-        memory: bytes of intermediate tensors in one pass; halved when memory runs out.
+        memory: bytes of intermediate tensors in one pass, None for a size that suits the device;
+            halved when memory runs out.
 
     Raises:
         InterventionError: an intervention can't be applied here, did not take effect, or a
@@ -79,7 +80,7 @@ def evaluate(
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)
     else:
-        _replayed(recording, sites, where, memory, logits)
+        _replayed(recording, sites, where, memory or pass_memory(recording), logits)
     return Outcome(logits if positions is not None else logits[:, 0])
 
 

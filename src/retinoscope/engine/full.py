@@ -17,7 +17,7 @@ from retinoscope.engine.attention import AttentionFunction, as_allowed, attendin
 from retinoscope.engine.blocking import cut
 from retinoscope.engine.checks import check_edges, check_queries
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.room import with_tokens
+from retinoscope.engine.room import keeping, with_tokens
 from retinoscope.engine.watch import is_causal, is_crossing
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Block, Sites
@@ -51,7 +51,9 @@ def full_logits(
     apart = "decoder_input_ids" in encoded.inputs
     followed = sites if apart else following(sites, recording.length, len(tokens))
     with intervening(parts, followed, recording.length):
-        logits = recording.checkpoint.model(**inputs, use_cache=False).logits[0]
+        model = recording.checkpoint.model
+        asked = keeping(model, 1) if positions is None else {}
+        logits = model(**inputs, **asked, use_cache=False).logits[0]
     if positions is None:
         return logits[-1:].float()
     return logits[list(positions)].float()

@@ -13,7 +13,7 @@ from retinoscope.engine.guard import guarded
 from retinoscope.engine.masks import reads_ahead, recorded_masks
 from retinoscope.engine.mixers import with_context
 from retinoscope.engine.recording import LayerCall, Mixing, Recording
-from retinoscope.engine.room import SUFFIX, with_room
+from retinoscope.engine.room import SUFFIX, keeping, with_room
 from retinoscope.engine.watch import SeenLayer, Watch
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
@@ -40,7 +40,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
     length = encoded.layout.length
     run, kinds, behind = _run_with_room(checkpoint, encoded, room)
     reason = _unreplayable(run, checkpoint)
-    finish = infer_finish(run.head_row(length), run.row(length), checkpoint) if not reason else None
+    finish = infer_finish(run.head_row, run.row, checkpoint) if not reason else None
     if not reason and finish is None:
         reason = "what the model does to its logits is neither a scale nor a soft-cap"
     recording = Recording(
@@ -52,7 +52,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         calls=_calls(run) if not reason else (),
         norm=run.watch.norms[0] if not reason else None,
         finish=finish or unchanged,
-        logits=run.row(length).clone(),
+        logits=run.row.clone(),
         room=room,
         token_input=_token_input(run, encoded, checkpoint) if not reason else None,
         fallback=reason,
@@ -65,20 +65,25 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
 class _Run:
     """One watched forward pass."""
 
-    def __init__(self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor) -> None:
+    def __init__(
+        self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor, room: int
+    ) -> None:
         self.watch = watch
         self.inputs = inputs
         self.logits = logits
         self.seen = [watch.layers[index] for index in sorted(watch.layers)]
+        self._last = -1 if "decoder_input_ids" in inputs else -1 - room
 
-    def row(self, length: int) -> Tensor:
+    @property
+    def row(self) -> Tensor:
         """The logits that predict the first token of the answer."""
-        return self.logits[0, self._last(length)]
+        return self.logits[0, self._last]
 
-    def head_row(self, length: int) -> Tensor:
+    @property
+    def head_row(self) -> Tensor:
         """The unembedding's output at the same position."""
         assert self.watch.head_output is not None
-        return self.watch.head_output[0, self._last(length)]
+        return self.watch.head_output[0, self._last]
 
     def stream(self, length: int) -> tuple[Tensor, ...]:
         """The residual stream at every place; the first of several streams."""
@@ -86,10 +91,6 @@ class _Run:
         assert last is not None
         states = [*(layer.entered for layer in self.seen), last]
         return tuple(h.reshape(-1, *h.shape[-2:])[0, :length] for h in states)
-
-    def _last(self, length: int) -> int:
-        apart = "decoder_input_ids" in self.inputs
-        return -1 if apart else length - 1
 
 
 def _run_with_room(
@@ -99,28 +100,30 @@ def _run_with_room(
     length = encoded.layout.length
     for kinds in ({}, SUFFIX):
         inputs = with_room(encoded.inputs, length, room, kinds)
-        run = _run(checkpoint, inputs, length + room)
+        run = _run(checkpoint, inputs, length, room)
         if not room or not any(reads_ahead(layer, length) for layer in run.seen):
             return run, kinds, None
         if not SUFFIX.keys() & encoded.inputs.keys():
             break
     reason = "positions of the prompt read what is generated behind them"
-    return _run(checkpoint, encoded.inputs, length), {}, reason
+    return _run(checkpoint, encoded.inputs, length, 0), {}, reason
 
 
-def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], total: int) -> _Run:
+def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room: int) -> _Run:
     watch = Watch(checkpoint.parts)
+    asked = keeping(checkpoint.model, 1 + room)
     with watch:
-        logits = checkpoint.model(**inputs, use_cache=False).logits
+        logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
     if not watch.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
+    total = length + room
     entered = watch.layers[min(watch.layers)].entered.shape[-2]
     if entered != total:
         raise ModelError(
             f"The language model of {checkpoint.name} saw {entered} positions, the prompt has "
             f"{total}; its sequence is not the processor's."
         )
-    return _Run(watch, inputs, logits)
+    return _Run(watch, inputs, logits, room)
 
 
 def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SUFFIX: Mapping[str, int] = {"token_type_ids": 1}
 """What generated text is to models with a two-way prompt (PaliGemma): not of the prompt's kind."""
@@ -46,6 +47,12 @@ def with_tokens(
     given = inputs[name]
     added = torch.tensor([list(tokens)], dtype=given.dtype, device=given.device)
     return longer | {name: torch.cat([given, added], dim=1)}
+
+
+def keeping(model: nn.Module, rows: int) -> dict[str, int]:
+    """Asks the model for the logits of its last positions alone, where it can be asked that."""
+    known = inspect.signature(model.forward).parameters
+    return {"logits_to_keep": rows} if "logits_to_keep" in known else {}
 
 
 def _by_position(value: Tensor, length: int) -> bool:
