@@ -74,9 +74,8 @@ def hooked(checkpoint: Checkpoint, sites: Sites, length: int) -> Iterator[None]:
     layers = checkpoint.parts.layers
     hooks = []
     for index, layer in enumerate(layers):
-        hooks.append(
-            layer.register_forward_pre_hook(_writes(sites, index, length), with_kwargs=True)
-        )
+        writes = _writes(sites, index, length)
+        hooks.append(layer.register_forward_pre_hook(writes, prepend=True, with_kwargs=True))
         module = attention_of(layer)
         if module is not None:
             cuts = _cuts(sites, index, length)

@@ -79,6 +79,7 @@ def integrated_gradients(
 
     Raises:
         SelectionError: the prompt has no visual token, or the token is not in the vocabulary.
+        ModelError: the model's layers can't be replayed.
         InterventionError: the baseline has another shape than the visual tokens, or a number of
             points, or the tolerance, is out of range.
     """
@@ -87,6 +88,7 @@ def integrated_gradients(
             "Integrated gradients need a tolerance above 0, a chunk of at least 1 and 1 <= nodes "
             f"<= most; got tolerance={tolerance}, chunk={chunk}, nodes={nodes}, most={most}."
         )
+    recording.require_replay("Integrated gradients")
     path = _path(recording, token, target, baseline)
     pieces = [path.piece(0.0, 1.0, nodes, chunk)]
     used = nodes

@@ -32,7 +32,7 @@ class Outcome:
     logits: Float[Tensor, "conditions *positions vocabulary"]
 
     @property
-    def margin(self) -> Float[Tensor, conditions * positions]:
+    def margin(self) -> Float[Tensor, "conditions ..."]:
         """The first token's logit less the second's; where it is tiny, rounding decides."""
         first, second = self.logits.topk(2, dim=-1).values.unbind(-1)
         return first - second

@@ -18,7 +18,7 @@ from retinoscope.engine.blocking import cut
 from retinoscope.engine.checks import check_edges, check_queries
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import with_tokens
-from retinoscope.engine.watch import is_crossing
+from retinoscope.engine.watch import is_causal, is_crossing
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Block, Sites
 from retinoscope.models import Parts
@@ -142,8 +142,7 @@ class _CutAttention:
         queries, keys = query.shape[2], key.shape[2]
         if mask is None:
             mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
-            causal = options.get("is_causal")
-            if getattr(module, "is_causal", True) if causal is None else causal:
+            if is_causal(module, options):
                 mask = mask.tril()
         allowed = as_allowed(mask)[0, 0]
         for block in blocks:

@@ -107,6 +107,18 @@ class Recording:
         """The clean residual stream at a place, 0 to the number of layers."""
         return self.stream[layer]
 
+    def require_replay(self, what: str) -> None:
+        """Refuse what can only be read off a replay.
+
+        Raises:
+            ModelError: the recording falls back on full forward passes.
+        """
+        if self.fallback is not None:
+            raise ModelError(
+                f"{what} needs a model whose layers can be replayed one by one, which "
+                f"{self.checkpoint.name} can't: {self.fallback}."
+            )
+
     @cached_property
     def causal(self) -> bool:
         """No position of the prompt reads a later one, in any layer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ class Attended:
         keys: after position embedding, [batch, groups, keys, width].
         values: [batch, groups, keys, width].
         crossing: the keys stand for something outside the sequence.
+        causal: no position reads a later one where there is no mask.
     """
 
     module: nn.Module
@@ -29,6 +31,7 @@ class Attended:
     keys: Tensor
     values: Tensor
     crossing: bool
+    causal: bool
 
 
 @dataclass(eq=False)
@@ -97,7 +100,9 @@ class Watch:
         index = self._index.get(id(module))
         if index is not None and index in self.layers:
             crossing = is_crossing(module) or key.shape[-2] != query.shape[-2]
-            self.layers[index].attended.append(Attended(module, mask, key, value, crossing))
+            causal = is_causal(module, options)
+            seen = Attended(module, mask, key, value, crossing, causal)
+            self.layers[index].attended.append(seen)
         return base(module, query, key, value, mask, **options)
 
     def _before(self, index: int) -> Any:
@@ -121,6 +126,12 @@ class Watch:
 
     def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self.head_output = output
+
+
+def is_causal(module: nn.Module, options: Mapping[str, Any]) -> bool:
+    """Whether an attention function without a mask lets no position read a later one."""
+    said = options.get("is_causal")
+    return bool(getattr(module, "is_causal", True) if said is None else said)
 
 
 def is_crossing(module: nn.Module) -> bool:
