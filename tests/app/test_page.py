@@ -214,6 +214,7 @@ def test_a_link_restores_the_state(page: Page, chromium: Browser):
     expect(page.locator("#legend")).to_be_visible()
     expect(page.locator("#layers-shown")).to_have_text("0 to 5")
     expect(page.locator("#answer-card")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#lens tbody tr")).to_have_count(9)
     shown = [page.locator(name).inner_text() for name in ("#before", "#after", "#bars", "#lens")]
     context = chromium.new_context()
     other = context.new_page()
@@ -311,7 +312,13 @@ def test_a_refusal_is_told_and_gone_on_from(page: Page, status: int | None, mess
 @pytest.mark.parametrize("width", [1280, 400])
 def test_every_control_has_a_name_and_nothing_overflows(page: Page, width: int):
     page.set_viewport_size({"width": width, "height": 800})
+    # The grid is drawn anew in the frame after the page is laid out.
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    page.locator("#stage").scroll_into_view_if_needed()
     click(page, 5, 5)
+    selected(page, 1)
     expect(page.locator("#lens tbody tr")).to_have_count(9)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     nameless = page.evaluate(

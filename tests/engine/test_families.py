@@ -30,7 +30,9 @@ def test_conditions_equal_the_plain_way(name: str) -> None:
         expected = torch.stack(
             [oracle(checkpoint, encoded, resolve(one, recording))[-1] for one in given]
         )
-        error = float((found - expected).abs().max())
+        # Logits well over 1 carry float32's rounding in proportion.
+        scale = max(1.0, float(expected.abs().max()))
+        error = float((found - expected).abs().max()) / scale
         assert error <= 1e-5, (kind, error)
         assert torch.equal(found.argmax(-1), expected.argmax(-1)), kind
         moved = (expected - recording.logits).abs().amax(-1)

@@ -28,8 +28,8 @@ def attention_rollout(recording: Recording) -> Float[Tensor, " tokens"]:
         the shares of text positions, which are left out, they would add up to 1.
 
     Raises:
-        ModelError: the model's layers can't be replayed, or one mixes positions otherwise than
-            by attention within the sequence.
+        ModelError: the model's layers can't be replayed, or a layer mixes positions otherwise
+            than by attention within the sequence.
     """
     recording.require_replay("Attention rollout")
     row = torch.zeros(recording.length)
