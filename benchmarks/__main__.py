@@ -1,0 +1,157 @@
+"""Measure every tool on every piece of work, each alone in its process, and write the table.
+
+    python -m benchmarks [--quick] [--tools retinoscope hooks ...] [--works a b ...]
+
+Tools of others run in their own environments, which `benchmarks/setup` makes; where a tool has
+none, the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bounds import bound
+from benchmarks.compare import agreement
+from benchmarks.figure import draw
+from benchmarks.subject import EMBEDDED, load, make
+from benchmarks.table import NAMES, REFERENCE, table
+from benchmarks.work import works
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = HERE.parent / ".bench"
+OURS = ("retinoscope", REFERENCE)
+"""Tools that run in this very environment."""
+
+
+def main() -> None:
+    """Measure and write `results.json`, `table.md` and `figure.svg`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
+    parser.add_argument("--tools", nargs="*", default=list(NAMES), choices=list(NAMES))
+    parser.add_argument("--works", nargs="*", default=list("abcdefgh"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=HERE)
+    given = parser.parse_args()
+    names = ["small"] if given.quick else ["random", "small", EMBEDDED]
+    results: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{_processor()}, {given.threads} thread(s)",
+        "how": "seconds of processor time with the recording counted; ~ scaled from a sample; "
+        "outputs compared with the plain hooks'",
+        "subjects": {},
+    }
+    given.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in names:
+            folder = Path(scratch) / name
+            make(name, folder)
+            results["subjects"][name] = _subject(folder, given)
+        results["sweeps"] = _sweeps(Path(scratch), given)
+    (given.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (given.output / "table.md").write_text(table(results))
+    draw(results["sweeps"], given.output / "figure.svg")
+    print(table(results))
+
+
+def _subject(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    subject = load(folder)
+    text = subject.model.config.text_config
+    rows = []
+    for key, work in works(subject, _tokens(given)).items():
+        if key not in given.works:
+            continue
+        tools = {tool: _measure(tool, key, folder, given) for tool in _ordered(given.tools)}
+        base = tools.get(REFERENCE, {"error": "not measured"})
+        for tool, found in tools.items():
+            found["memory_counts"] = work.kind == "lens"
+            if "error" not in found and "error" not in base:
+                mine, other = _output(folder, tool, key), _output(folder, REFERENCE, key)
+                found |= agreement(work.kind, mine, found["chosen"], other, base["chosen"])
+        limit = bound(subject.model.config, subject.length, work)
+        row = {"key": key, "title": work.title, "conditions": len(work.changes), "bound": limit}
+        rows.append({**row, "tools": tools})
+    about = (
+        f"hidden {text.hidden_size}, {text.num_hidden_layers} layers, {len(subject.visual)} visual "
+        f"+ {subject.length - len(subject.visual)} text tokens, vocabulary {text.vocab_size}"
+    )
+    return {"about": about, "works": rows}
+
+
+def _measure(
+    tool: str, key: str, folder: Path, given: argparse.Namespace, count: int = 0
+) -> dict[str, Any]:
+    """One process; what it can't do is its error."""
+    python = Path(sys.executable) if tool in OURS else ENVIRONMENTS / tool / "bin" / "python"
+    if not python.exists():
+        return {"error": f"no environment; run benchmarks/setup {tool}"}
+    options = {
+        "threads": given.threads,
+        "sample": 8 if given.quick else 20,
+        "tokens": _tokens(given),
+        "count": count,
+    }
+    command = [str(python), "-m", "benchmarks.measure", tool, key, str(folder)]
+    command += [str(_output(folder, tool, key))]
+    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    environment = os.environ | {"OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1"}
+    print(f"{folder.name} ({key}) {NAMES[tool]}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=HERE.parent, env=environment, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        said = done.stderr.strip().splitlines()
+        return {"error": said[-1][:160] if said else f"ended with {done.returncode}"}
+    return json.loads(lines[-1])
+
+
+def _sweeps(scratch: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Knockouts into the last position: more conditions, and larger images."""
+    name = "small" if given.quick else "random"
+    sides = (6, 12) if given.quick else (6, 12, 18, 24)
+    counts = (1, 8, 40) if given.quick else (1, 10, 40, 160, 640)
+    found: dict[str, dict[str, dict[int, float]]] = {"conditions": {}, "visual tokens": {}}
+    for tool in set(OURS) & set(given.tools):
+        for count in counts:
+            one = _measure(tool, "b", scratch / name, given, count)
+            found["conditions"].setdefault(tool, {})[count] = one["seconds"]
+        for side in sides:
+            folder = scratch / f"{name} {side}"
+            if not folder.exists():
+                make(name, folder, side)
+            one = _measure(tool, "a", folder, given)
+            found["visual tokens"].setdefault(tool, {})[side**2] = one["seconds"]
+    return found
+
+
+def _output(folder: Path, tool: str, key: str) -> Path:
+    return folder / f"{tool}.{key}.safetensors"
+
+
+def _tokens(given: argparse.Namespace) -> int:
+    return 20 if given.quick else 60
+
+
+def _ordered(tools: list[str]) -> list[str]:
+    return sorted(tools, key=lambda tool: tool != REFERENCE)
+
+
+def _processor() -> str:
+    known = Path("/proc/cpuinfo")
+    for line in known.read_text().splitlines() if known.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

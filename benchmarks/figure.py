@@ -1,0 +1,28 @@
+"""Cost against the number of conditions, and against the number of visual tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks.table import NAMES
+
+COLOURS = {"retinoscope": "#0072b2", "hooks": "#d55e00"}
+LABELS = {"conditions": "conditions", "visual tokens": "visual tokens (40 conditions)"}
+
+
+def draw(sweeps: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
+    """Two panels, logarithmic, one line for each tool."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels: Any = figure.subplots(1, 2)
+    for panel, (name, label) in zip(panels, LABELS.items(), strict=True):
+        for tool, points in sweeps[name].items():
+            xs, ys = sorted(points), [points[x] for x in sorted(points)]
+            panel.plot(xs, ys, marker="o", color=COLOURS[tool], label=NAMES[tool])
+        panel.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds")
+        panel.spines[["top", "right"]].set_visible(False)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(frameon=False)
+    figure.savefig(path)

@@ -1,0 +1,89 @@
+"""One tool doing one piece of work, alone in its process: prints seconds and memory as JSON.
+
+Run by `python -m benchmarks`, with the Python of the tool's own environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmarks.subject import load
+from benchmarks.work import EXPLAINED, GAP, LENS_TOP, Change, Work, sampled, works
+
+
+def main() -> None:
+    """Measure, and print one line of JSON; an error of the tool is a result too."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tool")
+    parser.add_argument("work")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--sample", type=int, default=20)
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--tokens", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    transformers.logging.set_verbosity_error()
+    try:
+        found = measured(given)
+    except Exception as error:  # whatever a tool fails with is what the table says
+        text = str(error).strip().splitlines()
+        found = {"error": f"{type(error).__name__}: {text[0][:160] if text else ''}"}
+    print("\n" + json.dumps(found))
+
+
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of processor time, scaled to all conditions, and the memory's peak above before."""
+    subject = load(given.folder)
+    work = works(subject, given.tokens)[given.work]
+    tool = importlib.import_module(f"benchmarks.tools.with_{given.tool}").Tool(subject)
+    changes = work.changes[: given.count] if given.count else work.changes
+    chosen = list(range(len(changes))) if tool.whole else sampled(changes, given.sample)
+    function = getattr(tool, work.kind.replace(" ", "_"), None)
+    if function is None:
+        return {"error": "not offered"}
+    before, start = _peak(), time.process_time()
+    output = _run(function, work, [changes[index] for index in chosen])
+    seconds = time.process_time() - start
+    memory = _peak() - before
+    save_file({"output": output.float().contiguous()}, given.output)
+    return {
+        "seconds": seconds * (len(changes) / len(chosen) if chosen else 1.0),
+        "measured": len(chosen),
+        "conditions": len(changes),
+        "memory": memory,
+        "chosen": chosen,
+    }
+
+
+def _run(function: Any, work: Work, changes: list[Change]) -> Tensor:
+    match work.kind:
+        case "next token":
+            return function(changes)
+        case "captions":
+            return function(changes, work.tokens)
+        case "lens":
+            return function(LENS_TOP)
+        case "gradients":
+            return function(EXPLAINED, GAP)
+
+
+def _peak() -> int:
+    """The process's peak of resident memory so far, in bytes (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
