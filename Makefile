@@ -1,6 +1,7 @@
 # make reproduce   the main job: all three experiments on the embedded model, and its report
 # make test        the whole default test suite
 # make check       format, lint, types, import contracts
+# make bench       time the same work by other tools; QUICK=1 takes a small model
 # make clean       remove the virtual environment and what was built
 #
 # Each makes .venv where needed. A Python of at least 3.11, make and pip are enough.
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check clean
+.PHONY: help reproduce test check bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -30,6 +31,10 @@ test: $(VENV)/.test
 
 check: $(VENV)/.dev
 	@scripts/check $(BIN)
+
+bench: $(VENV)/.test
+	PYTHON=$(abspath $(BIN))/python TORCH_INDEX=$(TORCH_INDEX) benchmarks/setup
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache

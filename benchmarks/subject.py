@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import (
     AutoModelForImageTextToText,
@@ -15,6 +17,7 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
 )
 
 
@@ -113,10 +116,32 @@ def make(name: str, folder: Path, side: int | None = None) -> None:
         if parameter.ndim == 2:
             parameter.data.normal_(0, 0.05)
     model.generation_config.eos_token_id = None
-    model.save_pretrained(folder)
+    _save_model(folder, model)
     ids = [1, 5, 6, 7, 8, *[image] * side**2, *range(100, 95 + size.text)]
     pixels = torch.randn(1, 3, 14 * side, 14 * side)
+    _save_tokenizer(folder)
     _save(folder, {"input_ids": torch.tensor([ids]), "pixel_values": pixels})
+
+
+def _save_model(folder: Path, model: PreTrainedModel) -> None:
+    """The usual files, and the weights by names that every version of transformers shares."""
+    model.save_pretrained(folder)
+    weights = {_shared_name(name): p.detach().clone() for name, p in model.named_parameters()}
+    save_file(weights, folder / "weights.safetensors")
+
+
+def _shared_name(name: str) -> str:
+    """Without the level that older versions have between the tower and its parts."""
+    return name.replace(".vision_model.", ".")
+
+
+def _save_tokenizer(folder: Path) -> None:
+    """A tokenizer of one word, which some tools won't start without."""
+    words = Tokenizer(WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", bos_token="<unk>", pad_token="<unk>"
+    )
+    tokenizer.save_pretrained(folder)
 
 
 def _make_embedded(folder: Path) -> None:
@@ -128,7 +153,8 @@ def _make_embedded(folder: Path) -> None:
     checkpoint = load_checkpoint(EMBEDDED)
     side = checkpoint.model.config.vision_config.image_size
     image = Image.effect_noise((side, side), 80).convert("RGB")
-    checkpoint.model.save_pretrained(folder)
+    _save_model(folder, checkpoint.model)
+    checkpoint.tokenizer.save_pretrained(folder)
     _save(folder, dict(encode(checkpoint, image, "Describe this image.").inputs))
 
 
@@ -141,6 +167,9 @@ def load(folder: Path) -> Subject:
     """Read a subject back."""
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     model.requires_grad_(False)
+    weights = load_file(folder / "weights.safetensors")
+    for name, parameter in model.named_parameters():
+        parameter.copy_(weights[_shared_name(name)])
     inputs = load_file(folder / "inputs.safetensors")
     image = model.config.image_token_id
     visual = torch.nonzero(inputs["input_ids"][0] == image).flatten().tolist()

@@ -1,7 +1,12 @@
-"""TransformerLens: a TransformerBridge over the Hugging Face model, one hooked run each."""
+"""TransformerLens: a TransformerBridge over the Hugging Face model, one hooked run each.
+
+Where a model's processor can't be loaded the bridge installs torchvision by itself, and with it
+another torch; pip is kept from doing so.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +16,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from benchmarks.subject import Subject
 from benchmarks.work import Change
+
+os.environ["PIP_NO_INDEX"] = "1"
 
 
 class Tool:
