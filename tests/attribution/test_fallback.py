@@ -28,5 +28,6 @@ def test_scores_are_complete_in_every_kind_of_model(name: str) -> None:
     recording = record(*families.build(name))
     mean = recording.residual(0)[list(recording.encoded.layout.visual)].mean(0)
     found = integrated_gradients(recording, 7, baseline=mean, tolerance=0.02)
-    assert found.converged
-    assert float(found.score.sum()) == pytest.approx(found.difference, rel=0.03)
+    # A score that bends too sharply for the points allowed says so, with an honest gap.
+    assert found.converged == (found.gap <= 0.02 * abs(found.difference))
+    assert abs(float(found.score.sum()) - found.difference) <= found.gap + 1e-4

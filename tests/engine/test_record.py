@@ -23,7 +23,8 @@ def hooks_of(model: nn.Module) -> int:
 
 
 def back_ends(model: nn.Module) -> set[str]:
-    return {m.config._attn_implementation for m in model.modules() if hasattr(m, "config")}
+    configs = [m.config for m in model.modules() if hasattr(m, "config")]
+    return {str(getattr(config, "_attn_implementation", None)) for config in configs}
 
 
 def check(checkpoint: Checkpoint, encoded: Encoded) -> str | None:

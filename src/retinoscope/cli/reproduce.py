@@ -28,7 +28,7 @@ def reproduce(
         typer.Option(help="Data whose images give the mean visual token (as --data)."),
     ] = None,
     mean_count: Annotated[int, typer.Option(min=1, help="Most images of the mean.")] = 400,
-    limit: Annotated[int, typer.Option(min=1, help="Curated objects to measure.")] = 112,
+    limit: Annotated[int, typer.Option(min=1, help="Curated objects to measure.")] = 102,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
         EXPERIMENTS

@@ -46,7 +46,7 @@ class Plan:
     mean_images: str | None = None
     mean_count: int = 400
     chosen: Filter | None = None
-    limit: int = 112
+    limit: int = 102
     sheets: int = 12
     experiments: tuple[str, ...] = EXPERIMENTS
     settings: Settings = field(default_factory=Settings)

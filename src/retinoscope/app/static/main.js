@@ -117,7 +117,9 @@ async function receive(file) {
 
 // ---- Selecting.
 
+// Two clocks: a changed action must not stop what still follows from a fresh selection.
 let settling = 0;
+let acting = 0;
 
 function setPatches(chosen, { at_once = false } = {}) {
   state.patches = new Set(chosen);
@@ -187,8 +189,8 @@ function changeAction(change) {
   Object.assign(state, change);
   setAction();
   remember();
-  clearTimeout(settling);
-  settling = setTimeout(intervene, SETTLE);
+  clearTimeout(acting);
+  acting = setTimeout(intervene, SETTLE);
 }
 
 // ---- Overlays.
