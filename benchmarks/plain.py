@@ -1,0 +1,125 @@
+"""The plain way to run the experiments' conditions: batches of whole forward passes.
+
+Vision features are computed once, ablated token sequences are stacked into batches, attention is
+cut by masks that hooks hand to every layer, generation keeps a cache of keys and values: what a
+careful author writes without an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from retinoscope.engine import Generation, Outcome, Recording
+from retinoscope.engine.checks import Checked
+from retinoscope.interventions import Condition, Sites, as_condition
+
+ROWS = 32
+
+
+@torch.no_grad()
+def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
+    """As `retinoscope.engine.evaluate` for the last position."""
+    rows = [
+        _logits(recording, _decode(recording, some)[0][:, -1])
+        for some in _batches(recording, conditions)
+    ]
+    return Outcome(torch.cat(rows).float())
+
+
+@torch.no_grad()
+def generate(recording: Recording, conditions: Sequence[Condition]) -> list[Generation]:
+    """As `retinoscope.engine.generate` for as many tokens as the recording has room for."""
+    found = []
+    for some in _batches(recording, conditions):
+        cache = DynamicCache(config=recording.checkpoint.model.config.get_text_config())
+        states, _ = _decode(recording, some, cache)
+        chosen: list[Tensor] = []
+        likely: list[Tensor] = []
+        for _ in range(recording.room):
+            shares = _logits(recording, states[:, -1]).float().softmax(-1)
+            likely.append(shares.max(-1).values)
+            chosen.append(shares.argmax(-1))
+            if bool((torch.stack(chosen) == _end(recording)).any(0).all()):
+                break
+            words = recording.checkpoint.model.get_input_embeddings()(chosen[-1][:, None])
+            decoder = recording.checkpoint.parts.decoder
+            states = decoder(
+                inputs_embeds=words, past_key_values=cache, use_cache=True
+            ).last_hidden_state
+        found += _answers(torch.stack(chosen, 1), torch.stack(likely, 1), _end(recording))
+    return found
+
+
+def _batches(recording: Recording, conditions: Sequence[Condition]) -> Iterator[list[Sites]]:
+    check = Checked(recording)
+    sites = [check.sites(as_condition(condition)) for condition in conditions]
+    for at in range(0, len(sites), ROWS):
+        yield sites[at : at + ROWS]
+
+
+def _decode(
+    recording: Recording, sites: Sequence[Sites], cache: DynamicCache | None = None
+) -> tuple[Tensor, DynamicCache | None]:
+    """All layers on all positions of one batch."""
+    hidden = recording.residual(0).repeat(len(sites), 1, 1)
+    for row, one in enumerate(sites):
+        for write in one.writes:
+            if write.layer:
+                raise ValueError("the experiments write to the first layer's input alone")
+            hidden[row, list(write.positions)] = write.values.to(hidden)
+    with _cut(recording, sites):
+        output = recording.checkpoint.parts.decoder(
+            inputs_embeds=hidden, past_key_values=cache, use_cache=cache is not None
+        )
+    return output.last_hidden_state, cache
+
+
+@contextmanager
+def _cut(recording: Recording, sites: Sequence[Sites]) -> Iterator[None]:
+    layers, length = recording.checkpoint.parts.layers, recording.length
+    hooks = []
+    for place, layer in enumerate(layers):
+        if not any(block.layer == place for one in sites for block in one.blocks):
+            continue
+        heads = recording.checkpoint.model.config.get_text_config().num_attention_heads
+        mask = torch.ones(len(sites), heads, length, length, dtype=torch.bool).tril()
+        for row, one in enumerate(sites):
+            for block in one.blocks:
+                if block.layer == place:
+                    chosen = block.heads or range(heads)
+                    for head in chosen:
+                        for query in block.queries:
+                            mask[row, head, query, list(block.keys)] = False
+
+        def hand(_: Any, args: Any, options: dict[str, Any], mask: Tensor = mask) -> Any:
+            return args, options | {"attention_mask": mask}
+
+        hooks.append(layer.self_attn.register_forward_pre_hook(hand, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _logits(recording: Recording, states: Tensor) -> Tensor:
+    return recording.checkpoint.model.get_output_embeddings()(states)
+
+
+def _end(recording: Recording) -> int:
+    return int(recording.checkpoint.model.generation_config.eos_token_id)
+
+
+def _answers(tokens: Tensor, likely: Tensor, end: int) -> list[Generation]:
+    found = []
+    for row, shares in zip(tokens.tolist(), likely.tolist(), strict=True):
+        ended = end in row
+        count = row.index(end) if ended else len(row)
+        found.append(Generation(tuple(row[:count]), tuple(shares[:count]), ended))
+    return found
