@@ -109,6 +109,26 @@ def test_a_token_equal_to_its_baseline_scores_nothing(recording: Recording) -> N
     assert found.score.count_nonzero() == len(baseline) - 1
 
 
+def test_any_tokens_can_travel_the_path(recording: Recording) -> None:
+    visual = recording.encoded.layout.visual
+    longer = (*visual, visual[-1] + 1)
+    all_visual = integrated_gradients(recording, 9, nodes=4, most=4, positions=visual)
+    assert torch.equal(all_visual.score, integrated_gradients(recording, 9, nodes=4, most=4).score)
+    # A text token that stays where it is travels no path: nothing changes for the others.
+    baseline = torch.zeros(len(longer), recording.residual(0).shape[-1])
+    baseline[-1] = recording.residual(0)[longer[-1]]
+    found = integrated_gradients(recording, 9, nodes=4, most=4, positions=longer, baseline=baseline)
+    assert found.positions == longer
+    assert found.score[-1] == 0
+    assert torch.allclose(found.score[:-1], all_visual.score, atol=1e-5)
+
+
+def test_magnitudes_add_up_without_signs(recording: Recording) -> None:
+    found = integrated_gradients(recording, 9, nodes=4, most=4)
+    assert (found.magnitude >= found.score.abs() - 1e-6).all()
+    assert not torch.allclose(found.magnitude, found.score.abs())
+
+
 def test_a_gap_that_stays_is_reported(recording: Recording) -> None:
     found = integrated_gradients(recording, 9, tolerance=1e-9, nodes=1, most=4)
     assert not found.converged
@@ -131,6 +151,8 @@ def test_no_gradient_is_left_behind(recording: Recording) -> None:
         ({"token": 3, "tolerance": 0.0}, InterventionError),
         ({"token": 3, "chunk": 0}, InterventionError),
         ({"token": 3, "baseline": torch.zeros(3)}, InterventionError),
+        ({"token": 3, "positions": [4, 3]}, SelectionError),
+        ({"token": 3, "positions": [10_000]}, SelectionError),
     ],
 )
 def test_what_has_no_meaning_is_refused(recording: Recording, wrong: dict, error: type) -> None:

@@ -148,3 +148,29 @@ def test_a_mask_image_of_another_size_is_refused(tmp_path: Path) -> None:
         mask_file(tmp_path / "m.png", Image.new("L", (30, 40), 255))
     with pytest.raises(SampleError, match="covers no pixel"):
         mask_file(tmp_path / "m.png", Image.new("L", (WIDTH, HEIGHT), 0))
+
+
+def within(segmentation: Any, box: tuple[float, float, float, float]) -> np.ndarray:
+    text = json.dumps(segmentation).encode()
+    annotation = Annotation(3, "dog", 1.0, (0, 0, 1, 1), False, text)
+    return object_mask(SAMPLE, annotation, vertices_within=box)
+
+
+def test_vertices_outside_a_rectangle_are_dropped_and_the_rest_joined_up() -> None:
+    box = (5.0, 0.0, 35.0, 30.0)
+    inside, across = square(8, 8, 10), [[30, 4, 38, 12, 30, 20, 22, 12]]
+    np.testing.assert_array_equal(within(inside, box), decoded(inside))
+    np.testing.assert_array_equal(within(across, box), decoded([[30, 4, 30, 20, 22, 12]]))
+    np.testing.assert_array_equal(within([*inside, [36, 1, 39, 1, 39, 4]], box), decoded(inside))
+
+
+def test_an_outline_without_three_vertices_left_is_refused() -> None:
+    with pytest.raises(SampleError, match="three vertices"):
+        within(square(30, 8, 8), (5.0, 0.0, 35.0, 30.0))
+
+
+def test_run_lengths_have_no_vertices_to_drop() -> None:
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[2:9, 0:39] = True
+    runs = {"size": [HEIGHT, WIDTH], "counts": compressed(mask)}
+    np.testing.assert_array_equal(within(runs, (5.0, 0.0, 35.0, 30.0)), mask)

@@ -92,3 +92,13 @@ def test_shapes_without_tracked_tokens(recording: Recording) -> None:
 def test_what_cannot_be_read_is_refused(recording: Recording, wrong: dict) -> None:
     with pytest.raises(SelectionError):
         read_lens(recording, **wrong)
+
+
+def test_norming_twice_changes_the_last_layer_alone(recording: Recording) -> None:
+    positions, parts = [0, 3], recording.checkpoint.parts
+    once = read_lens(recording, positions, tracked=[5])
+    twice = read_lens(recording, positions, tracked=[5], norm_last_twice=True)
+    assert torch.equal(once.log_probability[:, :-1], twice.log_probability[:, :-1])
+    normed = parts.decoder.norm(recording.residual(recording.layer_count)[positions])
+    expected = parts.head(parts.decoder.norm(normed)).log_softmax(-1)[:, 5]
+    assert torch.allclose(twice.log_probability[0, -1], expected, atol=1e-5)

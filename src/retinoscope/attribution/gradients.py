@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,12 +22,14 @@ Target = Literal["logit", "log-probability"]
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """One score for each visual token.
+    """One score for each token that was attributed to, usually the visual ones.
 
     Attributes:
-        positions: the visual tokens, ascending.
+        positions: the tokens, ascending.
         score: what each adds to the target between the baseline and the clean tokens, in the
             target's own unit, either sign; float32 on the CPU.
+        magnitude: the sum over a token's dimensions of what each adds, without its sign; float32,
+            at least |score|.
         difference: the target on the clean tokens minus the target on the baseline, which the
             scores would add up to if the integral were exact (completeness).
         gap: the completeness gap, at least 0: how far the scores' sum lies from the difference,
@@ -37,6 +40,7 @@ class Attribution:
 
     positions: tuple[int, ...]
     score: Float[Tensor, " tokens"]
+    magnitude: Float[Tensor, " tokens"]
     difference: float
     gap: float
     nodes: int
@@ -49,6 +53,7 @@ def integrated_gradients(
     *,
     target: Target = "logit",
     baseline: Float[Tensor, " width"] | Float[Tensor, "tokens width"] | None = None,
+    positions: Sequence[int] | None = None,
     tolerance: float = 0.01,
     nodes: int = 8,
     most: int = 256,
@@ -72,13 +77,15 @@ def integrated_gradients(
         token: the id of the token to explain, usually the answer's first.
         target: its logit, or its log-probability in nats.
         baseline: where the path begins; None is the mean visual token where it is known, else zero.
+        positions: the tokens that travel the path, ascending; None is all visual ones.
         tolerance: the gap that is allowed, as a share of the difference (above 0).
         nodes: points on each piece of the path.
         most: points in all, at most.
         chunk: points of the path in one pass.
 
     Raises:
-        SelectionError: the prompt has no visual token, or the token is not in the vocabulary.
+        SelectionError: the prompt has no visual token, a position is not in it, or the token is
+            not in the vocabulary.
         ModelError: the model's layers can't be replayed.
         InterventionError: the baseline has another shape than the visual tokens, or a number of
             points, or the tolerance, is out of range.
@@ -89,7 +96,7 @@ def integrated_gradients(
             f"<= most; got tolerance={tolerance}, chunk={chunk}, nodes={nodes}, most={most}."
         )
     recording.require_replay("Integrated gradients")
-    path = _path(recording, token, target, baseline)
+    path = _path(recording, token, target, baseline, positions)
     pieces = [path.piece(0.0, 1.0, nodes, chunk)]
     used = nodes
     difference = pieces[0].difference
@@ -97,8 +104,16 @@ def integrated_gradients(
         gap = sum(abs(piece.gap) for piece in pieces)
         converged = gap <= tolerance * abs(difference)
         if converged or used + 2 * nodes > most:
-            score = torch.stack([piece.score for piece in pieces]).sum(0)
-            return Attribution(path.positions, score, difference, gap, used, converged)
+            total = torch.stack([piece.attribution for piece in pieces]).sum(0)
+            return Attribution(
+                positions=path.positions,
+                score=total.sum(-1),
+                magnitude=total.abs().sum(-1),
+                difference=difference,
+                gap=gap,
+                nodes=used,
+                converged=converged,
+            )
         worst = max(pieces, key=lambda piece: abs(piece.gap))
         pieces.remove(worst)
         middle = (worst.start + worst.end) / 2
@@ -113,12 +128,12 @@ class _Piece:
 
     start: float
     end: float
-    score: Float[Tensor, " tokens"]
+    attribution: Float[Tensor, "tokens width"]
     difference: float
 
     @property
     def gap(self) -> float:
-        return self.difference - float(self.score.double().sum())
+        return self.difference - float(self.attribution.double().sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,27 +165,39 @@ class _Path:
 
     @torch.enable_grad()
     def piece(self, start: float, end: float, nodes: int, chunk: int) -> _Piece:
-        """The integral of the gradient along one piece, token by token."""
+        """The integral of the gradient along one piece, for each token and dimension."""
         places, weights = np.polynomial.legendre.leggauss(nodes)
         points = start + (end - start) * torch.from_numpy((places + 1) / 2)
         shares = (end - start) * torch.from_numpy(weights / 2).float()
-        total = torch.zeros(len(self.positions))
+        total = torch.zeros_like(self.step, dtype=torch.float32)
         for some, share in zip(points.split(chunk), shares.split(chunk), strict=True):
             tokens, scores = self.score(some)
             (gradient,) = torch.autograd.grad(scores.sum(), tokens)
-            total += share @ (gradient.float() * self.step.float()).sum(-1).cpu()
+            total += torch.tensordot(share.to(gradient.device), gradient.float(), dims=1)
+        total *= self.step.float()
         with torch.no_grad():
             first, last = self.score(torch.tensor([start, end]))[1].double().tolist()
-        return _Piece(start, end, total, last - first)
+        return _Piece(start, end, total.cpu(), last - first)
 
 
-def _path(recording: Recording, token: int, target: Target, baseline: Tensor | None) -> _Path:
+def _path(
+    recording: Recording,
+    token: int,
+    target: Target,
+    baseline: Tensor | None,
+    chosen: Sequence[int] | None,
+) -> _Path:
     vocabulary = recording.logits.shape[-1]
     if not 0 <= token < vocabulary:
         raise SelectionError(f"Token id {token} is not in the vocabulary of 0..{vocabulary - 1}.")
-    positions = recording.encoded.layout.visual
+    positions = recording.encoded.layout.visual if chosen is None else tuple(chosen)
     if not positions:
         raise SelectionError("The prompt holds no visual token, so nothing can be attributed.")
+    if list(positions) != sorted({*positions} & {*range(recording.length)}):
+        raise SelectionError(
+            f"Positions to attribute to must ascend within 0..{recording.length - 1}; got "
+            f"{list(positions[:5])}, ..."
+        )
     clean = recording.residual(0)[list(positions)]
     start = baseline if baseline is not None else recording.mean_token
     if start is None:

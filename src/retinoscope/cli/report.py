@@ -11,16 +11,29 @@ from rich.console import Console
 
 def report(
     run: Annotated[Path, typer.Argument(help="The run folder, such as runs/<name>.")],
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run folder to set beside it, such as one under another protocol; may "
+            "be given several times."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Don't print the tables.")] = False,
 ) -> None:
-    """Draw tables, figures and pages again from a run folder's records."""
+    """Draw tables, figures and pages again from a run folder's records.
+
+    With `--beside` the headline figures of other runs stand next to this run's, in the report, in
+    `tables/beside.csv` and here, with how far each moved. To see what one switch of the original
+    code does, compare with a run of `reproduce --protocol mended,+SWITCH`.
+    """
     # Imported here so that --help answers at once.
     from retinoscope.report.render import render
     from retinoscope.report.terminal import print_report
     from retinoscope.results import read
 
     console = Console()
-    page = render(run)
+    others = beside or []
+    page = render(run, others)
     if not quiet:
-        print_report(read(run), console)
+        print_report(read(run), console, [read(other) for other in others])
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False)

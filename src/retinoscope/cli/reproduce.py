@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.progress import Bars
+from retinoscope.results.protocol import parse_protocol
 from retinoscope.results.records import EXPERIMENTS
 
 
@@ -33,6 +34,14 @@ def reproduce(
     experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
         EXPERIMENTS
     ),
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="`mended` (default), or `paper`: repeat the choices of the original code that "
+            "shape its numbers. Single switches follow: `paper,-prefix_match` or "
+            "`mended,+whole_pixel_pitch`."
+        ),
+    ] = "mended",
     out: Annotated[
         Path | None,
         typer.Option(help="The run folder; an interrupted run there is gone on with."),
@@ -49,6 +58,9 @@ def reproduce(
     """Run the paper's three experiments and write a report.
 
     Without options: the embedded model on the embedded scenes, a few minutes on two cores.
+
+    With `--protocol paper` the original code's mistakes are repeated, for comparison: run both,
+    then `retinoscope report RUN --beside OTHER` sets them side by side.
 
     Ctrl-C keeps what was measured; the same command with the same `--out` goes on from there.
     """
@@ -73,7 +85,7 @@ def reproduce(
         mean_count=mean_count,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
-        settings=replace(Settings(), seed=seed),
+        settings=replace(Settings(), seed=seed, protocol=parse_protocol(protocol)),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")

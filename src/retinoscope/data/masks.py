@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from retinoscope.data.images import opened
 from retinoscope.data.samples import Annotation, Sample
 from retinoscope.errors import SampleError
+from retinoscope.geometry.grid import Box
 
 Mask = Bool[np.ndarray, "height width"]
 
@@ -23,11 +24,19 @@ FAR = 10
 size away: the rasteriser's memory grows with the length of the outline."""
 
 
-def object_mask(sample: Sample, annotation: Annotation) -> Mask:
+def object_mask(
+    sample: Sample, annotation: Annotation, *, vertices_within: Box | None = None
+) -> Mask:
     """The object's pixels.
 
     Polygons reaching beyond the image are clipped to it. Crowd regions are decoded like any
     other; whether to use them is for the selection to say.
+
+    Args:
+        sample: the image.
+        annotation: the object.
+        vertices_within: drop the polygons' vertices that lie outside this rectangle, and polygons
+            with fewer than three left, as the original code does; None keeps them all.
 
     Returns:
         Boolean [height, width] of the upright original image, at least one pixel True.
@@ -40,7 +49,7 @@ def object_mask(sample: Sample, annotation: Annotation) -> Mask:
             mask = mask_image(annotation.segmentation)
         else:
             shape = (sample.height, sample.width)
-            mask = _decode(json.loads(annotation.segmentation), shape)
+            mask = _decode(json.loads(annotation.segmentation), shape, vertices_within)
         if mask.shape != (sample.height, sample.width):
             raise ValueError(
                 f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the image "
@@ -75,11 +84,14 @@ def mask_image(path: Path) -> Mask:
         return values > 0 if values.ndim == 2 else np.any(values > 0, axis=-1)
 
 
-def _decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
+def _decode(segmentation: Any, shape: tuple[int, int], within: Box | None) -> Mask:
     """COCO's `segmentation` value, polygons or run lengths, as a mask of the image's shape."""
     height, width = shape
     if isinstance(segmentation, list):
-        rles = coco_mask.frPyObjects(_checked_polygons(segmentation, shape), height, width)
+        polygons = _checked_polygons(segmentation, shape)
+        if within is not None:
+            polygons = _vertices_within(polygons, within)
+        rles = coco_mask.frPyObjects(polygons, height, width)
         return _fill(_run_lengths(coco_mask.merge(rles)["counts"]), shape)
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
         raise ValueError('expected polygons or run lengths {"size", "counts"}')
@@ -94,6 +106,20 @@ def _decode(segmentation: Any, shape: tuple[int, int]) -> Mask:
     if not isinstance(counts, list) or not all(isinstance(c, int) and c >= 0 for c in counts):
         raise ValueError("run lengths must be non-negative whole numbers or COCO's string")
     return _fill(counts, shape)
+
+
+def _vertices_within(polygons: list[Any], box: Box) -> list[Any]:
+    """The polygons without the vertices outside a rectangle; its far edges are outside."""
+    x0, y0, x1, y1 = box
+    kept: list[list[float]] = []
+    for polygon in polygons:
+        points = zip(polygon[0::2], polygon[1::2], strict=True)
+        inside = [xy for xy in points if x0 <= xy[0] < x1 and y0 <= xy[1] < y1]
+        if len(inside) >= 3:
+            kept.append([value for xy in inside for value in xy])
+    if not kept:
+        raise ValueError("no polygon has three vertices inside the rectangle that is asked for")
+    return kept
 
 
 def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[Any]:

@@ -7,20 +7,21 @@ visual token; so are register tokens, random ones and those with the highest int
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from retinoscope.attribution import integrated_gradients
 from retinoscope.engine import Recording, evaluate, generate, look
+from retinoscope.experiments.ranking import gradient_ranking
 from retinoscope.experiments.selections import (
     Missing,
     Selection,
     gradient_selections,
     noise_seed,
     object_selections,
+    object_tokens,
     random_selections,
     register_selection,
 )
@@ -30,9 +31,17 @@ from retinoscope.interventions import Ablate, Condition, Noise
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
 from retinoscope.results.records import AblationRecord, SkippedRecord
-from retinoscope.tasks import Query, Score, ask, describe, first_tokens, poll, score_next
-from retinoscope.tasks.words import first_mention, named
-from retinoscope.tokens import under
+from retinoscope.tasks import (
+    Query,
+    Score,
+    ask,
+    describe,
+    first_tokens,
+    poll,
+    score_next,
+    score_text,
+)
+from retinoscope.tasks.words import first_mention
 
 CONTROL_SELECTIONS = ("object", "object+1")
 """The "no" control is measured with these and their matched random sets."""
@@ -139,12 +148,12 @@ def _measure_description(
     conditions = [trial.condition for trial in trials]
     answers = generate(recording, [(), *conditions])
     texts = [_text(checkpoint, answer.tokens) for answer in answers]
-    scores = [Score(text, named(text, query.class_name), None, None) for text in texts]
+    scores = [score_text(query, text) for text in texts]
     if probe is not None:
         outcome = evaluate(probe_recording, [(), *conditions])
         nexts = [score_next(probe, row, checkpoint.tokenizer) for row in outcome.logits]
         scores = [
-            Score(told.answer, told.right, guess.probability, guess.margin)
+            replace(guess, answer=told.answer, right=told.right, right_original=told.right_original)
             for told, guess in zip(scores, nexts, strict=True)
         ]
     records += _records(subject, query, trials, scores)
@@ -166,14 +175,14 @@ def _trials(
 ) -> tuple[list[_Trial], list[Missing]]:
     """Every ablation of one recording, and those that can't be had."""
     layout = recording.encoded.layout
-    objects = object_selections(under(layout, subject.mask, overlap=settings.overlap), settings)
+    objects = object_selections(object_tokens(layout, subject.mask, settings), settings)
     drawn = random_selections(objects, subject.annotation.object_id, settings)
     others: list[Selection | Missing] = [register_selection(recording, settings), *drawn]
     if query.task == "poll-absent":
         kept = [s for s in (*objects, *drawn) if _controls(s)]
         values = settings.values[:1]
     else:
-        ranked = _gradient_selections(recording, query, objects, settings)
+        ranked = _gradient_selections(recording, subject, query, objects, settings)
         kept, values = [*objects, *others, *ranked], settings.values
     missing = [s for s in kept if isinstance(s, Missing)]
     trials: list[_Trial] = []
@@ -203,23 +212,17 @@ def _every_value(selection: Selection) -> bool:
 
 
 def _gradient_selections(
-    recording: Recording, query: Query, objects: list[Selection], settings: Settings
+    recording: Recording,
+    subject: Subject,
+    query: Query,
+    objects: list[Selection],
+    settings: Settings,
 ) -> Sequence[Selection | Missing]:
-    """Integrated gradients of the right token at the answer's place.
-
-    The paper's code explains the logit of the beginning-of-text token, and in the ask task uses
-    the poll's prompt.
-    """
-    if not query.right:
-        return [Missing("gradients", "there is no single right token to explain")]
-    logits = recording.logits[list(query.right)]
-    attribution = integrated_gradients(
-        recording,
-        query.right[int(logits.argmax())],
-        most=settings.gradient_nodes,
-        tolerance=settings.gradient_tolerance,
-    )
-    return gradient_selections(attribution.score.numpy(), objects, settings)
+    """The tokens with the highest integrated gradients."""
+    ranked = gradient_ranking(recording, subject, query, settings)
+    if isinstance(ranked, Missing):
+        return [ranked]
+    return gradient_selections(ranked, objects, settings)
 
 
 def _ablate(
@@ -247,41 +250,32 @@ def _ablate(
 def _records(
     subject: Subject, query: Query, trials: Sequence[_Trial], scores: Sequence[Score]
 ) -> list[AblationRecord]:
-    clean = AblationRecord(
+    """The clean run's record and each trial's; the scores come in that order."""
+    return [
+        _record(subject, query, trial, score)
+        for trial, score in zip((None, *trials), scores, strict=True)
+    ]
+
+
+def _record(subject: Subject, query: Query, trial: _Trial | None, score: Score) -> AblationRecord:
+    return AblationRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,
         class_name=subject.class_name,
         task=query.task,
         prompt=query.question,
-        selection="none",
-        matched="",
-        size=0,
-        value="",
-        tokens=0,
-        answer=scores[0].answer,
-        right=scores[0].right,
-        probability=scores[0].probability,
-        margin=scores[0].margin,
+        selection=trial.selection.name if trial else "none",
+        matched=trial.selection.matched if trial else "",
+        size=trial.selection.size if trial else 0,
+        value=trial.value if trial else "",
+        tokens=len(trial.selection.tokens) if trial else 0,
+        answer=score.answer,
+        right=score.right,
+        probability=score.probability,
+        margin=score.margin,
+        right_original=score.right_original,
+        top_probability=score.top_probability,
     )
-    return [clean] + [
-        AblationRecord(
-            image_id=clean.image_id,
-            object_id=clean.object_id,
-            class_name=clean.class_name,
-            task=query.task,
-            prompt=query.question,
-            selection=trial.selection.name,
-            matched=trial.selection.matched,
-            size=trial.selection.size,
-            value=trial.value,
-            tokens=len(trial.selection.tokens),
-            answer=score.answer,
-            right=score.right,
-            probability=score.probability,
-            margin=score.margin,
-        )
-        for trial, score in zip(trials, scores[1:], strict=True)
-    ]
 
 
 def _text(checkpoint: Checkpoint, tokens: Sequence[int]) -> str:

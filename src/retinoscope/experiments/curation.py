@@ -6,12 +6,13 @@ import numpy as np
 from PIL import Image
 
 from retinoscope.engine import generate, look
+from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject, random_source
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import CurationRecord
 from retinoscope.tasks import describe, named
-from retinoscope.tokens import under
+from retinoscope.tasks.original import holds_name
 
 
 def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> CurationRecord:
@@ -21,14 +22,15 @@ def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> Cura
         SelectionError: the object lies outside the part of the image that the model sees.
         ModelError, TokenMapError: the model can't take the image.
     """
+    names = holds_name if settings.protocol.substring_curation else named
     whole, tokens = _description(checkpoint, subject.image, subject, settings)
-    named_whole = named(whole, subject.class_name)
+    named_whole = names(whole, subject.class_name)
     noised = ""
     if named_whole:
         noised, _ = _description(
             checkpoint, noise_object(subject, settings.seed), subject, settings
         )
-    named_noised = named(noised, subject.class_name)
+    named_noised = names(noised, subject.class_name)
     return CurationRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,
@@ -56,6 +58,6 @@ def _description(
 ) -> tuple[str, int]:
     query = describe(subject.class_name)
     recording = look(checkpoint, image, query.question, room=settings.caption_length)
-    tokens = len(under(recording.encoded.layout, subject.mask, overlap=settings.overlap))
+    tokens = len(object_tokens(recording.encoded.layout, subject.mask, settings))
     answer = generate(recording, [()])[0]
     return checkpoint.tokenizer.decode(answer.tokens, skip_special_tokens=True).strip(), tokens

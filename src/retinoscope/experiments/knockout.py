@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retinoscope.engine import Recording, evaluate, look
+from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import Subject
 from retinoscope.experiments.windows import windows
@@ -16,7 +17,7 @@ from retinoscope.interventions import Knockout
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import KnockoutRecord, SkippedRecord
 from retinoscope.tasks import Query, Score, ask, poll, score_next
-from retinoscope.tokens import TokenSet, last, row, under, visual
+from retinoscope.tokens import TokenSet, last, row, visual
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def knockout(
 def groups(recording: Recording, subject: Subject, settings: Settings) -> dict[str, TokenSet]:
     """The paper's groups of visual tokens, by name."""
     layout = recording.encoded.layout
-    tokens = under(layout, subject.mask, overlap=settings.overlap)
+    tokens = object_tokens(layout, subject.mask, settings)
     found = {buffer_name(buffer): tokens.dilate(buffer) for buffer in settings.buffers}
     found["all but object+1"] = visual(layout) - tokens.dilate(1)
     found["all but last row"] = visual(layout) - row(layout, -1)
@@ -118,6 +119,8 @@ def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> K
         right=score.right,
         probability=score.probability,
         margin=score.margin,
+        right_original=score.right_original,
+        top_probability=score.top_probability,
     )
 
 

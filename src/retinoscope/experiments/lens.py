@@ -17,6 +17,7 @@ from retinoscope.data import Annotation, object_mask
 from retinoscope.engine import Recording, generate, look
 from retinoscope.errors import SampleError, SelectionError
 from retinoscope.experiments.outline import outlines
+from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
 from retinoscope.lens import LensReading, read_lens
@@ -43,14 +44,20 @@ def lens(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> list[L
     layout = recording.encoded.layout
     strict = set(first_tokens(checkpoint.tokenizer, [subject.class_name]))
     lenient = set(piece_tokens(checkpoint.tokenizer, word_forms(subject.class_name))) | strict
-    regions = {"object": under(layout, subject.mask, overlap=settings.overlap)}
-    regions["background"] = visual(layout) - _anything(subject, layout)
+    regions = {"object": object_tokens(layout, subject.mask, settings)}
+    regions["background"] = visual(layout) - _anything(subject, layout) - regions["object"]
     if not strict:
         raise SelectionError(f"The tokenizer can't spell {subject.class_name!r}.")
     records: list[LensRecord] = []
     for region, tokens in regions.items():
         if tokens:
-            reading = read_lens(recording, tokens, k=1, tracked=sorted(strict))
+            reading = read_lens(
+                recording,
+                tokens,
+                k=1,
+                tracked=sorted(strict),
+                norm_last_twice=settings.protocol.double_norm,
+            )
             records += _records(subject, region, reading, strict, lenient)
     return records
 
@@ -167,7 +174,7 @@ def _covered(
     """An annotation's tokens; None where it lies outside the crop or its mask can't be read."""
     try:
         mask = object_mask(subject.sample, annotation)
-        return under(layout, mask, overlap=settings.overlap)
+        return object_tokens(layout, mask, settings)
     except (SelectionError, SampleError):
         return None
 

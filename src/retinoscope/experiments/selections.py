@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool
 
 from retinoscope.engine import Recording
-from retinoscope.errors import SelectionError
 from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import random_source
-from retinoscope.tokens import TokenSet, at, visual
+from retinoscope.geometry import whole_pixel_pitch
+from retinoscope.tokens import TokenLayout, TokenSet, at, under, visual
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,21 @@ class Missing:
 
     condition: str
     reason: str
+
+
+def object_tokens(
+    layout: TokenLayout, mask: Bool[np.ndarray, "height width"], settings: Settings
+) -> TokenSet:
+    """Visual tokens on an object (paper, section 3.1), as the settings and their protocol say.
+
+    Raises:
+        SelectionError: the mask covers no patch, or has another size than the image.
+    """
+    seen = layout
+    if settings.protocol.whole_pixel_pitch:
+        spans = (replace(span, grid=whole_pixel_pitch(span.grid)) for span in layout.spans)
+        seen = replace(layout, spans=tuple(spans))
+    return at(layout, under(seen, mask, overlap=settings.overlap))
 
 
 def object_selections(tokens: TokenSet, settings: Settings) -> list[Selection]:
@@ -85,21 +101,16 @@ def random_selections(
 
 
 def gradient_selections(
-    scores: Float[np.ndarray, " tokens"], objects: list[Selection], settings: Settings
+    ranked: Sequence[int], objects: list[Selection], settings: Settings
 ) -> list[Selection]:
     """The tokens with the highest integrated gradients: fixed sizes, and as many as the object's.
 
     Args:
-        scores: one score for each visual token, in order of position.
+        ranked: positions, the highest score first.
         objects: the object's selections.
         settings: for the sizes.
     """
     layout = objects[0].tokens.layout
-    if len(scores) != len(layout.visual):
-        raise SelectionError(
-            f"There are {len(scores)} scores for {len(layout.visual)} visual tokens."
-        )
-    ranked = [layout.visual[i] for i in np.argsort(-scores, kind="stable").tolist()]
     fixed = [
         Selection("gradients", at(layout, ranked[:size]), size=size)
         for size in fitting_sizes(settings, len(ranked))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from retinoscope.results.protocol import MENDED, Protocol
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -24,6 +26,7 @@ class Settings:
             difference that they explain.
         tasks: which tasks to run.
         seed: every random choice follows from it and from the object's id.
+        protocol: which choices of the original code are repeated; none by default.
     """
 
     overlap: float = 0.0
@@ -36,6 +39,7 @@ class Settings:
     gradient_tolerance: float = 0.05
     tasks: tuple[str, ...] = ("describe", "poll", "ask")
     seed: int = 0
+    protocol: Protocol = MENDED
 
 
 def buffer_name(buffer: int) -> str:

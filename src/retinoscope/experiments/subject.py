@@ -10,6 +10,8 @@ from jaxtyping import Bool
 from PIL import Image
 
 from retinoscope.data import Annotation, Sample, load_image, object_mask
+from retinoscope.experiments.settings import Settings
+from retinoscope.geometry import centred_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Subject:
 
 
 def read_subject(
-    sample: Sample, annotation: Annotation, categories: tuple[str, ...], seed: int
+    sample: Sample, annotation: Annotation, categories: tuple[str, ...], settings: Settings
 ) -> Subject:
     """Read the pixels of one object and choose its question and control.
 
@@ -53,14 +55,18 @@ def read_subject(
         sample: the image.
         annotation: the object.
         categories: every class of the data set.
-        seed: decides among several questions and absent classes, with the object's id.
+        settings: their seed decides among several questions and absent classes, with the object's
+            id; their protocol may drop vertices of the outline.
 
     Raises:
         SampleError: the image or the mask can't be used.
     """
     image = load_image(sample)
-    mask = object_mask(sample, annotation)
-    drawn = random_source(seed, annotation.object_id, "subject")
+    within = None
+    if settings.protocol.dropped_vertices:
+        within = centred_square((sample.width, sample.height))
+    mask = object_mask(sample, annotation, vertices_within=within)
+    drawn = random_source(settings.seed, annotation.object_id, "subject")
     present = {other.class_name for other in sample.annotations}
     absent = [name for name in categories if name not in present]
     questions = [

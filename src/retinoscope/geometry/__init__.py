@@ -2,8 +2,10 @@
 
 from retinoscope.geometry.coverage import coverage, outside
 from retinoscope.geometry.grid import PatchGrid, Tile
+from retinoscope.geometry.pitch import whole_pixel_pitch
 from retinoscope.geometry.resize import (
     centre_crop,
+    centred_square,
     letterbox,
     padded_fit,
     padded_square,
@@ -18,6 +20,7 @@ __all__ = [
     "UnplacedGrid",
     "best_resolution",
     "centre_crop",
+    "centred_square",
     "closest_canvas",
     "coverage",
     "letterbox",
@@ -27,4 +30,5 @@ __all__ = [
     "pan_and_scan",
     "split",
     "whole_image",
+    "whole_pixel_pitch",
 ]

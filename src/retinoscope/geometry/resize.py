@@ -101,6 +101,18 @@ def padded_square(size: tuple[int, int]) -> Box:
     return (float(-left), float(-top), float(side - left), float(side - top))
 
 
+def centred_square(size: tuple[int, int]) -> Box:
+    """The square of the shorter edge in the image's centre, its offset in whole pixels.
+
+    Args:
+        size: (width, height) of the original image.
+    """
+    width, height = size
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    return (float(left), float(top), float(left + side), float(top + side))
+
+
 def _offset(edge: int, crop: int) -> int:
     """First pixel of a centred crop; negative where the image is smaller and gets padded."""
     if crop <= edge:

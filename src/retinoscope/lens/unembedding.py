@@ -24,12 +24,14 @@ def read_lens(
     k: int = 5,
     tracked: Sequence[int] = (),
     chunk: int | None = None,
+    norm_last_twice: bool = False,
 ) -> LensReading:
     """Read the clean residual stream as tokens (paper, section 4.1; nostalgebraist's logit lens).
 
     Each state goes through the final norm, the unembedding and whatever the model does to its
     logits afterwards. The recorded stream is raw at every place, so the last layer is normed once,
-    as the model does it, and gives the model's own logits; the original code normed it twice.
+    as the model does it, and gives the model's own logits; the original code took the last state
+    as normed already and normed it twice (`norm_last_twice`).
 
     Args:
         recording: the clean run.
@@ -38,6 +40,7 @@ def read_lens(
         tracked: token ids to follow through the layers.
         chunk: states unembedded at once; None bounds the logits in memory to 16 MiB. Never are the
             logits of all layers and positions held together.
+        norm_last_twice: repeat the original's mistake in the last layer.
 
     Raises:
         SelectionError: no position, a position outside the sequence, a k or a token id outside
@@ -46,7 +49,7 @@ def read_lens(
     chosen, vocabulary = tuple(positions), recording.logits.shape[-1]
     _check(chosen, k, tracked, chunk, recording)
     size = chunk or max(1, CHUNK_LOGITS // vocabulary)
-    rows = _states(recording, chosen, size)
+    rows = _states(recording, chosen, size, norm_last_twice)
     parts = [_read(recording.unembed(states).float(), k, tracked) for states in rows]
     ids, probabilities, entropy, log_probability, rank = (
         torch.cat(part).cpu() for part in zip(*parts, strict=True)
@@ -64,12 +67,15 @@ def read_lens(
 
 
 def _states(
-    recording: Recording, positions: tuple[int, ...], size: int
+    recording: Recording, positions: tuple[int, ...], size: int, norm_last_twice: bool
 ) -> Iterable[Float[Tensor, "rows width"]]:
     """The chosen states, layer after layer, in pieces of at most `size` that never cross layers."""
     for place in range(recording.layer_count + 1):
-        stream = recording.residual(place)
-        yield from stream[list(positions)].split(size)
+        states = recording.residual(place)[list(positions)]
+        # Without a norm that was found, unembedding says that it can't be done.
+        if norm_last_twice and place == recording.layer_count and recording.norm is not None:
+            states = recording.norm(states.to(next(recording.norm.parameters(), states).device))
+        yield from states.split(size)
 
 
 def _read(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from retinoscope.report.tables.pairing import UNIT, beside_clean
 from retinoscope.report.templating import data_uri
+from retinoscope.results.protocol import MENDED, Protocol
 from retinoscope.results.records import TASKS
 from retinoscope.results.sheet import LensSheet
 
@@ -54,7 +55,10 @@ class Example:
 
 
 def examples(
-    ablation: pl.DataFrame, sheets: Mapping[str, LensSheet], most: int = 6
+    ablation: pl.DataFrame,
+    sheets: Mapping[str, LensSheet],
+    protocol: Protocol = MENDED,
+    most: int = 6,
 ) -> list[Example]:
     """The first objects by image id that the clean run got right in every task, unpicked.
 
@@ -62,10 +66,11 @@ def examples(
         ablation: the run's ablation records (the mean value's are shown).
         sheets: lens file stem -> sheet; a stem starts with the image id. Objects whose image
             has a sheet come first, for then there is a picture.
+        protocol: how answers are scored.
         most: how many to show.
     """
     pictured = {image: stem for stem in reversed(sorted(sheets)) if (image := image_of(stem)) >= 0}
-    paired = beside_clean(ablation, pl.col("selection") == "none").filter(
+    paired = beside_clean(ablation, pl.col("selection") == "none", protocol).filter(
         (pl.col("value") == "mean") & (pl.col("task") != "poll-absent")
     )
     right = (

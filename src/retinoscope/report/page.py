@@ -22,6 +22,7 @@ from retinoscope.report.grids import (
     lens_summary_grid,
     plain_grid,
 )
+from retinoscope.report.protocol import protocol_section
 from retinoscope.report.tables.ablation import VALUES
 from retinoscope.report.tables.collect import Tables
 from retinoscope.report.templating import data_uri, fill
@@ -29,6 +30,7 @@ from retinoscope.report.verdicts import verdicts
 from retinoscope.report.visible import visible
 from retinoscope.report.wording import count, duration, percent
 from retinoscope.results.manifest import Manifest
+from retinoscope.results.protocol import recorded_protocol
 from retinoscope.results.sheet import LensSheet
 from retinoscope.results.store import Results
 
@@ -48,6 +50,7 @@ def report_page(
     tables: Tables,
     drawings: Mapping[str, Drawing],
     sheets: Mapping[str, LensSheet],
+    beside: Sequence[Results] = (),
 ) -> str:
     """The report as HTML.
 
@@ -56,7 +59,9 @@ def report_page(
         tables: its tables.
         drawings: its figures, by name.
         sheets: its lens sheets by file stem; pages `lens/<stem>.html` are linked.
+        beside: runs to show beside it.
     """
+    protocol = recorded_protocol(results.manifest.configuration)
     return fill(
         "report.html",
         scripts=("theme.js",),
@@ -64,9 +69,10 @@ def report_page(
         manifest=results.manifest,
         facts=facts(results.manifest),
         seconds=duration(results.manifest.seconds),
-        verdicts=verdicts(tables, results["knockout"]),
+        verdicts=verdicts(tables, results["knockout"], protocol),
         sections=_sections(tables, drawings),
-        examples=examples(results["ablation"], sheets),
+        protocol=protocol_section(results, tables, beside),
+        examples=examples(results["ablation"], sheets, protocol),
         lenses=list(sheets),
         curation=plain_grid("Curation", tables.curation, ("outcome", "objects", "share")),
         classes=plain_grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from retinoscope.report.examples import lens_stems
@@ -9,14 +10,15 @@ from retinoscope.report.figures.collect import write_figures
 from retinoscope.report.lens_index import lens_index_page
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.page import report_page
-from retinoscope.report.tables.collect import collect, write_tables
+from retinoscope.report.protocol import compare_runs
+from retinoscope.report.tables.collect import collect, write_table, write_tables
 from retinoscope.results.atomic import replacing
 from retinoscope.results.manifest import read_manifest
 from retinoscope.results.sheet import LensSheet, load_sheet
 from retinoscope.results.store import consolidate, read
 
 
-def render(run: Path) -> Path:
+def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     """Draw a run: `report.html`, `figures/`, `tables/`, and a lens page for each sheet.
 
     `lens/<id>.npz` becomes `lens/<id>.html`; `lens/<id>@<condition>.npz` becomes a page that
@@ -25,6 +27,8 @@ def render(run: Path) -> Path:
 
     Args:
         run: the run folder.
+        beside: folders of other runs, such as one under another protocol; their headline figures
+            are set beside this run's, in the page and in `tables/beside.csv`.
 
     Returns:
         The path of `report.html`.
@@ -34,14 +38,18 @@ def render(run: Path) -> Path:
     """
     read_manifest(run)  # before anything is written: is this a run folder?
     consolidate(run)
-    results = read(run)
+    results, others = read(run), [read(other) for other in beside]
     tables = collect(results)
     sheets = {stem: load_sheet(run / "lens" / f"{stem}.npz") for stem in lens_stems(run)}
     write_tables(tables, run / "tables")
+    comparison = run / "tables" / "beside.csv"
+    comparison.unlink(missing_ok=True)
+    if others:
+        write_table(compare_runs(results, tables, others), comparison)
     drawings = write_figures(tables, run / "figures")
     write_lens_pages(sheets, run / "lens", title=f"Logit lens of {results.manifest.name}")
     page = run / "report.html"
-    _write(page, report_page(results, tables, drawings, sheets))
+    _write(page, report_page(results, tables, drawings, sheets, others))
     return page
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -16,27 +18,36 @@ from retinoscope.report.grids import (
     knockout_grid,
     lens_summary_grid,
 )
+from retinoscope.report.protocol import compare_runs, comparison_grids, run_grid
 from retinoscope.report.tables.ablation import VALUES
 from retinoscope.report.tables.collect import Tables, collect
 from retinoscope.report.verdicts import HELD, NOT_MEASURED, Verdict, verdicts
 from retinoscope.report.visible import visible
+from retinoscope.results.protocol import protocol_name, recorded_protocol
 from retinoscope.results.records import TASKS
 from retinoscope.results.store import Results
 
 _MARKS = {True: ("met", "green"), False: ("not met", "red"), None: ("not measured", "dim")}
 
 
-def print_report(results: Results, console: Console) -> None:
-    """Print the verdicts and the main tables of a run.
+def print_report(results: Results, console: Console, beside: Sequence[Results] = ()) -> None:
+    """Print the protocol, the verdicts and the main tables of a run.
+
+    Args:
+        results: the run.
+        console: where to.
+        beside: runs whose headline figures are set beside this one's.
 
     Raises:
         RunError: the records hold a condition twice.
     """
-    tables = collect(results)
-    for grid in main_grids(tables):
+    tables, protocol = collect(results), recorded_protocol(results.manifest.configuration)
+    console.print(Text.assemble(("Protocol: ", "bold"), protocol_name(protocol)))
+    compared = comparison_grids(compare_runs(results, tables, beside))
+    for grid in (*main_grids(tables), run_grid(results, beside), *compared):
         if grid.rows:
             console.print(table(grid))
-    for verdict in verdicts(tables, results["knockout"]):
+    for verdict in verdicts(tables, results["knockout"], protocol):
         console.print(_verdict(verdict))
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from retinoscope.report.tables.collect import Tables
 from retinoscope.report.tables.knockout import compare_cuts
 from retinoscope.report.wording import interval, number, percent, probability
+from retinoscope.results.protocol import MENDED, Protocol
 
 HELD, NOT_HELD, NOT_MEASURED = "held", "did not hold", "not measured"
 
@@ -51,17 +52,20 @@ class Verdict:
     checks: tuple[Check, ...]
 
 
-def verdicts(tables: Tables, knockout: pl.DataFrame) -> tuple[Verdict, ...]:
+def verdicts(
+    tables: Tables, knockout: pl.DataFrame, protocol: Protocol = MENDED
+) -> tuple[Verdict, ...]:
     """Judge the three claims.
 
     Args:
         tables: the run's tables.
         knockout: the run's knockout records, for the paired comparison of two cuts.
+        protocol: how they are scored.
     """
     return (
         localisation(tables.ablation),
         refinement(tables.lens_summary, tables.lens_by_layer),
-        extraction(tables.knockout, compare_cuts(knockout, *_CUTS)),
+        extraction(tables.knockout, compare_cuts(knockout, *_CUTS, protocol)),
     )
 
 

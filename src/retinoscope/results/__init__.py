@@ -1,5 +1,6 @@
 """What a run leaves behind: typed records, the store that keeps them, statistics over them."""
 
+from retinoscope.results.protocol import MENDED, PAPER, Protocol, parse_protocol
 from retinoscope.results.store import Results, read
 
-__all__ = ["Results", "read"]
+__all__ = ["MENDED", "PAPER", "Protocol", "Results", "parse_protocol", "read"]

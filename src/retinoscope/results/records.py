@@ -74,6 +74,10 @@ class AblationRecord:
             object's word at the place where the clean caption names it), 0 to 1; None where it
             can't be had.
         margin: difference of the first two logits at the answer position; None as above.
+        right_original: whether the original code's test takes the answer as right (see
+            `Protocol.substring_match` and `prefix_match`); None where it has none: the control.
+        top_probability: the probability of whichever token came first at the answer position, 0
+            to 1; None as above.
     """
 
     image_id: int
@@ -90,6 +94,8 @@ class AblationRecord:
     right: bool
     probability: float | None
     margin: float | None
+    right_original: bool | None = None
+    top_probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class KnockoutRecord:
         first_layer, last_layer: the window's layers, inclusive; -1 for the clean run.
         keys: how many key positions are blocked.
         edges: how many (query, key) pairs are blocked in each layer of the window.
-        answer, right, probability, margin: as in AblationRecord.
+        answer, right, probability, margin, right_original, top_probability: as in AblationRecord.
     """
 
     image_id: int
@@ -126,6 +132,8 @@ class KnockoutRecord:
     right: bool
     probability: float | None
     margin: float | None
+    right_original: bool | None = None
+    top_probability: float | None = None
 
 
 @dataclass(frozen=True)

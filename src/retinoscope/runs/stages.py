@@ -59,7 +59,7 @@ def curation(
             continue
         if identity not in known:
             try:
-                subject = read_subject(sample, annotation, dataset.categories, settings.seed)
+                subject = read_subject(sample, annotation, dataset.categories, settings)
                 record = curate(checkpoint, subject, settings)
             except RetinoscopeError as error:
                 append(run, "skipped", key, [SkippedRecord("curation", *identity, "", str(error))])
@@ -101,7 +101,7 @@ def measure(
         key = f"{sample.image_id}-{annotation.object_id}"
         if key not in finished:
             try:
-                subject = read_subject(sample, annotation, dataset.categories, settings.seed)
+                subject = read_subject(sample, annotation, dataset.categories, settings)
                 records, skipped = _EXPERIMENTS[name](checkpoint, subject, pairs, settings)
             except RetinoscopeError as error:
                 identity = (sample.image_id, annotation.object_id)
@@ -179,7 +179,7 @@ def sheets(
     for index, (sample, annotation) in enumerate(chosen, start=1):
         path = run / "lens" / f"{sample.image_id}.npz"
         if not path.exists():
-            subject = read_subject(sample, annotation, dataset.categories, settings.seed)
+            subject = read_subject(sample, annotation, dataset.categories, settings)
             try:
                 save_sheet(path, lens_sheet(checkpoint, subject, settings))
             except OSError as error:

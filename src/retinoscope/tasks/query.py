@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.errors import DataError
+from retinoscope.tasks.original import begins_class_word, holds_name, says_yes
 from retinoscope.tasks.words import named
 
 
@@ -41,19 +42,23 @@ class Score:
         right: whether it is right.
         probability: of the right next token (all of them together), 0 to 1; None for a text.
         margin: the first next-token logit less the second; None for a text.
+        right_original: whether the original code takes it as right; None where it has no test.
+        top_probability: of whichever next token came first, 0 to 1; None for a text.
     """
 
     answer: str
     right: bool
     probability: float | None
     margin: float | None
+    right_original: bool | None = None
+    top_probability: float | None = None
 
 
 def score_next(query: Query, logits: Float[Tensor, " vocabulary"], tokenizer: Any) -> Score:
     """Score the next token: right where the model's first choice is one of the right ones.
 
-    The probability is that of the right tokens, not, as in the paper's code, of whichever token
-    came first.
+    The probability is that of the right tokens; that of whichever token came first, which the
+    original code takes, is kept beside it, as is the original's own test of the answer.
 
     Raises:
         DataError: none of the right answers is in the model's vocabulary.
@@ -66,11 +71,29 @@ def score_next(query: Query, logits: Float[Tensor, " vocabulary"], tokenizer: An
     logits = logits.float()
     first, second = logits.topk(2).values.tolist()
     token = int(logits.argmax())
-    probability = float(logits.softmax(-1)[list(query.right)].sum())
-    answer = tokenizer.decode([token]).strip()
-    return Score(answer, token in query.right, min(probability, 1.0), first - second)
+    probabilities = logits.softmax(-1)
+    return Score(
+        answer=tokenizer.decode([token]).strip(),
+        right=token in query.right,
+        probability=min(float(probabilities[list(query.right)].sum()), 1.0),
+        margin=first - second,
+        right_original=_original(query, token, tokenizer),
+        top_probability=float(probabilities[token]),
+    )
 
 
 def score_text(query: Query, text: str) -> Score:
     """Score a description: right where it names the object as a whole word."""
-    return Score(text, named(text, query.class_name), None, None)
+    original = holds_name(text, query.class_name)
+    return Score(text, named(text, query.class_name), None, None, original)
+
+
+def _original(query: Query, token: int, tokenizer: Any) -> bool | None:
+    """The original code's test of a next token; None for tasks in which it takes none."""
+    match query.task:
+        case "poll":
+            return says_yes(token, tokenizer)
+        case "ask":
+            return begins_class_word(token, query.class_name, tokenizer)
+        case _:
+            return None

@@ -6,6 +6,7 @@ import polars as pl
 
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
 from retinoscope.report.wording import readable
+from retinoscope.results.protocol import MENDED, Protocol
 
 VALUES = ("mean", "zero", "noise", "resampled")
 """Replacement values in the order of the tables; the paper has the mean alone."""
@@ -15,15 +16,16 @@ _SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradient
 TASKS = ("describe", "poll", "ask", "poll-absent")
 
 
-def ablation_table(records: pl.DataFrame) -> pl.DataFrame:
+def ablation_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
     """Decrease, probability drop and the test against matched random tokens.
 
-    Where the paper counts wrong clean answers too, we take only the units that were right when
-    clean, in every task. "poll-absent" is the control: right is "no", a decrease is a "yes"
+    Only units that were right when clean are counted, in every task, unless the protocol says
+    otherwise. "poll-absent" is the control: right is "no", a decrease is a "yes"
     about an object that is not there.
 
     Args:
         records: the run's ablation records.
+        protocol: how they are scored.
 
     Returns:
         A row for each value, selection and task: label; tokens (mean number replaced, over the
@@ -31,7 +33,7 @@ def ablation_table(records: pl.DataFrame) -> pl.DataFrame:
         and mcnemar_p against as many random tokens of the same image (null where there is no
         such set). Sorted as in the paper.
     """
-    paired = beside_clean(records, pl.col("selection") == "none")
+    paired = beside_clean(records, pl.col("selection") == "none", protocol)
     table = summarise(paired, [*CONDITION, "task"])
     table = table.join(_mean_tokens(paired), on=list(CONDITION), how="left")
     table = table.join(_against_random(paired), on=[*CONDITION, "task"], how="left")

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.report.tables.choices import scoring_choices
 from retinoscope.report.tables.context import (
     clean_accuracy,
     curation_by_class,
@@ -17,6 +18,7 @@ from retinoscope.report.tables.context import (
 from retinoscope.report.tables.knockout import knockout_table
 from retinoscope.report.tables.lens import lens_by_layer, lens_summary
 from retinoscope.results.atomic import replacing
+from retinoscope.results.protocol import recorded_protocol
 from retinoscope.results.store import Results
 
 
@@ -32,6 +34,7 @@ class Tables:
     curation: pl.DataFrame
     curation_by_class: pl.DataFrame
     skipped: pl.DataFrame
+    scoring_choices: pl.DataFrame
 
     def named(self) -> dict[str, pl.DataFrame]:
         """Name -> table, for files and downloads."""
@@ -39,21 +42,23 @@ class Tables:
 
 
 def collect(results: Results) -> Tables:
-    """Make every table of a run from its records.
+    """Make every table of a run from its records, scored by the run's own protocol.
 
     Raises:
-        RunError: the records hold a condition twice.
+        RunError: the records hold a condition twice, or the protocol is not known to this version.
     """
+    protocol = recorded_protocol(results.manifest.configuration)
     by_layer = lens_by_layer(results["lens"])
     return Tables(
-        ablation=ablation_table(results["ablation"]),
+        ablation=ablation_table(results["ablation"], protocol),
         lens_by_layer=by_layer,
         lens_summary=lens_summary(results["lens"], by_layer),
-        knockout=knockout_table(results["knockout"]),
-        clean_accuracy=clean_accuracy(results["ablation"], results["knockout"]),
+        knockout=knockout_table(results["knockout"], protocol),
+        clean_accuracy=clean_accuracy(results["ablation"], results["knockout"], protocol),
         curation=curation_table(results["curation"]),
         curation_by_class=curation_by_class(results["curation"]),
         skipped=skipped_table(results["skipped"]),
+        scoring_choices=scoring_choices(results["ablation"], results["knockout"]),
     )
 
 
@@ -64,5 +69,14 @@ def write_tables(tables: Tables, folder: Path) -> None:
         RunError: the folder can't be written.
     """
     for name, table in tables.named().items():
-        with replacing(folder / f"{name}.csv") as stream:
-            stream.write(table.write_csv().encode())
+        write_table(table, folder / f"{name}.csv")
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write one table; what was not measured is an empty cell.
+
+    Raises:
+        RunError: the folder can't be written.
+    """
+    with replacing(path) as stream:
+        stream.write(table.write_csv().encode())

@@ -5,26 +5,31 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.report.tables.ablation import TASKS
+from retinoscope.report.tables.scoring import scored
+from retinoscope.results.protocol import MENDED, Protocol
 from retinoscope.results.statistics import rate
 
 
-def clean_accuracy(ablation: pl.DataFrame, knockout: pl.DataFrame) -> pl.DataFrame:
+def clean_accuracy(
+    ablation: pl.DataFrame, knockout: pl.DataFrame, protocol: Protocol = MENDED
+) -> pl.DataFrame:
     """How often the model is right when nothing is touched, by experiment and task.
 
     Args:
         ablation: the run's ablation records.
         knockout: the run's knockout records.
+        protocol: how they are scored.
 
     Returns:
         A row for each experiment and task: n, right, accuracy, accuracy_low, accuracy_high.
-        Decreases are shares of `right`.
+        Decreases are shares of `right`, unless the protocol says otherwise.
     """
     rows = []
     for experiment, records, clean in (
         ("ablation", ablation, pl.col("selection") == "none"),
         ("knockout", knockout, pl.col("window") == "none"),
     ):
-        for (task,), group in records.filter(clean).group_by(["task"]):
+        for (task,), group in scored(records, protocol).filter(clean).group_by(["task"]):
             share = rate(int(group["right"].sum()), group.height)
             rows.append((experiment, task, share.n, share.hits, share.value, share.low, share.high))
     schema = {"experiment": pl.String, "task": pl.String, "n": pl.Int64, "right": pl.Int64}

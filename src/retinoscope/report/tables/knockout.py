@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.results.protocol import MENDED, Protocol
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 GROUPS = ("object", "object+1", "object+2", "all but object+1", "all but last row")
@@ -13,15 +14,16 @@ TARGETS = ("last position", "last row")
 CONDITION = ("task", "group", "target", "window")
 
 
-def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
+def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
     """Decrease, and accuracy relative to clean, of every group, target and window measured.
 
     The paper quotes accuracy on questions that the whole model gets right; that is `kept`, the
-    share of the units right when clean that is still right, 1 - decrease. `accuracy` counts all
-    units, also those the clean run got wrong.
+    share of the counted units that is still right, 1 - decrease. `accuracy` counts all units,
+    also those the clean run got wrong.
 
     Args:
         records: the run's knockout records.
+        protocol: how they are scored.
 
     Returns:
         A row for each task, group, target and window that was measured (none is invented):
@@ -29,7 +31,7 @@ def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
         kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
         group, then window from early to late, "all" last, single layers after the windows.
     """
-    paired = beside_clean(records, pl.col("window") == "none")
+    paired = beside_clean(records, pl.col("window") == "none", protocol)
     table = summarise(paired, CONDITION)
     blocked = paired.group_by(CONDITION).agg(
         first_layer=pl.col("first_layer").min(),
@@ -65,7 +67,10 @@ def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def compare_cuts(
-    records: pl.DataFrame, first: tuple[str, str], second: tuple[str, str]
+    records: pl.DataFrame,
+    first: tuple[str, str],
+    second: tuple[str, str],
+    protocol: Protocol = MENDED,
 ) -> pl.DataFrame:
     """McNemar's test between two cuts in the same window, by task and window.
 
@@ -73,11 +78,12 @@ def compare_cuts(
         records: the run's knockout records.
         first: (group, target) of one cut.
         second: (group, target) of the other.
+        protocol: how the records are scored.
 
     Returns:
         The columns of `pairing.compare` for each window and task that measured both.
     """
-    paired = beside_clean(records, pl.col("window") == "none")
+    paired = beside_clean(records, pl.col("window") == "none", protocol)
 
     def cut(which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))

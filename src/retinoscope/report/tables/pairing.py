@@ -1,7 +1,8 @@
 """Rows of one condition beside the rows of another, for the same question about the same object.
 
 A *unit* is one question about one object (or one image's absent object). Decreases are shares of
-the units that were right in the clean run (paper, section 3); comparisons are paired by unit.
+the units that were right in the clean run (paper, section 3), or of those that the protocol counts
+besides; comparisons are paired by unit.
 """
 
 from __future__ import annotations
@@ -13,26 +14,30 @@ import polars as pl
 from polars.exceptions import ComputeError
 
 from retinoscope.errors import RunError
+from retinoscope.report.tables.scoring import counted, scored
+from retinoscope.results.protocol import MENDED, Protocol
 from retinoscope.results.statistics import Estimate, Rate, mcnemar, mean, rate
 
 UNIT = ("image_id", "object_id", "task", "prompt")
 
 
-def beside_clean(rows: pl.DataFrame, clean: pl.Expr) -> pl.DataFrame:
+def beside_clean(rows: pl.DataFrame, clean: pl.Expr, protocol: Protocol = MENDED) -> pl.DataFrame:
     """Every other row with its unit's clean run beside it.
 
     Args:
         rows: an ablation or knockout table.
         clean: which rows are clean runs.
+        protocol: how answers are scored and which units count.
 
     Returns:
         The rows that are not clean, with columns `right_clean`, `probability_clean`,
-        `answer_clean`, and `wrong` (not right). Rows whose unit has no clean run are left out:
-        without it there is no decrease.
+        `answer_clean`, `wrong` (not right) and `counted` (a decrease is a share of these). Rows
+        whose unit has no clean run are left out: without it there is no decrease.
 
     Raises:
         RunError: a unit has two clean runs.
     """
+    rows = scored(rows, protocol)
     runs = rows.filter(clean).select(
         *UNIT,
         right_clean=pl.col("right"),
@@ -40,11 +45,11 @@ def beside_clean(rows: pl.DataFrame, clean: pl.Expr) -> pl.DataFrame:
         answer_clean=pl.col("answer"),
     )
     others = rows.filter(~clean).with_columns(wrong=~pl.col("right"))
-    return _join(others, runs, UNIT, "m:1")
+    return counted(_join(others, runs, UNIT, "m:1"), protocol)
 
 
 def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Decrease and probability drop of each condition, over the units right when clean.
+    """Decrease and probability drop of each condition.
 
     Args:
         paired: rows of `beside_clean`.
@@ -52,16 +57,17 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
     Returns:
         A row for each condition that has rows, with `by` and: asked (units measured), accuracy
-        (share of them that is right) with low and high; n (of them right when clean), wrong,
-        decrease (wrong / n, 0 to 1) with low and high; drop (mean of the right token's clean
-        probability minus its probability, -1 to 1) with low, high and its own n.
+        (share of them that is right) with low and high; n (of them counted: those right when
+        clean, unless the protocol says otherwise), wrong, decrease (wrong / n, 0 to 1) with low
+        and high; drop (mean of the right token's clean probability minus its probability, -1 to
+        1, over the units right when clean) with low, high and its own n.
     """
     known = paired.with_columns(drop=pl.col("probability_clean") - pl.col("probability"))
     grouped = known.group_by(by, maintain_order=True).agg(
         asked=pl.len(),
         right=pl.col("right").sum(),
-        n=pl.col("right_clean").sum(),
-        wrong=(pl.col("right_clean") & pl.col("wrong")).sum(),
+        n=pl.col("counted").sum(),
+        wrong=(pl.col("counted") & pl.col("wrong")).sum(),
         drops=pl.col("drop").filter(pl.col("right_clean")).drop_nulls(),
     )
     rows = []
@@ -92,7 +98,7 @@ _MEASURES = (
 
 
 def compare(first: pl.DataFrame, second: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """McNemar's test of two conditions over the units right when clean that both measured.
+    """McNemar's test of two conditions over the counted units that both measured.
 
     Args:
         first: rows of `beside_clean`, one for each unit and value of `by`.
@@ -107,8 +113,8 @@ def compare(first: pl.DataFrame, second: pl.DataFrame, by: Sequence[str]) -> pl.
     """
     keys = list(dict.fromkeys((*by, *UNIT)))
     both = _join(
-        first.filter("right_clean").select(*keys, first_wrong=pl.col("wrong")),
-        second.filter("right_clean").select(*keys, second_wrong=pl.col("wrong")),
+        first.filter("counted").select(*keys, first_wrong=pl.col("wrong")),
+        second.filter("counted").select(*keys, second_wrong=pl.col("wrong")),
         keys,
         "1:1",
     )

@@ -1,0 +1,146 @@
+"""Each choice of scoring moves what it should and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.report.tables.choices import ALL, BASE, scoring_choices
+from retinoscope.report.tables.context import clean_accuracy
+from retinoscope.report.tables.headline import ablation_headline, side_by_side
+from retinoscope.report.tables.knockout import knockout_table
+from retinoscope.results.protocol import MENDED, PAPER, SWITCHES, Protocol
+from retinoscope.results.records import AblationRecord
+from retinoscope.results.schema import frame
+from retinoscope.results.store import read
+
+TASKS = ("describe", "poll", "ask", "poll-absent")
+SCORING = [switch for switch in SWITCHES if switch.scoring]
+
+
+def record(unit: int, task: str, clean: bool, right: bool, original: bool) -> AblationRecord:
+    selection, value = ("none", "") if clean else ("object", "mean")
+    probabilities = (0.9, None, original, 0.95) if clean else (0.2, None, original, 0.7)
+    texts = ("dog", task, "q", selection, "", 0, value, 4, "a")
+    return AblationRecord(unit, 1, *texts, right, *probabilities)
+
+
+def rows() -> pl.DataFrame:
+    """Eight units a task: every way in which clean, ablated and the original's test can fall."""
+    made = []
+    for task in TASKS:
+        for unit in range(8):
+            was, stays, original = bool(unit & 1), bool(unit & 2), bool(unit & 4)
+            made.append(record(unit, task, True, was, was or original))
+            made.append(record(unit, task, False, stays, stays or original))
+    return frame("ablation", made)
+
+
+def by_task(protocol: Protocol) -> dict[str, dict]:
+    return {row["task"]: row for row in ablation_table(rows(), protocol).to_dicts()}
+
+
+@pytest.mark.parametrize("switch", SCORING, ids=lambda switch: switch.name)
+def test_a_choice_moves_its_own_tasks_and_measure_alone(switch) -> None:
+    mended, other = by_task(MENDED), by_task(replace(MENDED, **{switch.name: True}))
+    measured = ("n", "wrong", "decrease") if switch.measure == "decrease" else ("drop",)
+    for task in TASKS:
+        moved = [name for name in measured if mended[task][name] != other[task][name]]
+        assert bool(moved) == (task in (*switch.tasks, *_control(switch.measure)))
+        untouched = {"n", "wrong", "decrease"} - {*measured}
+        assert all(mended[task][name] == other[task][name] for name in untouched)
+
+
+def _control(measure: str) -> tuple[str, ...]:
+    """The control's probability is recorded like any other, so its drop moves too."""
+    return ("poll-absent",) if measure == "drop" else ()
+
+
+def test_every_poll_counts_when_none_is_conditioned() -> None:
+    poll = by_task(Protocol(unconditioned_poll=True))["poll"]
+    assert (poll["n"], poll["wrong"]) == (8, 4)
+    assert poll["decrease"] == 1 - poll["accuracy"]
+    assert poll["drop_n"] == by_task(MENDED)["poll"]["drop_n"] == 4
+
+
+def test_wrong_baselines_stay_wrong() -> None:
+    ask, mended = by_task(Protocol(wrong_baselines=True))["ask"], by_task(MENDED)["ask"]
+    still_right = mended["n"] - mended["wrong"]
+    assert (ask["n"], ask["wrong"]) == (mended["asked"], mended["asked"] - still_right)
+    assert ask["decrease"] > mended["decrease"]
+
+
+def test_the_originals_test_of_an_answer_stands_in_for_ours() -> None:
+    records = rows()
+    original = records.with_columns(right=pl.col("right_original"))
+    made = by_task(Protocol(substring_match=True, prefix_match=True))
+    for task in ("describe", "poll", "ask"):
+        wanted = {row["task"]: row for row in ablation_table(original).to_dicts()}[task]
+        assert made[task] == wanted
+
+
+def test_the_drop_is_of_whichever_token_came_first() -> None:
+    assert by_task(MENDED)["ask"]["drop"] == pytest.approx(0.7)
+    assert by_task(Protocol(top_token_drop=True))["ask"]["drop"] == pytest.approx(0.25)
+
+
+def test_switches_of_measuring_do_not_touch_the_scoring() -> None:
+    measuring = {switch.name: True for switch in SWITCHES if not switch.scoring}
+    assert by_task(Protocol(**measuring)) == by_task(MENDED)
+
+
+def test_accuracy_of_the_untouched_model_is_scored_alike() -> None:
+    records, knockout = rows(), frame("knockout", [])
+    ours = dict(clean_accuracy(records, knockout).select("task", "right").iter_rows())
+    original = clean_accuracy(records, knockout, PAPER)
+    assert ours == dict.fromkeys(TASKS, 4)
+    assert dict(original.select("task", "right").iter_rows()) == {
+        **dict.fromkeys(("describe", "poll", "ask"), 6),
+        "poll-absent": 4,
+    }
+
+
+def test_a_run_without_the_originals_tests_is_scored_by_ours(run: Path) -> None:
+    records = read(run)["ablation"]
+    assert records["right_original"].null_count() == records.height
+    named = Protocol(substring_match=True, prefix_match=True)
+    assert_frame_equal(ablation_table(records, named), ablation_table(records))
+
+
+def test_choices_begin_with_ours_and_end_with_the_originals(run: Path) -> None:
+    ablation, knockout = read(run)["ablation"], read(run)["knockout"]
+    made = scoring_choices(ablation, knockout)
+    names = made["name"].unique(maintain_order=True).to_list()
+    assert names == [BASE, *(switch.name for switch in SCORING), ALL]
+    assert set(made.filter(pl.col("name") == BASE)["change"].drop_nulls()) <= {0.0}
+    for name, protocol in ((BASE, MENDED), (ALL, PAPER)):
+        wanted = ablation_headline(ablation_table(ablation, protocol))
+        mine = made.filter(pl.col("name") == name, experiment="ablation")
+        assert_frame_equal(mine.select(wanted.columns), wanted)
+
+
+def test_the_choices_alone_and_together_keep_their_order(run: Path) -> None:
+    """Counting the questions that were wrong from the start can only raise a decrease."""
+    made = scoring_choices(read(run)["ablation"], read(run)["knockout"])
+    for name in ("unconditioned_poll", "wrong_baselines"):
+        moved = made.filter(pl.col("name") == name, pl.col("measure") == "decrease")
+        assert all(change >= 0 for change in moved["change"].drop_nulls())
+        assert any(change > 0 for change in moved["change"].drop_nulls())
+    cuts = knockout_table(read(run)["knockout"], Protocol(wrong_baselines=True))
+    asked = cuts.filter(task="ask")
+    assert (asked["n"] == asked["asked"]).all()
+    assert asked["kept"].to_list() == pytest.approx(asked["accuracy"].to_list())
+
+
+def test_nothing_beside_nothing_is_an_empty_table(run: Path) -> None:
+    full = side_by_side({"a": ablation_headline(ablation_table(read(run)["ablation"]))})
+    assert side_by_side({}).schema == full.schema
+    assert side_by_side({}).height == 0
+    absent = side_by_side({"a": ablation_headline(ablation_table(frame("ablation", [])))})
+    assert absent.schema == full.schema
+    assert absent.height == 0

@@ -1,0 +1,122 @@
+"""Both protocols on the embedded model: where they must agree and where they must differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from retinoscope.errors import RunError
+from retinoscope.experiments import Settings
+from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.report.tables.choices import ALL, BASE
+from retinoscope.report.tables.collect import collect
+from retinoscope.results import MENDED, PAPER, Protocol, Results, read
+from retinoscope.results.protocol import recorded_protocol
+from retinoscope.runs import Plan, Silent, run
+
+SMALL = Settings(buffers=(0, 1), sizes=(5,), values=("mean",), gradient_nodes=8, caption_length=20)
+
+
+def plan(out: Path, protocol: Protocol) -> Plan:
+    settings = replace(SMALL, protocol=protocol)
+    return Plan(out=out, data="embedded:20", mean_count=4, limit=2, sheets=0, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def mended(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return read(run(plan(tmp_path_factory.mktemp("runs") / "mended", MENDED), Silent()))
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return read(run(plan(tmp_path_factory.mktemp("runs") / "paper", PAPER), Silent()))
+
+
+def shared(one: Results, other: Results, table: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a table of the objects that both runs kept, which must be some."""
+    keys = ["image_id", "object_id"]
+    both = one[table].join(other[table], on=keys, how="semi").select(keys).unique()
+    assert both.height > 0
+    first, second = (run[table].join(both, on=keys, how="semi") for run in (one, other))
+    return first.sort(first.columns), second.sort(second.columns)
+
+
+def test_a_run_carries_its_protocol(mended: Results, paper: Results) -> None:
+    assert recorded_protocol(mended.manifest.configuration) == MENDED
+    assert recorded_protocol(paper.manifest.configuration) == PAPER
+    assert mended.manifest.key != paper.manifest.key
+
+
+def test_a_run_does_not_go_on_under_another_protocol(mended: Results) -> None:
+    with pytest.raises(RunError, match=r"protocol\.double_norm"):
+        run(plan(mended.path, Protocol(double_norm=True)), Silent())
+
+
+def test_both_saw_the_same_descriptions(mended: Results, paper: Results) -> None:
+    seen = ["image_id", "object_id", "object_tokens", "answer_whole"]
+    one, other = shared(mended, paper, "curation")
+    assert_frame_equal(one.select(seen), other.select(seen))
+
+
+def test_sets_that_no_gradient_chose_are_measured_alike(mended: Results, paper: Results) -> None:
+    """The embedded scenes are square and their patches whole pixels: geometry agrees there."""
+    one, other = shared(mended, paper, "ablation")
+    ungraded = pl.col("selection") != "gradients"
+    assert one.filter(ungraded).height > 0
+    assert_frame_equal(one.filter(ungraded), other.filter(ungraded))
+    assert_frame_equal(*shared(mended, paper, "knockout"))
+
+
+def test_gradients_choose_other_tokens(mended: Results, paper: Results) -> None:
+    one, other = (
+        rows.filter(selection="gradients").drop("answer", "right", "right_original")
+        for rows in shared(mended, paper, "ablation")
+    )
+    keys = ["image_id", "object_id", "task", "matched", "size", "value", "tokens"]
+    both = one.join(other, on=keys, suffix="_paper", validate="1:1")
+    assert both.height == one.height == other.height > 0
+    assert (both["probability"] != both["probability_paper"]).any()
+
+
+def test_the_lens_differs_in_the_last_layer_alone(mended: Results, paper: Results) -> None:
+    one, other = shared(mended, paper, "lens")
+    last = pl.col("layer") == one["layer"].max()
+    assert_frame_equal(one.filter(~last), other.filter(~last))
+    for rows in (one.filter(last), other.filter(last)):
+        assert rows.height > 0
+    assert (one.filter(last)["log_probability"] != other.filter(last)["log_probability"]).all()
+
+
+def test_each_report_is_scored_by_its_own_protocol(mended: Results, paper: Results) -> None:
+    for results, protocol, name in ((mended, MENDED, BASE), (paper, PAPER, ALL)):
+        tables = collect(results)
+        assert_frame_equal(tables.ablation, ablation_table(results["ablation"], protocol))
+        counted = tables.ablation.filter(pl.col("task") != "poll-absent", value="mean")
+        alone = tables.scoring_choices.filter(
+            pl.col("name") == name, experiment="ablation", measure="decrease"
+        )
+        assert alone["n"].to_list() == counted["n"].to_list()
+        assert alone["value"].to_list() == counted["decrease"].to_list()
+
+
+def test_the_original_counts_every_poll_and_question(paper: Results) -> None:
+    table = collect(paper).ablation.filter(pl.col("task").is_in(("poll", "ask")))
+    assert table.height > 0
+    assert (table["n"] == table["asked"]).all()
+
+
+def test_records_hold_what_both_scorings_need(mended: Results, paper: Results) -> None:
+    for results in (mended, paper):
+        for name in ("ablation", "knockout"):
+            rows = results[name]
+            scored = rows.filter(pl.col("task") != "poll-absent")
+            assert scored["right_original"].null_count() == 0
+            known = rows.filter(pl.col("probability").is_not_null())
+            assert known["top_probability"].null_count() == 0
+            # One token's probability: the likeliest; right ones together may have more.
+            single = known.filter(pl.col("task") == "poll", "right")
+            assert (single["top_probability"] <= single["probability"] + 1e-6).all()
