@@ -6,35 +6,24 @@ group of visual tokens is forbidden in a window of layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from retinoscope.engine import Recording, evaluate, look
+from retinoscope.experiments.cut import Cut
 from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.sweep import sweep
 from retinoscope.experiments.windows import windows
-from retinoscope.interventions import Knockout
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import KnockoutRecord, SkippedRecord
 from retinoscope.tasks import Query, Score, ask, poll, score_next
 from retinoscope.tokens import TokenSet, last, row, under, visual
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Attention from a target to a group, forbidden in a window."""
-
-    group: str
-    target: str
-    window: str
-    layers: range
-    keys: TokenSet
-    queries: TokenSet
-
-
 def knockout(
     checkpoint: Checkpoint, subject: Subject, settings: Settings
 ) -> tuple[list[KnockoutRecord], list[SkippedRecord]]:
     """Measure every group, target and window on one curated object, polled and asked.
+
+    With the same clean runs, the sweeps that the settings name (see `sweep`).
 
     Returns:
         The records, the clean run of each task first, and what could not be measured and why.
@@ -54,7 +43,7 @@ def knockout(
     for query in queries:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         cuts = _cuts(recording, subject, query, settings, skipped)
-        conditions = [(Knockout(cut.queries, cut.keys, cut.layers),) for cut in cuts]
+        conditions = [(cut.knockout,) for cut in cuts]
         outcome = evaluate(recording, [(), *conditions])
         scores = [score_next(query, line, checkpoint.tokenizer) for line in outcome.logits]
         records.append(_record(subject, query, None, scores[0]))
@@ -80,10 +69,10 @@ def _cuts(
     query: Query,
     settings: Settings,
     skipped: list[SkippedRecord],
-) -> list[_Cut]:
+) -> list[Cut]:
     layout = recording.encoded.layout
     targets = {"last position": last(layout), "last row": row(layout, -1)}
-    cuts: list[_Cut] = []
+    cuts: list[Cut] = []
     for group, tokens in groups(recording, subject, settings).items():
         for target, queries in targets.items():
             # Within the last row a token can't read those to its right; the paper asks what flows
@@ -94,13 +83,26 @@ def _cuts(
                 skipped.append(_skip(subject, condition, "no token of the group is left to cut"))
                 continue
             cuts += [
-                _Cut(group, target, window, layers, keys, queries)
+                Cut(group, target, window, layers, keys, queries)
                 for window, layers in windows(recording.layer_count).items()
             ]
+    return cuts + _swept(recording, subject, query, settings, skipped)
+
+
+def _swept(
+    recording: Recording,
+    subject: Subject,
+    query: Query,
+    settings: Settings,
+    skipped: list[SkippedRecord],
+) -> list[Cut]:
+    keys = under(recording.encoded.layout, subject.mask, overlap=settings.overlap).dilate(1)
+    cuts, missing = sweep(recording, keys, settings.sweeps)
+    skipped += [_skip(subject, f"{query.task}: {name}", reason) for name, reason in missing]
     return cuts
 
 
-def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> KnockoutRecord:
+def _record(subject: Subject, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
     return KnockoutRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,
@@ -118,6 +120,7 @@ def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> K
         right=score.right,
         probability=score.probability,
         margin=score.margin,
+        head=cut.head if cut else -1,
     )
 
 

@@ -103,11 +103,13 @@ class KnockoutRecord:
         group: the keys: "object", "object+1", "object+2", "all but object+1",
             "all but last row"; "" for the clean run.
         target: the queries: "last position", "last row" (of visual tokens); "" for the clean run.
-        window: "early", "early-mid", "mid", "mid-late", "late", "all", "none".
+        window: "early", "early-mid", "mid", "mid-late", "late", "all", "none"; of the sweeps,
+            "layer 3" (that layer alone) and "layer 3 head 5" (one head of it).
         first_layer, last_layer: the window's layers, inclusive; -1 for the clean run.
         keys: how many key positions are blocked.
         edges: how many (query, key) pairs are blocked in each layer of the window.
         answer, right, probability, margin: as in AblationRecord.
+        head: the one query head that is blocked; -1 where all are, and for the clean run.
     """
 
     image_id: int
@@ -126,6 +128,7 @@ class KnockoutRecord:
     right: bool
     probability: float | None
     margin: float | None
+    head: int = -1
 
 
 @dataclass(frozen=True)

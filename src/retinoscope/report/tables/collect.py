@@ -16,6 +16,7 @@ from retinoscope.report.tables.context import (
 )
 from retinoscope.report.tables.knockout import knockout_table
 from retinoscope.report.tables.lens import lens_by_layer, lens_summary
+from retinoscope.report.tables.sweep import sweep_table
 from retinoscope.results.atomic import replacing
 from retinoscope.results.store import Results
 
@@ -28,6 +29,7 @@ class Tables:
     lens_by_layer: pl.DataFrame
     lens_summary: pl.DataFrame
     knockout: pl.DataFrame
+    sweep: pl.DataFrame
     clean_accuracy: pl.DataFrame
     curation: pl.DataFrame
     curation_by_class: pl.DataFrame
@@ -50,6 +52,7 @@ def collect(results: Results) -> Tables:
         lens_by_layer=by_layer,
         lens_summary=lens_summary(results["lens"], by_layer),
         knockout=knockout_table(results["knockout"]),
+        sweep=sweep_table(results["knockout"]),
         clean_accuracy=clean_accuracy(results["ablation"], results["knockout"]),
         curation=curation_table(results["curation"]),
         curation_by_class=curation_by_class(results["curation"]),

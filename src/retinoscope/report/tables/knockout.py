@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.report.tables.sweep import SWEPT
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 GROUPS = ("object", "object+1", "object+2", "all but object+1", "all but last row")
@@ -27,9 +28,10 @@ def knockout_table(records: pl.DataFrame) -> pl.DataFrame:
         A row for each task, group, target and window that was measured (none is invented):
         first_layer, last_layer; keys and edges (mean number blocked, in each layer for edges);
         kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
-        group, then window from early to late, "all" last, single layers after the windows.
+        group, then window from early to late, "all" last. Single layers and heads have a table of
+        their own (`sweep_table`).
     """
-    paired = beside_clean(records, pl.col("window") == "none")
+    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none")
     table = summarise(paired, CONDITION)
     blocked = paired.group_by(CONDITION).agg(
         first_layer=pl.col("first_layer").min(),
@@ -77,7 +79,7 @@ def compare_cuts(
     Returns:
         The columns of `pairing.compare` for each window and task that measured both.
     """
-    paired = beside_clean(records, pl.col("window") == "none")
+    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none")
 
     def cut(which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
