@@ -72,8 +72,9 @@ def _cuts(
 ) -> list[Cut]:
     layout = recording.encoded.layout
     targets = {"last position": last(layout), "last row": row(layout, -1)}
+    named = groups(recording, subject, settings)
     cuts: list[Cut] = []
-    for group, tokens in groups(recording, subject, settings).items():
+    for group, tokens in named.items():
         for target, queries in targets.items():
             # Within the last row a token can't read those to its right; the paper asks what flows
             # into the row, so the row's own tokens are not among the keys.
@@ -86,20 +87,11 @@ def _cuts(
                 Cut(group, target, window, layers, keys, queries)
                 for window, layers in windows(recording.layer_count).items()
             ]
-    return cuts + _swept(recording, subject, query, settings, skipped)
-
-
-def _swept(
-    recording: Recording,
-    subject: Subject,
-    query: Query,
-    settings: Settings,
-    skipped: list[SkippedRecord],
-) -> list[Cut]:
-    keys = under(recording.encoded.layout, subject.mask, overlap=settings.overlap).dilate(1)
-    cuts, missing = sweep(recording, keys, settings.sweeps)
+    # The settings' buffers need not hold the one that is swept.
+    near = visual(layout) - named["all but object+1"]
+    swept, missing = sweep(recording, near, settings.sweeps)
     skipped += [_skip(subject, f"{query.task}: {name}", reason) for name, reason in missing]
-    return cuts
+    return cuts + swept
 
 
 def _record(subject: Subject, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
