@@ -21,12 +21,13 @@ function recolour() {
     get("change-low").textContent = right.scale.low;
     get("change-high").textContent = right.scale.high;
   }
-  get("legend-change").hidden = !changes();
   for (const pane of panes) pane.strip.paint(pane.values, pane.scale);
   get("legend-low").textContent = scale.low;
   get("legend-high").textContent = scale.high;
   const seeks = state.paint === "word" || state.paint === "rank";
-  get("legend").classList.toggle("blank", state.paint === "none" || (seeks && !state.word));
+  const blank = state.paint === "none" || (seeks && !state.word);
+  get("legend").classList.toggle("blank", blank);
+  get("legend-change").hidden = blank || !changes();
   get("legend-text").textContent = explain(seeks);
   document.querySelectorAll("#chips button").forEach((chip) =>
     chip.setAttribute("aria-pressed", String(seeks && normal(chip.textContent) === normal(state.word))));
