@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from app.conftest import Browser
 from hypothesis import given
 from hypothesis import strategies as some
 from starlette.testclient import TestClient
@@ -68,7 +67,7 @@ def test_kept_steps_are_reproduced(browser, capsys, patches):
 
 
 def test_the_mean_of_given_images_is_computed_and_reproduced(
-    folder, scenes, encoded, capsys, tmp_path
+    browser, folder, scenes, encoded, capsys, tmp_path
 ):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -77,7 +76,7 @@ def test_the_mean_of_given_images_is_computed_and_reproduced(
     session = open_session(str(folder), data=f"coco:{scenes}", room=6, options=options)
     assert session.mean_known
     with TestClient(create_app(session), base_url="http://localhost") as client:
-        knowing = Browser(client)
+        knowing = replace(browser, client=client)
         action = {"type": "ablate", "value": "mean"}
         told = knowing.result("intervene", patches=PATCHES, action=action)
         code = knowing.result("export", patches=PATCHES, action=action)["code"]

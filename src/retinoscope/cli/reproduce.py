@@ -33,6 +33,10 @@ def reproduce(
     experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
         EXPERIMENTS
     ),
+    sweeps: Annotated[
+        str,
+        typer.Option(help="Knockouts at each single `layer`, `head`, both by a comma, or `none`."),
+    ] = "layer,head",
     out: Annotated[
         Path | None,
         typer.Option(help="The run folder; an interrupted run there is gone on with."),
@@ -60,6 +64,7 @@ def reproduce(
     from retinoscope.runs import Plan, run
 
     console = Console()
+    swept = () if sweeps == "none" else tuple(part.strip() for part in sweeps.split(","))
     name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     plan = Plan(
         out=out or Path("runs") / name,
@@ -73,7 +78,7 @@ def reproduce(
         mean_count=mean_count,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
-        settings=replace(Settings(), seed=seed),
+        settings=replace(Settings(), seed=seed, sweeps=swept),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")

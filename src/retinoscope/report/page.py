@@ -60,7 +60,7 @@ def report_page(
     """
     return fill(
         "report.html",
-        scripts=("theme.js",),
+        scripts=("theme.js", "report-print.js"),
         styles=("base.css", "report.css"),
         manifest=results.manifest,
         facts=facts(results.manifest),
