@@ -142,7 +142,9 @@ class Lens:
         """
         recording, image = self.view.recording, self.view.image
         objects = _outlined(recording, self.reading.positions)
-        conditions = {"clean": ()} | ({"changed": self.condition} if self.condition else {})
+        conditions: dict[str, Condition] = {"clean": ()}
+        if self.condition:
+            conditions["changed"] = self.condition
         sheets = [
             read_sheet(recording, "Logit lens", image, words, objects, condition, name)
             for name, condition in conditions.items()

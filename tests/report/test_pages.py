@@ -96,7 +96,9 @@ def over(page: Page, row: int, column: int, pane: int = 0) -> tuple[float, float
 
 def painted(page: Page, pane: int) -> str:
     """What a pane's image looks like now."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
     return page.locator("canvas.image").nth(pane).evaluate("(canvas) => canvas.toDataURL()")
 
 

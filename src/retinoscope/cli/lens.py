@@ -71,7 +71,9 @@ def lens(
         sheets[path.stem] = read_sheet(*asked)
         if ablate:
             tokens = _under(view, ablate).dilate(grow)
-            name = f"{len(tokens)} tokens replaced by {'the mean token' if value == 'mean' else value}"
+            name = (
+                f"{len(tokens)} tokens replaced by {'the mean token' if value == 'mean' else value}"
+            )
             sheets[f"{path.stem}@ablated"] = read_sheet(*asked, (_ablation(tokens, value),), name)
     index = write_lens_pages(sheets, out, title="Logit lens")
     for stem in sheets:

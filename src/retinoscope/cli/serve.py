@@ -56,16 +56,18 @@ def serve(
     from retinoscope.app.listening import address, bound, server
     from retinoscope.app.session import open_session
 
-    options: dict[str, str | int | None] = {"revision": revision, "device_map": device_map, "mean_images": mean_images}
+    options: dict[str, str | int | None] = {
+        "revision": revision,
+        "device_map": device_map,
+        "mean_images": mean_images,
+    }
     if mean_images is not None:
         options["mean_count"] = mean_count
     with bound(host, port) as socket:
         url = address(socket)
         given = {name: value for name, value in options.items() if value is not None}
         with Bars(console) as bars:
-            session = open_session(
-                model, data=data, room=length, options=given, progress=bars
-            )
+            session = open_session(model, data=data, room=length, options=given, progress=bars)
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()

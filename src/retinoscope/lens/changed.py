@@ -25,7 +25,9 @@ def read_changed(
         recording: the clean run.
         condition: the interventions in force together; the empty one is the clean run. Others
             cost one forward pass of the model.
-        positions, k, tracked: as in `read_lens`.
+        positions: where to read, as in `read_lens`.
+        k: as in `read_lens`.
+        tracked: as in `read_lens`.
 
     Raises:
         SelectionError, InterventionError: as in `read_lens` and `changed_stream`.

@@ -188,9 +188,16 @@ def sheets(
             path = run / "lens" / name
             if path.exists():
                 continue
-            subject = read_subject(sample, annotation, dataset.categories, settings.seed)
             try:
-                save_sheet(path, read(checkpoint, subject, settings))
+                subject = read_subject(sample, annotation, dataset.categories, settings.seed)
+                sheet = read(checkpoint, subject, settings)
+            except RetinoscopeError as error:
+                who = (sample.image_id, annotation.object_id)
+                skip = SkippedRecord("lens pages", *who, name, str(error))
+                append(run, "skipped", f"sheet-{name}", [skip])
+                continue
+            try:
+                save_sheet(path, sheet)
             except OSError as error:
                 raise RunError(f"{path} can't be written: {error}") from error
         progress.step(index)
