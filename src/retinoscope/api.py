@@ -15,14 +15,13 @@ from torch import Tensor
 from retinoscope.data import open_image
 from retinoscope.engine import Outcome, Recording, evaluate, generate, look
 from retinoscope.experiments.lens import read_sheet
-from retinoscope.experiments.outline import outlines
+from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
 from retinoscope.lens import LensReading, read_changed
 from retinoscope.models import Checkpoint
 from retinoscope.models import load as load_checkpoint
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.showing import HEIGHT, Shown, show
-from retinoscope.results.sheet import ObjectOutline
 from retinoscope.runs import Progress, Silent
 from retinoscope.runs.mean import mean_dataset, with_mean
 from retinoscope.tokens import TokenSet, at, last, row, under, visual
@@ -141,7 +140,8 @@ class Lens:
             ModelError: the model's states can't be unembedded.
         """
         recording, image = self.view.recording, self.view.image
-        objects = _outlined(recording, self.reading.positions)
+        layout, positions = recording.encoded.layout, self.reading.positions
+        objects = [] if len(positions) == len(layout.visual) else [selected(layout, positions)]
         conditions: dict[str, Condition] = {"clean": ()}
         if self.condition:
             conditions["changed"] = self.condition
@@ -150,20 +150,6 @@ class Lens:
             for name, condition in conditions.items()
         ]
         return show(lens_page(*sheets), height=height)
-
-
-def _outlined(recording: Recording, positions: Sequence[int]) -> list[ObjectOutline]:
-    """The patches of those positions as an outline, where they are not all there are."""
-    layout = recording.encoded.layout
-    read = set(positions)
-    chosen = [index for index, position in enumerate(layout.visual) if position in read]
-    if len(chosen) in (0, len(layout.visual)):
-        return []
-    width, height = layout.spans[0].grid.size
-    mask = np.zeros((height, width), dtype=bool)
-    for x0, y0, x1, y1 in layout.spans[0].grid.boxes[chosen].round().astype(int).tolist():
-        mask[max(0, y0) : y1, max(0, x0) : x1] = True
-    return [ObjectOutline("the selection", outlines(mask), tuple(chosen))]
 
 
 @dataclass(frozen=True, eq=False)

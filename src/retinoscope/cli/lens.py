@@ -53,6 +53,7 @@ def lens(
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.api import VLM, load
     from retinoscope.experiments.lens import read_sheet
+    from retinoscope.experiments.outline import selected
     from retinoscope.models import load as load_checkpoint
     from retinoscope.report.render import write_lens_pages
     from retinoscope.results.sheet import LensSheet
@@ -67,13 +68,13 @@ def lens(
     sheets: dict[str, LensSheet] = {}
     for path in images:
         view = vlm.look(path, question, room=length)
-        asked = (view.recording, path.name, view.image, tracked, [])
+        tokens = _under(view, ablate).dilate(grow) if ablate else None
+        marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
+        asked = (view.recording, path.name, view.image, tracked, marked)
         sheets[path.stem] = read_sheet(*asked)
-        if ablate:
-            tokens = _under(view, ablate).dilate(grow)
-            name = (
-                f"{len(tokens)} tokens replaced by {'the mean token' if value == 'mean' else value}"
-            )
+        if tokens:
+            stand_in = "the mean token" if value == "mean" else value
+            name = f"{len(tokens)} tokens replaced by {stand_in}"
             sheets[f"{path.stem}@ablated"] = read_sheet(*asked, (_ablation(tokens, value),), name)
     index = write_lens_pages(sheets, out, title="Logit lens")
     for stem in sheets:

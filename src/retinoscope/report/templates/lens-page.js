@@ -236,7 +236,7 @@ async function start() {
     sheet,
     image: new PatchImage(sections[i].querySelector("canvas.image"), sheet),
     strip: new Strip(sections[i].querySelector("canvas.strip"), sheet),
-    words: new Words(sections[i], sheet, (layer) => { play(false); change({ layer }); }),
+    words: new Words(sections[i], sheet, i ? sheets[0] : null, (layer) => { play(false); change({ layer }); }),
     means: sections[i].querySelector(".means"),
   }));
   drawLegend(get("legend-bar"), VALUES.css);
