@@ -116,7 +116,7 @@ def _under(view: View, places: list[str]) -> TokenSet:
                     f"--ablate {place}: the mask is {mask.width} x {mask.height} pixels, the image "
                     f"{view.image.width} x {view.image.height}; give a mask of the image's size."
                 )
-            tokens = view.tokens.under(np.asarray(mask).any(-1))
+            tokens = view.tokens.under(np.asarray(mask).max(-1) > 0)
         found = tokens if found is None else found | tokens
     assert found is not None  # only asked where there is a place
     return found
