@@ -15,9 +15,14 @@ import tests.typecheck  # noqa: F401 - the hook finds it as an attribute of `tes
 # Every annotation of the package, tensor shapes included, is checked at every call in the tests.
 install_import_hook("retinoscope", "tests.typecheck.check")
 
+import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +31,20 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser; where there is none the test is skipped, and says so."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip("No Chromium is installed (Debian: apt-get install chromium).")
+    from playwright.sync_api import sync_playwright
+
+    # Chromium's own sandbox can't be set up by root, as whom containers run their tests.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=options)
+        yield browser
+        browser.close()

@@ -14,11 +14,15 @@ from torch import Tensor
 
 from retinoscope.data import open_image
 from retinoscope.engine import Outcome, Recording, evaluate, generate, look
+from retinoscope.experiments.lens import read_sheet
+from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
-from retinoscope.lens import LensReading, read_lens
+from retinoscope.lens import LensReading, read_changed
 from retinoscope.models import Checkpoint
 from retinoscope.models import load as load_checkpoint
-from retinoscope.runs import Silent
+from retinoscope.report.lens_page import lens_page
+from retinoscope.report.showing import HEIGHT, Shown, show
+from retinoscope.runs import Progress, Silent
 from retinoscope.runs.mean import mean_dataset, with_mean
 from retinoscope.tokens import TokenSet, at, last, row, under, visual
 
@@ -106,16 +110,46 @@ class Lens:
 
     Attributes:
         reading: the numbers.
-        tokenizer: to write them as words.
+        view: the view that was read.
+        condition: the interventions in force; () is the clean run.
     """
 
     reading: LensReading
-    tokenizer: Any
+    view: View
+    condition: Condition = ()
 
     def top(self, k: int = 5) -> list[list[list[str]]]:
         """The k likeliest words of every layer and token: `top(5)[layer][token]`."""
         ids = self.reading.ids[..., :k]
-        return [[self.tokenizer.batch_decode([[i] for i in t]) for t in layer] for layer in ids]
+        tokenizer = self.view.recording.checkpoint.tokenizer
+        return [[tokenizer.batch_decode([[i] for i in t]) for t in layer] for layer in ids]
+
+    def show(self, *words: str, height: int = HEIGHT) -> Shown:
+        """The interactive lens page of the whole image, with the read tokens outlined.
+
+        In a notebook the returned value, last in its cell, is the page itself; elsewhere a browser
+        opens on a temporary file (`.path`), which is written even where there is no browser.
+        `.save(path)` keeps the page. Under interventions it compares with the clean run, side by
+        side.
+
+        Args:
+            words: words to follow exactly at every patch and layer.
+            height: of the page in a notebook, in CSS pixels.
+
+        Raises:
+            ModelError: the model's states can't be unembedded.
+        """
+        recording, image = self.view.recording, self.view.image
+        layout, positions = recording.encoded.layout, self.reading.positions
+        objects = [] if len(positions) == len(layout.visual) else [selected(layout, positions)]
+        conditions: dict[str, Condition] = {"clean": ()}
+        if self.condition:
+            conditions["changed"] = self.condition
+        sheets = [
+            read_sheet(recording, "Logit lens", image, words, objects, condition, name)
+            for name, condition in conditions.items()
+        ]
+        return show(lens_page(*sheets), height=height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,28 +190,55 @@ class View:
         """Next-token logits under each condition."""
         return evaluate(self.recording, conditions)
 
-    def lens(self, tokens: TokenSet | None = None, *, k: int = 10) -> Lens:
-        """The logit lens over some tokens (all visual ones by default), k words each."""
+    def lens(
+        self, tokens: TokenSet | None = None, *interventions: Intervention, k: int = 10
+    ) -> Lens:
+        """The logit lens over some tokens, k words each.
+
+        Args:
+            tokens: which; None is all visual ones.
+            interventions: in force together; without any, the clean run is read.
+            k: words of each token and layer.
+
+        Raises:
+            SelectionError: no token is given.
+            InterventionError: an intervention can't be applied here.
+        """
         chosen = self.tokens.visual if tokens is None else tokens
         k = min(k, self.recording.logits.shape[-1])
-        return Lens(read_lens(self.recording, chosen, k=k), self.recording.checkpoint.tokenizer)
+        reading = read_changed(self.recording, interventions, chosen, k=k)
+        return Lens(reading, self, interventions)
 
 
-def load(name_or_path: str | Path = EMBEDDED, **options: Any) -> VLM:
+def load(
+    name_or_path: str | Path = EMBEDDED,
+    *,
+    mean_images: str | None = None,
+    mean_count: int = MEAN_COUNT,
+    progress: Progress | None = None,
+    **options: Any,
+) -> VLM:
     """Load a vision-language model.
 
     The embedded model comes with its mean visual token, computed from its own scenes the first
-    time and cached; for another model pass `mean=...` (see `retinoscope.mean_token`).
+    time and cached; for another model name images to take it over, or pass it as `mean=...` (see
+    `retinoscope.mean_token`).
 
     Args:
         name_or_path: "embedded", a folder in Hugging Face format, or a hub name.
+        mean_images: data whose images give the mean visual token, as `retinoscope.data.open_data`
+            takes them ("folder:PATH", "coco:PATH", ...); computed once for a model, then cached.
+        mean_count: most images of the mean.
+        progress: told of the mean's images.
         options: `dtype`, `device_map`, `revision`, `quantization_config`, `mean`.
 
     Raises:
         ModelError: as in `retinoscope.models.load`.
+        DataError: the images can't be read.
     """
     checkpoint = load_checkpoint(name_or_path, **options)
-    if str(name_or_path) == EMBEDDED and checkpoint.mean is None:
-        scenes = mean_dataset(EMBEDDED, None, MEAN_COUNT, None)
-        checkpoint, _ = with_mean(checkpoint, scenes, MEAN_COUNT, Silent())
+    name = str(name_or_path)
+    if checkpoint.mean is None and (mean_images is not None or name == EMBEDDED):
+        images = mean_dataset(EMBEDDED, mean_images, mean_count, None)
+        checkpoint, _ = with_mean(checkpoint, images, mean_count, progress or Silent())
     return VLM(checkpoint)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import retinoscope as rs
+from retinoscope.app.requests import MOST_KEPT
 from retinoscope.app.session import chosen_tokens
 from retinoscope.app.writing import word
 from retinoscope.attribution import attention_rollout, integrated_gradients
@@ -52,6 +53,33 @@ def test_intervening_tells_both_runs(browser, view, name):
         assert moved["after"] == pytest.approx(float(after[moved["token"]]), abs=1e-6)
     assert {int(before.argmax()), int(after.argmax())} <= {m["token"] for m in told["moved"]}
     assert any(abs(m["before"] - m["after"]) > 1e-4 for m in told["moved"])
+
+
+@pytest.mark.parametrize("patches", [(), (1, 2)])
+def test_kept_steps_are_in_force_together(browser, view, patches):
+    kept = [{"patches": PATCHES, "action": ACTIONS["block"]}]
+    kept.append({"patches": (6, 12), "action": ACTIONS["zero"]})
+    told = browser.result("intervene", patches=patches, action=ACTIONS["noise"], kept=kept)
+    changes = [
+        rs.Knockout(view.last, chosen_tokens(view, PATCHES), layers=[1, 2]),
+        rs.Ablate(chosen_tokens(view, (6, 12)), "zero"),
+    ]
+    if patches:
+        changes.append(rs.Ablate(chosen_tokens(view, patches), rs.Noise(3)))
+    after = view.evaluate([tuple(changes)]).probability[0]
+    assert told["patches"] == len({*PATCHES, 6, 12, *patches})
+    assert told["after"] == view.answer(*changes)
+    for moved in told["moved"]:
+        assert moved["after"] == pytest.approx(float(after[moved["token"]]), abs=1e-6)
+
+
+def test_a_kept_step_without_patches_and_too_many_steps_are_refused(browser):
+    empty = [{"patches": [], "action": ACTIONS["zero"]}]
+    event = browser.ask("intervene", patches=[1], action=ACTIONS["zero"], kept=empty)
+    assert event["kind"] == "SelectionError"
+    many = [{"patches": [1], "action": ACTIONS["zero"]}] * (MOST_KEPT + 1)
+    event = browser.ask("intervene", patches=[1], action=ACTIONS["zero"], kept=many)
+    assert event["kind"] == "Misunderstood"
 
 
 def test_replacing_by_an_unknown_mean_is_refused(browser):

@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from starlette.testclient import TestClient
 
 import retinoscope as rs
-from retinoscope.app import create_app
+from retinoscope.app import create_app, open_session
 from retinoscope.app.export import runs
 
 PATCHES = (0, 4, 5, 6, 7, 11)
@@ -55,6 +55,31 @@ def agree(output: str, told: dict) -> None:
 def test_an_intervention_is_reproduced(browser, capsys, action):
     told = browser.result("intervene", patches=PATCHES, action=action)
     code = browser.result("export", patches=PATCHES, action=action)["code"]
+    agree(printed(code, capsys), told)
+
+
+@pytest.mark.parametrize("patches", [PATCHES, ()], ids=["and one more", "alone"])
+def test_kept_steps_are_reproduced(browser, capsys, patches):
+    kept = [{"patches": [1, 2, 3], "action": ACTIONS[2]}, {"patches": [9], "action": ACTIONS[1]}]
+    asked = {"patches": patches, "action": ACTIONS[0], "kept": kept}
+    code = browser.result("export", **asked)["code"]
+    agree(printed(code, capsys), browser.result("intervene", **asked))
+
+
+def test_the_mean_of_given_images_is_computed_and_reproduced(
+    browser, folder, scenes, encoded, capsys, tmp_path
+):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "one.png").write_bytes(encoded())
+    options = {"mean_images": f"folder:{pictures}", "mean_count": 3}
+    session = open_session(str(folder), data=f"coco:{scenes}", room=6, options=options)
+    assert session.mean_known
+    with TestClient(create_app(session), base_url="http://localhost") as client:
+        knowing = replace(browser, client=client)
+        action = {"type": "ablate", "value": "mean"}
+        told = knowing.result("intervene", patches=PATCHES, action=action)
+        code = knowing.result("export", patches=PATCHES, action=action)["code"]
     agree(printed(code, capsys), told)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import retinoscope as rs
 from retinoscope.app import Limits
@@ -25,24 +23,8 @@ from retinoscope.models import load, mean_token
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
 PATIENCE = 60_000
 """Milliseconds that the model may take on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("No Chromium is installed (Debian: apt-get install chromium).")
-    # Chromium's own sandbox can't be set up by root, as whom containers run their tests.
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +164,44 @@ def test_ablating_and_blocking_move_the_bars_and_the_lens_follows(page: Page):
     sent = json.loads(asked.value.post_data or "")
     assert sent["action"] == {"type": "block", "first": 4, "last": 7}
     expect(page.locator("#layers-shown")).to_have_text("4 to 7")
+
+
+def test_an_intervention_is_kept_while_another_is_made(page: Page, chromium: Browser):
+    drag(page, (1, 1), (2, 2))
+    selected(page, 4)
+    page.get_by_label("replace by zero").check()
+    page.get_by_role("button", name="Keep, and add another").click()
+    selected(page, 0)
+    expect(page.locator("#kept li")).to_have_count(1)
+    expect(page.locator("#kept li")).to_contain_text("4 patches replaced by zero")
+    expect(page.locator("#keep")).to_be_disabled()
+    page.get_by_label("block from the last position").check()
+    with page.expect_request("**/api/intervene") as asked:
+        click(page, 8, 8)
+    sent = json.loads(asked.value.post_data or "")
+    assert len(sent["patches"]) == 1
+    (kept,) = sent["kept"]
+    assert kept["action"] == {"type": "ablate", "value": "zero", "seed": kept["action"]["seed"]}
+    assert kept["patches"] == [13, 14, 25, 26]
+    expect(page.locator("#answer-card")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#lens tbody tr")).to_have_count(9)
+    shown = page.locator("#bars").inner_text()
+    context = chromium.new_context()
+    other = context.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(page.url)
+    ready(other)
+    expect(other.locator("#kept li")).to_have_count(1)
+    expect(other.locator("#bars")).to_have_text(page.locator("#bars").text_content() or "")
+    assert other.locator("#bars").inner_text() == shown
+    context.close()
+    page.get_by_role("button", name="Export Python").click()
+    code = page.locator("#code").inner_text()
+    ast.parse(code)
+    assert "view.answer(kept_1, change)" in code
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Remove: 4 patches replaced by zero").click()
+    expect(page.locator("#kept")).to_be_hidden()
 
 
 def test_one_patchs_words_have_probabilities(page: Page):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 def retinoscope(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,7 @@ def test_help_does_not_wait_for_torch():
         (["reproduce", "--experiments", "magic"], "RunError"),
         (["report", "nowhere"], "RunError"),
         (["lens", "no-such-image.jpg"], "SampleError"),
+        (["lens", "any.jpg", "--value", "magic"], "DataError"),
     ],
 )
 def test_a_wrong_command_gets_one_clear_message(tmp_path, arguments, message):
@@ -59,3 +61,27 @@ def test_an_unknown_option_is_refused():
     done = retinoscope("reproduce", "--no-such-option")
     assert done.returncode == 2
     assert "No such option" in done.stderr
+
+
+def test_lens_pages_compare_an_ablation_with_the_clean_run(tmp_path):
+    Image.new("RGB", (90, 60), (200, 80, 40)).save(tmp_path / "photo.png")
+    mask = Image.new("L", (90, 60))
+    mask.paste(255, (60, 40, 80, 55))
+    mask.save(tmp_path / "mask.png")
+    asked = ["lens", "photo.png", "--value", "zero", "--length", "4"]
+    done = retinoscope(*asked, "--ablate", "0,0,20,15", "--ablate", "mask.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "lens").iterdir()}
+    assert names == {"photo.html", "photo@ablated.html", "index.html"}
+    page = (tmp_path / "lens" / "photo@ablated.html").read_text("utf-8")
+    assert page.count('class="pane"') == 2
+    assert "tokens replaced by zero" in page
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    Image.new("RGB", (90, 60)).save(tmp_path / "photo.png")
+    Image.new("L", (60, 90), 255).save(tmp_path / "mask.png")
+    asked = ["lens", "photo.png", "--value", "zero", "--ablate", "mask.png"]
+    done = retinoscope(*asked, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "60 x 90" in done.stderr and "90 x 60" in done.stderr

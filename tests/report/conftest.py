@@ -60,6 +60,7 @@ WINDOW_LOSS = {
     "late": 0.1,
     "all": 0.5,
 }
+SWEEP_LOSS = (0.0, 0.01, 0.02, 0.1, 0.3, 0.22, 0.05, -0.02)
 
 
 @pytest.fixture(scope="session")
@@ -194,6 +195,16 @@ def _knockout(
                         *(image, number, who, task, prompt, group, target, window, first, last),
                         *(keys, keys, who if still else "hat", still, 0.9 if still else 0.1, 1.0),
                     )
+        for layer in range(8):
+            for head in range(-1, 3):
+                window = f"layer {layer}" if head < 0 else f"layer {layer} head {head}"
+                drop = SWEEP_LOSS[layer] * (1.0 if head < 0 else head / 3)
+                still = right and bool(rng.random() >= drop)
+                yield KnockoutRecord(
+                    *(image, number, who, task, prompt, "object+1", "last position", window),
+                    *(layer, layer, 26, 26, who if still else "hat", still),
+                    *(0.9 - drop + float(rng.normal(0, 0.02)), 1.0, head),
+                )
 
 
 def _lens(rng: np.random.Generator, image: int, number: int, who: str) -> Iterator[LensRecord]:

@@ -12,7 +12,9 @@ import pytest
 from retinoscope.report.figures.collect import draw
 from retinoscope.report.figures.knockout import knockout_map
 from retinoscope.report.figures.style import INK, alone, svg
+from retinoscope.report.figures.sweep import STRONGEST, head_map
 from retinoscope.report.tables.collect import Tables, collect
+from retinoscope.report.wording import number
 from retinoscope.results.store import read
 
 
@@ -56,6 +58,24 @@ def test_cells_that_were_not_measured_carry_a_dash(tables: Tables) -> None:
     text = words(svg(figure, "k"))
     # One cell in each of the two tasks.
     assert text.count("\u2013") == 2
+
+
+def test_every_head_has_its_number_and_of_many_the_strongest(tables: Tables) -> None:
+    figure = head_map(tables.sweep)
+    assert figure is not None
+    shown = words(svg(figure, "h")).split()
+    heads = tables.sweep.filter(pl.col("head").is_not_null())
+    for drop in heads["drop"]:
+        assert number(100 * drop) in shown
+    many = pl.concat(
+        heads.filter(pl.col("task") == "ask").with_columns(pl.col("head") + 3 * step)
+        for step in range(18)
+    )
+    figure = head_map(many)
+    assert figure is not None
+    numbers = [text for axis in figure.axes for text in axis.texts]
+    assert len(numbers) == STRONGEST
+    assert number(100 * max(many["drop"].to_list())) in {text.get_text() for text in numbers}
 
 
 def test_nothing_measured_draws_nothing(tmp_path: Path, write_run: Callable[..., Path]) -> None:

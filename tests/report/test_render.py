@@ -77,7 +77,8 @@ def pages(report: Path) -> dict[str, Page]:
 def test_every_file_is_written(report: Path) -> None:
     run = report.parent
     assert report == run / "report.html"
-    names = {"ablation-matched", "ablation-sizes", "lens-layers", "knockout-windows"}
+    names = {"ablation-matched", "ablation-sizes", "lens-layers"}
+    names |= {"knockout-windows", "knockout-layers", "knockout-heads"}
     assert {path.name for path in (run / "figures").iterdir()} == {
         f"{name}.{ending}" for name in names for ending in ("svg", "pdf")
     }

@@ -17,6 +17,7 @@ from retinoscope.report.tables.ablation import ablation_table
 from retinoscope.report.tables.collect import collect, write_tables
 from retinoscope.report.tables.knockout import compare_cuts, knockout_table
 from retinoscope.report.tables.lens import best_layers, lens_by_layer, lens_summary
+from retinoscope.report.tables.sweep import sweep_table
 from retinoscope.results.records import AblationRecord, LensRecord
 from retinoscope.results.schema import frame
 from retinoscope.results.statistics import mcnemar
@@ -233,3 +234,35 @@ def test_the_papers_unknown_cells_stay_unknown() -> None:
     assert paper.tokens("object+1", "", 0) == 33.4
     assert paper.kept("ask", "object+1", "last position", "mid-late") == 0.82
     assert paper.kept("poll", "object+1", "last position", "mid-late") is None
+
+
+def test_the_sweep_table_counts_every_layer_and_head_by_hand(run: Path) -> None:
+    records = read(run)["knockout"]
+    made = sweep_table(records)
+    assert made.height == 2 * 8 * 4
+    rows = records.to_dicts()
+    unit = ("image_id", "object_id", "task", "prompt")
+    clean = {tuple(r[k] for k in unit): r for r in rows if r["window"] == "none"}
+    for cell in made.iter_rows(named=True):
+        head = -1 if cell["head"] is None else cell["head"]
+        mine = [
+            (r, clean[tuple(r[k] for k in unit)])
+            for r in rows
+            if r["window"].startswith("layer")
+            and (r["task"], r["first_layer"], r["head"]) == (cell["task"], cell["layer"], head)
+        ]
+        right = [(r, c) for r, c in mine if c["right"]]
+        assert cell["asked"] == len(mine)
+        assert (cell["n"], cell["wrong"]) == (len(right), sum(not r["right"] for r, _ in right))
+        drop = sum(c["probability"] - r["probability"] for r, c in right) / len(right)
+        assert cell["drop"] == pytest.approx(drop)
+        assert cell["drop_low"] <= drop <= cell["drop_high"]
+
+
+def test_a_sweep_changes_nothing_in_the_tables_of_windows(run: Path) -> None:
+    records = read(run)["knockout"]
+    windows = records.filter(~pl.col("window").str.starts_with("layer"))
+    assert len(windows) < len(records)
+    assert_frame_equal(knockout_table(records), knockout_table(windows))
+    cuts = (("object+1", "last position"), ("all but last row", "last row"))
+    assert_frame_equal(compare_cuts(records, *cuts), compare_cuts(windows, *cuts))

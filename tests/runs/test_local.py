@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
 from retinoscope.results.records import TABLES
+from retinoscope.results.sheet import load_sheet
 from retinoscope.results.store import read
 from retinoscope.runs import Plan, Silent, run
 
@@ -53,7 +55,17 @@ def test_a_run_leaves_a_true_manifest_and_every_table(whole):
     for table in ("ablation", "lens", "knockout"):
         assert set(results[table]["object_id"]) <= set(kept)
         assert len(results[table]) > 0
-    assert len(list((whole / "lens").glob("*.npz"))) == 1
+    clean, compared = sorted((whole / "lens").glob("*.npz"))
+    assert compared.stem == f"{clean.stem}@object+1"
+    shown, ablated = load_sheet(clean), load_sheet(compared)
+    assert ablated.condition == "object +1 replaced by the mean token"
+    assert shown.tracked == ablated.tracked
+    same = np.isclose(shown.probabilities, ablated.probabilities, atol=1e-5).all(-1)
+    first = int((~same[0]).argmax())
+    assert not same[0, first]
+    # What stands before the first replaced token can't read it.
+    assert same[:, :first].all()
+    assert not same[1:, first:].all()
 
 
 def test_every_task_and_object_has_its_clean_run(whole):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retinoscope.app.requests import LONGEST_PREFIX, LONGEST_QUESTION
+from retinoscope.app.requests import LONGEST_PREFIX, LONGEST_QUESTION, MOST_KEPT
 from retinoscope.app.session import Session
 
 QUESTION = "Describe this image."
@@ -34,6 +34,7 @@ class About:
     pixels: int
     longest_question: int
     longest_prefix: int
+    most_kept: int
 
 
 def about(session: Session) -> About:
@@ -52,4 +53,5 @@ def about(session: Session) -> About:
         pixels=session.limits.pixels,
         longest_question=LONGEST_QUESTION,
         longest_prefix=LONGEST_PREFIX,
+        most_kept=MOST_KEPT,
     )

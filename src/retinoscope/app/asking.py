@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retinoscope.api import View
-from retinoscope.app.requests import Ablation, Blocking, Intervene, Look
+from retinoscope.app.requests import Ablation, Blocking, Intervene, Look, Step
 from retinoscope.app.session import Session, chosen_tokens, find_picture, find_view
 from retinoscope.app.writing import Say, passage, word
 from retinoscope.errors import InterventionError
@@ -108,15 +108,22 @@ def look(session: Session, request: Look, say: Say) -> Looked:
 
 
 def intervene(session: Session, request: Intervene, say: Say) -> Intervened:
-    """Ask again under an intervention.
+    """Ask again under an intervention, and those that are kept beside it.
 
     Raises:
         SelectionError: no such patches.
         InterventionError: the action can't be applied here.
     """
     view = find_view(session, request.prompt, say)
-    tokens = chosen_tokens(view, request.patches)
-    condition = (as_intervention(view, tokens, request.action),)
+    steps = request.kept
+    if request.patches or not steps:
+        steps = (*steps, Step(request.patches, request.action))
+    chosen = [chosen_tokens(view, step.patches) for step in steps]
+    condition = tuple(
+        as_intervention(view, tokens, step.action)
+        for tokens, step in zip(chosen, steps, strict=True)
+    )
+    touched = set().union(*chosen)
     say("Evaluating the next token")
     before, after = view.evaluate([(), condition]).probability
     count = min(TOP, len(before))
@@ -127,7 +134,7 @@ def intervene(session: Session, request: Intervene, say: Say) -> Intervened:
     kept = sorted(moved[:TOP], key=lambda m: (-m.before, m.token))
     say("Writing both answers")
     answers = view.answers([(), condition])
-    return Intervened(len(tokens), kept, passage(answers[0]), passage(answers[1]))
+    return Intervened(len(touched), kept, passage(answers[0]), passage(answers[1]))
 
 
 def as_intervention(view: View, tokens: TokenSet, action: Ablation | Blocking) -> Intervention:

@@ -38,8 +38,8 @@ def export(session: Session, request: Export, say: Say) -> Exported:
     lines = [*_opening(session, request), *_question(session, request)]
     if request.patches:
         lines += _selection(view, request.patches)
-        if request.action is not None:
-            lines += _action(request.action)
+    lines += _changes(view, request)
+    if request.patches:
         lines += _lens()
     if request.reading is not None:
         lines += _overlay(view, request)
@@ -77,26 +77,43 @@ def _question(session: Session, request: Export) -> list[str]:
 
 
 def _selection(view: View, patches: tuple[int, ...]) -> list[str]:
-    positions = list(chosen_tokens(view, patches))
-    return ["", f"tokens = view.tokens.at({', '.join(runs(positions))})"]
+    return ["", f"tokens = {_tokens(view, patches)}"]
 
 
-def _action(action: Ablation | Blocking) -> list[str]:
-    match action:
-        case Ablation(value="noise", seed=seed):
-            made = f"rs.Ablate(tokens, rs.Noise({seed}))"
-        case Ablation(value=value):
-            made = f"rs.Ablate(tokens, {value!r})"
-        case Blocking(first, last):
-            made = f"rs.Knockout(view.last, tokens, layers=range({first}, {last + 1}))"
+def _tokens(view: View, patches: tuple[int, ...]) -> str:
+    return f"view.tokens.at({', '.join(runs(list(chosen_tokens(view, patches))))})"
+
+
+def _changes(view: View, request: Export) -> list[str]:
+    """The interventions in force and what they do; none where nothing is done."""
+    made = {
+        f"kept_{number}": _made(step.action, _tokens(view, step.patches))
+        for number, step in enumerate(request.kept, start=1)
+    }
+    if request.patches and request.action is not None:
+        made["change"] = _made(request.action, "tokens")
+    if not made:
+        return []
+    together = ", ".join(made)
     return [
-        f"change = {made}",
-        "print('after:', view.answer(change))",
-        "before, after = view.evaluate([(), (change,)]).probability",
+        *([] if request.patches else [""]),
+        *(f"{name} = {code}" for name, code in made.items()),
+        f"print('after:', view.answer({together}))",
+        f"before, after = view.evaluate([(), ({together},)]).probability",
         "for token in before.topk(5).indices.tolist():",
         "    name = vlm.checkpoint.tokenizer.decode([token])",
         "    print(f'{name!r}: {float(before[token]):.4f} -> {float(after[token]):.4f}')",
     ]
+
+
+def _made(action: Ablation | Blocking, tokens: str) -> str:
+    match action:
+        case Ablation(value="noise", seed=seed):
+            return f"rs.Ablate({tokens}, rs.Noise({seed}))"
+        case Ablation(value=value):
+            return f"rs.Ablate({tokens}, {value!r})"
+        case Blocking(first, last):
+            return f"rs.Knockout(view.last, {tokens}, layers=range({first}, {last + 1}))"
 
 
 def _lens() -> list[str]:

@@ -8,6 +8,8 @@ import msgspec
 
 LONGEST_QUESTION = 500
 LONGEST_PREFIX = 100
+MOST_KEPT = 8
+"""Interventions that can be in force beside the present one."""
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
@@ -68,12 +70,30 @@ class Blocking(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="blo
     last: Count
 
 
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some tokens and what is done to them, in force beside others."""
+
+    patches: Patches
+    action: Ablation | Blocking
+
+
+Kept = Annotated[tuple[Step, ...], msgspec.Meta(max_length=MOST_KEPT)]
+
+
 class Intervene(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ask again with the selected tokens ablated or blocked."""
+    """Ask again with the selected tokens ablated or blocked, and the kept steps in force as well.
+
+    Attributes:
+        prompt: the run.
+        patches: the selection; it may be empty where steps are kept.
+        action: what is done to it.
+        kept: the steps, in their order: of two that replace a token the later one holds.
+    """
 
     prompt: Prompt
     patches: Patches
     action: Ablation | Blocking
+    kept: Kept = ()
 
 
 class Read(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,5 +123,6 @@ class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt: Prompt
     patches: Patches = ()
     action: Ablation | Blocking | None = None
+    kept: Kept = ()
     reading: Reading | None = None
     token: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from retinoscope.api import EMBEDDED, VLM, View, load
 from retinoscope.app.limits import Limits
@@ -13,6 +14,7 @@ from retinoscope.app.shelf import Shelf
 from retinoscope.app.writing import Say
 from retinoscope.data import Dataset, open_data
 from retinoscope.errors import SampleError, SelectionError
+from retinoscope.runs import Progress
 from retinoscope.tokens import TokenSet
 
 EXAMPLES = "embedded:12"
@@ -47,7 +49,7 @@ class Session:
     views: Shelf[View]
     limits: Limits
     room: int = ROOM
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def layer_count(self) -> int:
@@ -66,7 +68,8 @@ def open_session(
     data: str = EXAMPLES,
     limits: Limits | None = None,
     room: int = ROOM,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Session:
     """Load a model and some examples.
 
@@ -75,14 +78,16 @@ def open_session(
         data: what the examples are taken from.
         limits: what is bounded.
         room: most tokens of an answer.
-        options: "revision" and "device_map", as `retinoscope.load` takes them.
+        options: "revision", "device_map", "mean_images" and "mean_count", as `retinoscope.load`
+            takes them.
+        progress: told of the mean visual token's images.
 
     Raises:
         ModelError, DataError: the model or the examples can't be used.
     """
     dataset = open_data(data, seed=EXAMPLE_SEED)
     given = dict(options or {})
-    vlm = load(model, **given)
+    vlm = load(model, progress=progress, **given)
     session = new_session(vlm, model, data, dataset, limits or Limits(), room)
     return replace(session, options=given)
 

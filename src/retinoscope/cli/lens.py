@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+from retinoscope.cli.progress import Bars
+from retinoscope.errors import DataError
+
+if TYPE_CHECKING:
+    from retinoscope.api import View
+    from retinoscope.interventions import Ablate
+    from retinoscope.tokens import TokenSet
+
+VALUES = ("mean", "zero", "noise")
 
 
 def lens(
@@ -16,28 +26,108 @@ def lens(
     words: Annotated[
         str, typer.Option(help="Words to follow exactly through the layers, by commas.")
     ] = "",
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Replace the tokens here and compare with the clean run: a box in pixels, "
+            "x,y,width,height, or a mask image (what is not black). Again for more."
+        ),
+    ] = None,
+    grow: Annotated[int, typer.Option(min=0, help="Replace so many tokens around as well.")] = 1,
+    value: Annotated[
+        str, typer.Option(help="What stands in their place: mean, zero or noise.")
+    ] = "mean",
+    mean_images: Annotated[
+        str | None, typer.Option(help="Data whose images give the mean: `folder:PATH`, ...")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where to put the pages.")] = Path("lens"),
     length: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 40,
 ) -> None:
-    """Show what every patch of an image decodes to at every layer, as a page to look at."""
+    """Show what every patch of an image decodes to at every layer, as a page to look at.
+
+    With `--ablate`, a second page for each image sets the clean run and the one without those
+    tokens side by side, and their difference.
+    """
+    if value not in VALUES:
+        raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.data import open_image
-    from retinoscope.engine import generate, look
+    from retinoscope.api import VLM, load
     from retinoscope.experiments.lens import read_sheet
-    from retinoscope.models import load
+    from retinoscope.experiments.outline import selected
+    from retinoscope.models import load as load_checkpoint
     from retinoscope.report.render import write_lens_pages
     from retinoscope.results.sheet import LensSheet
 
-    checkpoint = load(model)
+    console = Console()
+    if ablate and value == "mean":
+        with Bars(console) as bars:
+            vlm = load(model, mean_images=mean_images, progress=bars)
+    else:
+        vlm = VLM(load_checkpoint(model))
     tracked = [word.strip() for word in words.split(",") if word.strip()]
     sheets: dict[str, LensSheet] = {}
     for path in images:
-        picture = open_image(path)
-        recording = look(checkpoint, picture, question, room=length)
-        tokens = generate(recording, [()])[0].tokens
-        answer = checkpoint.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-        sheets[path.stem] = read_sheet(recording, path.name, answer, picture, tracked, [])
+        view = vlm.look(path, question, room=length)
+        tokens = _under(view, ablate).dilate(grow) if ablate else None
+        marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
+        asked = (view.recording, path.name, view.image, tracked, marked)
+        sheets[path.stem] = read_sheet(*asked)
+        if tokens:
+            stand_in = "the mean token" if value == "mean" else value
+            name = f"{len(tokens)} tokens replaced by {stand_in}"
+            sheets[f"{path.stem}@ablated"] = read_sheet(*asked, (_ablation(tokens, value),), name)
     index = write_lens_pages(sheets, out, title="Logit lens")
     for stem in sheets:
-        Console().print(f"{out / stem}.html", soft_wrap=True, highlight=False)
-    Console().print(f"{index}", soft_wrap=True, highlight=False)
+        console.print(f"{out / stem}.html", soft_wrap=True, highlight=False)
+    console.print(f"{index}", soft_wrap=True, highlight=False)
+
+
+def _ablation(tokens: TokenSet, value: str) -> Ablate:
+    from retinoscope.interventions import Ablate, Noise
+
+    match value:
+        case "noise":
+            return Ablate(tokens, Noise(0))
+        case "zero":
+            return Ablate(tokens, "zero")
+    return Ablate(tokens, "mean")
+
+
+def _under(view: View, places: list[str]) -> TokenSet:
+    """The visual tokens under every box and mask.
+
+    Raises:
+        DataError: a box is not four numbers, or a mask has another size than the image.
+        SelectionError: no visual token lies there.
+    """
+    import numpy as np
+
+    from retinoscope.data import open_image
+
+    found = None
+    for place in places:
+        if "," in place:
+            x, y, width, height = _numbers(place)
+            tokens = view.tokens.box(x, y, x + width, y + height)
+        else:
+            mask = open_image(Path(place))
+            if mask.size != view.image.size:
+                raise DataError(
+                    f"--ablate {place}: the mask is {mask.width} x {mask.height} pixels, the image "
+                    f"{view.image.width} x {view.image.height}; give a mask of the image's size."
+                )
+            tokens = view.tokens.under(np.asarray(mask).max(-1) > 0)
+        found = tokens if found is None else found | tokens
+    assert found is not None  # only asked where there is a place
+    return found
+
+
+def _numbers(text: str) -> tuple[float, float, float, float]:
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise DataError(
+            f"--ablate {text!r}: expected a box of four numbers in pixels, x,y,width,height, or "
+            "the path of a mask image."
+        ) from error
+    return x, y, width, height

@@ -42,6 +42,10 @@ def reproduce(
             "`mended,+whole_pixel_pitch`."
         ),
     ] = "mended",
+    sweeps: Annotated[
+        str,
+        typer.Option(help="Knockouts at each single `layer`, `head`, both by a comma, or `none`."),
+    ] = "layer,head",
     out: Annotated[
         Path | None,
         typer.Option(help="The run folder; an interrupted run there is gone on with."),
@@ -72,6 +76,7 @@ def reproduce(
     from retinoscope.runs import Plan, run
 
     console = Console()
+    swept = () if sweeps == "none" else tuple(part.strip() for part in sweeps.split(","))
     name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     plan = Plan(
         out=out or Path("runs") / name,
@@ -85,7 +90,9 @@ def reproduce(
         mean_count=mean_count,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
-        settings=replace(Settings(), seed=seed, protocol=parse_protocol(protocol)),
+        settings=replace(
+            Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)
+        ),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")

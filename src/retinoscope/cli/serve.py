@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.progress import Bars
 from retinoscope.errors import RunError
 
 
@@ -23,6 +24,14 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8410,
     length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 40,
+    mean_images: Annotated[
+        str | None,
+        typer.Option(
+            help="Data whose images give the mean visual token (as --data); computed once, then "
+            "cached. The embedded model has its own."
+        ),
+    ] = None,
+    mean_count: Annotated[int, typer.Option(min=1, help="Most images of the mean.")] = 400,
     revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
     device_map: Annotated[
         str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
@@ -47,11 +56,18 @@ def serve(
     from retinoscope.app.listening import address, bound, server
     from retinoscope.app.session import open_session
 
-    options = {"revision": revision, "device_map": device_map}
+    options: dict[str, str | int | None] = {
+        "revision": revision,
+        "device_map": device_map,
+        "mean_images": mean_images,
+    }
+    if mean_images is not None:
+        options["mean_count"] = mean_count
     with bound(host, port) as socket:
         url = address(socket)
         given = {name: value for name, value in options.items() if value is not None}
-        session = open_session(model, data=data, room=length, options=given)
+        with Bars(console) as bars:
+            session = open_session(model, data=data, room=length, options=given, progress=bars)
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()

@@ -5,5 +5,15 @@ from retinoscope.engine.generate import Generation, generate
 from retinoscope.engine.look import look
 from retinoscope.engine.record import record
 from retinoscope.engine.recording import Recording
+from retinoscope.engine.stream import changed_stream
 
-__all__ = ["Generation", "Outcome", "Recording", "evaluate", "generate", "look", "record"]
+__all__ = [
+    "Generation",
+    "Outcome",
+    "Recording",
+    "changed_stream",
+    "evaluate",
+    "generate",
+    "look",
+    "record",
+]

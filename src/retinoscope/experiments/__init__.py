@@ -7,13 +7,14 @@ records; then name it in `retinoscope.runs.plan`.
 from retinoscope.experiments.ablation import ablation
 from retinoscope.experiments.curation import curate
 from retinoscope.experiments.knockout import knockout
-from retinoscope.experiments.lens import lens, lens_sheet
+from retinoscope.experiments.lens import ablated_sheet, lens, lens_sheet
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject, read_subject
 
 __all__ = [
     "Settings",
     "Subject",
+    "ablated_sheet",
     "ablation",
     "curate",
     "knockout",

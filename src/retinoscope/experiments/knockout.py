@@ -6,36 +6,25 @@ group of visual tokens is forbidden in a window of layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from retinoscope.engine import Recording, evaluate, look
+from retinoscope.experiments.cut import Cut
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.sweep import sweep
 from retinoscope.experiments.windows import windows
-from retinoscope.interventions import Knockout
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import KnockoutRecord, SkippedRecord
 from retinoscope.tasks import Query, Score, ask, poll, score_next
 from retinoscope.tokens import TokenSet, last, row, visual
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Attention from a target to a group, forbidden in a window."""
-
-    group: str
-    target: str
-    window: str
-    layers: range
-    keys: TokenSet
-    queries: TokenSet
-
-
 def knockout(
     checkpoint: Checkpoint, subject: Subject, settings: Settings
 ) -> tuple[list[KnockoutRecord], list[SkippedRecord]]:
     """Measure every group, target and window on one curated object, polled and asked.
+
+    With the same clean runs, the sweeps that the settings name (see `sweep`).
 
     Returns:
         The records, the clean run of each task first, and what could not be measured and why.
@@ -55,7 +44,7 @@ def knockout(
     for query in queries:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         cuts = _cuts(recording, subject, query, settings, skipped)
-        conditions = [(Knockout(cut.queries, cut.keys, cut.layers),) for cut in cuts]
+        conditions = [(cut.knockout,) for cut in cuts]
         outcome = evaluate(recording, [(), *conditions])
         scores = [score_next(query, line, checkpoint.tokenizer) for line in outcome.logits]
         records.append(_record(subject, query, None, scores[0]))
@@ -81,11 +70,12 @@ def _cuts(
     query: Query,
     settings: Settings,
     skipped: list[SkippedRecord],
-) -> list[_Cut]:
+) -> list[Cut]:
     layout = recording.encoded.layout
     targets = {"last position": last(layout), "last row": row(layout, -1)}
-    cuts: list[_Cut] = []
-    for group, tokens in groups(recording, subject, settings).items():
+    named = groups(recording, subject, settings)
+    cuts: list[Cut] = []
+    for group, tokens in named.items():
         for target, queries in targets.items():
             # Within the last row a token can't read those to its right; the paper asks what flows
             # into the row, so the row's own tokens are not among the keys.
@@ -95,13 +85,17 @@ def _cuts(
                 skipped.append(_skip(subject, condition, "no token of the group is left to cut"))
                 continue
             cuts += [
-                _Cut(group, target, window, layers, keys, queries)
+                Cut(group, target, window, layers, keys, queries)
                 for window, layers in windows(recording.layer_count).items()
             ]
-    return cuts
+    # The settings' buffers need not hold the one that is swept.
+    near = visual(layout) - named["all but object+1"]
+    swept, missing = sweep(recording, near, settings.sweeps)
+    skipped += [_skip(subject, f"{query.task}: {name}", reason) for name, reason in missing]
+    return cuts + swept
 
 
-def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> KnockoutRecord:
+def _record(subject: Subject, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
     return KnockoutRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,
@@ -121,6 +115,7 @@ def _record(subject: Subject, query: Query, cut: _Cut | None, score: Score) -> K
         margin=score.margin,
         right_original=score.right_original,
         top_probability=score.top_probability,
+        head=cut.head if cut else -1,
     )
 
 

@@ -20,7 +20,8 @@ from retinoscope.experiments.outline import outlines
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
-from retinoscope.lens import LensReading, read_lens
+from retinoscope.interventions import Ablate, Condition
+from retinoscope.lens import LensReading, read_changed, read_lens
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import LensRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline
@@ -90,10 +91,30 @@ def _records(
 def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
     """Everything a lens page shows of one subject's image, on the clean run."""
     recording = look(checkpoint, subject.image, QUESTION, room=settings.caption_length)
+    return _subject_sheet(recording, subject, settings, (), "clean")
+
+
+def ablated_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
+    """The same with the object +1 replaced by the first of the settings' values, mean or zero.
+
+    Raises:
+        SelectionError: no visual token lies on the object.
+        InterventionError: the model's mean visual token is not known.
+    """
+    recording = look(checkpoint, subject.image, QUESTION, room=settings.caption_length)
+    tokens = _covered(subject, subject.annotation, recording.encoded.layout, settings)
+    if tokens is None:
+        raise SelectionError(f"No visual token lies on the object {subject.key}.")
+    value = "zero" if settings.values[0] == "zero" else "mean"
+    condition = (Ablate(tokens.dilate(1), value),)
+    name = f"object +1 replaced by {'zero' if value == 'zero' else 'the mean token'}"
+    return _subject_sheet(recording, subject, settings, condition, name)
+
+
+def _subject_sheet(
+    recording: Recording, subject: Subject, settings: Settings, condition: Condition, name: str
+) -> LensSheet:
     layout = recording.encoded.layout
-    answer = checkpoint.tokenizer.decode(
-        generate(recording, [()])[0].tokens, skip_special_tokens=True
-    )
     objects = [
         ObjectOutline(
             a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found)
@@ -102,35 +123,41 @@ def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> 
         if (found := _covered(subject, a, layout, settings)) is not None
     ]
     classes = tuple(dict.fromkeys(outline.class_name for outline in objects))
-    return read_sheet(
-        recording, subject.sample.path.name, answer.strip(), subject.image, classes, objects
-    )
+    title = subject.sample.path.name
+    return read_sheet(recording, title, subject.image, classes, objects, condition, name)
 
 
 def read_sheet(
     recording: Recording,
     title: str,
-    answer: str,
     image: Image.Image,
     words: Sequence[str],
     objects: Sequence[ObjectOutline],
+    condition: Condition = (),
+    name: str = "clean",
 ) -> LensSheet:
-    """A lens sheet of a recorded run.
+    """A lens sheet of a recorded run, with the model's answer.
 
     Args:
-        recording: the clean run.
+        recording: the clean run, with room for the answer.
         title: what to call the image.
-        answer: the model's answer.
         image: the original picture (PIL).
         words: words to keep exactly for every token and layer; those that the tokenizer can't
             spell are left out.
         objects: outlines to draw.
+        condition: the interventions in force; () is the clean run.
+        name: the condition in words.
+
+    Raises:
+        InterventionError: the condition can't be applied, or the recording has no room.
     """
     tokenizer = recording.checkpoint.tokenizer
     layout = recording.encoded.layout
     tracked = {word: ids[0] for word in words if (ids := first_tokens(tokenizer, [word]))}
-    reading = read_lens(
+    answer = tokenizer.decode(generate(recording, [condition])[0].tokens, skip_special_tokens=True)
+    reading = read_changed(
         recording,
+        condition,
         layout.visual,
         k=min(WORDS_KEPT, recording.logits.shape[-1]),
         tracked=list(tracked.values()),
@@ -141,9 +168,9 @@ def read_sheet(
     return LensSheet(
         title=title,
         prompt=recording.encoded.prompt,
-        answer=answer,
+        answer=answer.strip(),
         model=recording.checkpoint.name,
-        condition="clean",
+        condition=name,
         image=_png(image),
         size=grid.size,
         boxes=grid.boxes.astype(np.float32),

@@ -1,12 +1,16 @@
-"""Outlines of masks, for drawing."""
+"""Outlines of masks and of selections, for drawing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
 from contourpy import contour_generator
 from jaxtyping import Bool
+
+from retinoscope.results.sheet import ObjectOutline
+from retinoscope.tokens import TokenLayout
 
 Polygon = tuple[tuple[float, float], ...]
 
@@ -21,3 +25,16 @@ def outlines(mask: Bool[np.ndarray, "height width"]) -> tuple[Polygon, ...]:
     return tuple(
         tuple((round(x - 0.5, 1), round(y - 0.5, 1)) for x, y in line.tolist()) for line in lines
     )
+
+
+def selected(
+    layout: TokenLayout, positions: Iterable[int], name: str = "the selection"
+) -> ObjectOutline:
+    """The patches of some positions, outlined along their edges; text has no patch."""
+    wanted = set(positions)
+    chosen = [index for index, position in enumerate(layout.visual) if position in wanted]
+    grid = layout.spans[0].grid
+    mask = np.zeros((grid.size[1], grid.size[0]), dtype=bool)
+    for x0, y0, x1, y1 in grid.boxes[chosen].round().astype(int).tolist():
+        mask[max(0, y0) : y1, max(0, x0) : x1] = True
+    return ObjectOutline(name, outlines(mask), tuple(chosen))

@@ -25,6 +25,8 @@ class Settings:
         gradient_tolerance: completeness gap at which integrated gradients stop, as a share of the
             difference that they explain.
         tasks: which tasks to run.
+        sweeps: "layer" and "head": knockouts of object+1 -> last position at every single layer,
+            and at every single head of every layer; () for neither.
         seed: every random choice follows from it and from the object's id.
         protocol: which choices of the original code are repeated; none by default.
     """
@@ -38,6 +40,7 @@ class Settings:
     gradient_nodes: int = 16
     gradient_tolerance: float = 0.05
     tasks: tuple[str, ...] = ("describe", "poll", "ask")
+    sweeps: tuple[str, ...] = ("layer", "head")
     seed: int = 0
     protocol: Protocol = MENDED
 

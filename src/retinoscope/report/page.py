@@ -23,6 +23,7 @@ from retinoscope.report.grids import (
     plain_grid,
 )
 from retinoscope.report.protocol import protocol_section
+from retinoscope.report.sweep_grids import head_grid, layer_grid
 from retinoscope.report.tables.ablation import VALUES
 from retinoscope.report.tables.collect import Tables
 from retinoscope.report.templating import data_uri, fill
@@ -64,7 +65,7 @@ def report_page(
     protocol = recorded_protocol(results.manifest.configuration)
     return fill(
         "report.html",
-        scripts=("theme.js",),
+        scripts=("theme.js", "report-print.js"),
         styles=("base.css", "report.css"),
         manifest=results.manifest,
         facts=facts(results.manifest),
@@ -164,10 +165,11 @@ def _sections(tables: Tables, drawings: Mapping[str, Drawing]) -> list[Section]:
             "Attention knockout: who reads it, and when?",
             "Attention from a target position to a group of tokens is forbidden in a window of "
             "layers. Accuracy is relative to the clean run (1.00), as the paper quotes it: "
-            "1 \u2212 decrease. A dash was not measured.",
-            _chosen(drawings, "knockout-windows"),
+            "1 \u2212 decrease. A dash was not measured. Sweeps cut one layer, or one head of one "
+            "layer, between the object +1 and the last position.",
+            _chosen(drawings, "knockout-windows", "knockout-layers", "knockout-heads"),
             _filled(*(knockout_grid(tables.knockout, task) for task in tasks)),
-            (),
+            _filled(layer_grid(tables.sweep), *(head_grid(tables.sweep, task) for task in tasks)),
         ),
     ]
 

@@ -109,11 +109,13 @@ class KnockoutRecord:
         group: the keys: "object", "object+1", "object+2", "all but object+1",
             "all but last row"; "" for the clean run.
         target: the queries: "last position", "last row" (of visual tokens); "" for the clean run.
-        window: "early", "early-mid", "mid", "mid-late", "late", "all", "none".
+        window: "early", "early-mid", "mid", "mid-late", "late", "all", "none"; of the sweeps,
+            "layer 3" (that layer alone) and "layer 3 head 5" (one head of it).
         first_layer, last_layer: the window's layers, inclusive; -1 for the clean run.
         keys: how many key positions are blocked.
         edges: how many (query, key) pairs are blocked in each layer of the window.
         answer, right, probability, margin, right_original, top_probability: as in AblationRecord.
+        head: the one query head that is blocked; -1 where all are, and for the clean run.
     """
 
     image_id: int
@@ -134,6 +136,7 @@ class KnockoutRecord:
     margin: float | None
     right_original: bool | None = None
     top_probability: float | None = None
+    head: int = -1
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from retinoscope.errors import DataError, RetinoscopeError, RunError, SampleErro
 from retinoscope.experiments import (
     Settings,
     Subject,
+    ablated_sheet,
     ablation,
     curate,
     knockout,
@@ -25,6 +26,9 @@ from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.results.sheet import save_sheet
 from retinoscope.results.store import append, done, so_far
 from retinoscope.runs.progress import Progress
+
+COMPARED = 3
+"""Lens sheets of a run that get a second one beside them, with the object's tokens replaced."""
 
 Measured = tuple[Sequence[Record], Sequence[SkippedRecord]]
 
@@ -169,7 +173,7 @@ def sheets(
     settings: Settings,
     progress: Progress,
 ) -> None:
-    """Lens sheets of the first kept objects' images.
+    """Lens sheets of the first kept objects' images, and of the first few without the object.
 
     Raises:
         RunError: the folder can't be written.
@@ -177,11 +181,23 @@ def sheets(
     chosen = kept[:count]
     progress.stage("lens pages", len(chosen))
     for index, (sample, annotation) in enumerate(chosen, start=1):
-        path = run / "lens" / f"{sample.image_id}.npz"
-        if not path.exists():
-            subject = read_subject(sample, annotation, dataset.categories, settings)
+        wanted = {f"{sample.image_id}.npz": lens_sheet}
+        if index <= COMPARED:
+            wanted[f"{sample.image_id}@object+1.npz"] = ablated_sheet
+        for name, read in wanted.items():
+            path = run / "lens" / name
+            if path.exists():
+                continue
             try:
-                save_sheet(path, lens_sheet(checkpoint, subject, settings))
+                subject = read_subject(sample, annotation, dataset.categories, settings)
+                sheet = read(checkpoint, subject, settings)
+            except RetinoscopeError as error:
+                who = (sample.image_id, annotation.object_id)
+                skip = SkippedRecord("lens pages", *who, name, str(error))
+                append(run, "skipped", f"sheet-{name}", [skip])
+                continue
+            try:
+                save_sheet(path, sheet)
             except OSError as error:
                 raise RunError(f"{path} can't be written: {error}") from error
         progress.step(index)

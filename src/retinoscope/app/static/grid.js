@@ -6,7 +6,7 @@ export class Grid {
   // `changed(patches)` is told of a new selection, `pointed(patch)` of the patch under the cursor.
   constructor(canvas, { changed, pointed }) {
     Object.assign(this, { canvas, changed, pointed });
-    this.view = null; this.picture = null; this.patches = new Set(); this.scale = null;
+    this.view = null; this.picture = null; this.patches = new Set(); this.kept = new Set(); this.scale = null;
     this.scores = null; this.level = 0; this.cursor = -1; this.drag = null;
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
@@ -27,6 +27,7 @@ export class Grid {
   // Takes no input until the next picture is shown.
   hold() { Object.assign(this, { view: null, drag: null, cursor: -1 }); }
 
+  keep(patches) { this.kept = new Set(patches); this.draw(); }
   select(patches) { this.patches = new Set(patches); this.draw(); }
   setLevel(level) { this.level = level; this.cursor = -1; this.draw(); }
   paint(scores, scale) { Object.assign(this, { scores, scale }); this.draw(); }
@@ -52,6 +53,7 @@ export class Grid {
     const shown = this.shownPatches();
     this.fillScores(context, shown);
     this.drawLines(context, shown, 1 / zoom);
+    this.drawKept(context, shown, 1 / zoom);
     this.drawSelection(context, shown, 1 / zoom);
     this.drawCursor(context, 1 / zoom);
   }
@@ -73,6 +75,18 @@ export class Grid {
     for (const index of shown) {
       const [x0, y0, x1, y1] = this.view.boxes[index];
       context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    }
+  }
+
+  // What kept interventions touch is hatched: they stay in force while others are selected.
+  drawKept(context, shown, pixel) {
+    for (const index of shown) {
+      if (!this.kept.has(index)) continue;
+      const [x0, y0, x1, y1] = this.view.boxes[index];
+      for (const [colour, width] of [["#101010", 3], ["#ffffff", 1.2]]) {
+        context.strokeStyle = colour; context.lineWidth = width * pixel;
+        context.beginPath(); context.moveTo(x0, y1); context.lineTo(x1, y0); context.stroke();
+      }
     }
   }
 

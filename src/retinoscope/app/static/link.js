@@ -1,6 +1,6 @@
 // The state as the part of an address behind #: it stays in the browser and is never sent.
 
-const fields = { image: "", title: "", question: "", prefix: "", patches: "", act: "mean", first: 0, last: -1, seed: 0, overlay: "", token: -1, level: 0 };
+const fields = { image: "", title: "", question: "", prefix: "", patches: "", kept: "", act: "mean", first: 0, last: -1, seed: 0, overlay: "", token: -1, level: 0 };
 
 export const runs = (numbers) => {
   const parts = [];
@@ -22,10 +22,24 @@ export const numbers = (text) => {
   return found;
 };
 
+const ACTS = ["mean", "zero", "noise", "block"];
+
+const keptText = (steps) => steps.map(({ act, first, last, seed, patches }) =>
+  [act, first, last, seed, runs(patches)].join("_")).join("~");
+
+const keptFrom = (text) => text.split("~").filter(Boolean).map((part) => {
+  const [act, first, last, seed, patches] = part.split("_");
+  const step = { act, first: Number(first), last: Number(last), seed: Number(seed), patches: numbers(patches ?? "") };
+  const whole = [step.first, step.last, step.seed].every((number) => Number.isInteger(number) && number >= 0);
+  if (!ACTS.includes(act) || !whole || !step.patches.length) throw new Error("kept");
+  return step;
+});
+
 export function writeLink(state) {
   const parameters = new URLSearchParams();
   for (const [name, plain] of Object.entries(fields)) {
-    const value = name === "patches" ? runs([...state.patches].sort((a, b) => a - b)) : state[name];
+    const value = name === "patches" ? runs([...state.patches].sort((a, b) => a - b))
+      : name === "kept" ? keptText(state.kept) : state[name];
     if (value !== plain) parameters.set(name, value);
   }
   return `#${parameters}`;
@@ -44,8 +58,9 @@ export function readLink(hash) {
       state[name] = Number(value);
     } else state[name] = value;
   }
-  if (!["mean", "zero", "noise", "block"].includes(state.act)) throw new Error("act");
+  if (!ACTS.includes(state.act)) throw new Error("act");
   if (!["", "rollout", "gradients"].includes(state.overlay)) throw new Error("overlay");
   state.patches = new Set(numbers(state.patches));
+  state.kept = keptFrom(state.kept);
   return state;
 }

@@ -1,38 +1,30 @@
 // The explorer's page: one state, which the address holds, and the questions that follow from it.
 
-import { paintScale, scaleOf } from "./colour.js";
+import { scaleOf } from "./colour.js";
 import { Grid } from "./grid.js";
+import { showLegend } from "./legend.js";
 import { readLink, writeLink } from "./link.js";
-import { make, showAnswer, showBars, showLens } from "./readings.js";
+import { copied, make, showAnswer, showBars, showLens } from "./readings.js";
 import { $, forget, question, say, tell } from "./questions.js";
-import { Refusal, fetchModel, upload } from "./server.js";
+import { Refusal, fetchModel, fetchPicture, upload } from "./server.js";
+import * as steps from "./steps.js";
 
 const SETTLE = 180; // milliseconds without another change before the model is asked
 
 let model = null;
 let looked = null;
-const state = { image: "", title: "", question: "", prefix: "", patches: new Set(), act: "mean", first: 0, last: 0, seed: 0, overlay: "", token: -1, level: 0 };
+const state = { image: "", title: "", question: "", prefix: "", patches: new Set(), kept: [], act: "mean", first: 0, last: 0, seed: 0, overlay: "", token: -1, level: 0 };
 const grid = new Grid($("stage"), { changed: (patches) => setPatches(patches), pointed: showCursor });
 
 const prompt = () => ({ image: state.image, question: state.question, prefix: state.prefix });
-const action = () => state.act === "block"
-  ? { type: "block", first: state.first, last: state.last }
-  : { type: "ablate", value: state.act, seed: state.seed };
 const patches = () => [...state.patches].sort((a, b) => a - b);
 const remember = () => history.replaceState(null, "", writeLink(state));
 
 // ---- Looking: a picture and a question.
-const loaded = (source) => new Promise((resolve, reject) => {
-  const image = new Image();
-  image.onload = () => resolve(image);
-  image.onerror = () => reject(new Refusal({ message: "The picture can't be shown; it is no longer held. Drop it in again." }));
-  image.src = source;
-});
-
 // While a run is being recorded there is nothing to select on.
 function setReady(result) {
   looked = result;
-  for (const button of document.querySelectorAll(".stage button, #export")) button.disabled = !result;
+  for (const button of document.querySelectorAll(".stage button, #export, #keep, #kept button")) button.disabled = !result;
   $("stage").closest("section").setAttribute("aria-busy", String(!result));
 }
 
@@ -43,7 +35,7 @@ function look() {
   grid.hold();
   remember();
   return question("look", "look", { prompt: prompt() }, async (result) => {
-    const picture = await loaded(`/api/images/${encodeURIComponent(state.image)}`);
+    const picture = await fetchPicture(`/api/images/${encodeURIComponent(state.image)}`);
     setReady(result);
     $("image-title").textContent = result.title;
     $("prompt").textContent = result.prompt;
@@ -55,6 +47,7 @@ function look() {
     grid.show(result, picture);
     showLevels();
     const most = result.cells.length;
+    keepOnly(state.kept.filter((step) => step.patches.every((patch) => patch < most)));
     setPatches([...state.patches].filter((patch) => patch < most), { at_once: true });
     askOverlay();
   });
@@ -95,7 +88,7 @@ function submit() {
 }
 
 function take(image, title, text) {
-  Object.assign(state, { image, title, question: text ?? state.question ?? model.question, patches: new Set(), token: -1 });
+  Object.assign(state, { image, title, question: text ?? state.question ?? model.question, patches: new Set(), kept: [], token: -1 });
   look();
 }
 
@@ -126,9 +119,25 @@ function setPatches(chosen, { at_once = false } = {}) {
   grid.select(state.patches);
   const count = state.patches.size;
   $("count").textContent = count ? `${count} of ${looked.cells.length} patches selected` : "No patch selected";
+  $("keep").disabled = !count;
   remember();
   clearTimeout(settling);
   settling = setTimeout(follow, at_once ? 0 : SETTLE);
+}
+
+// Steps that stay in force while the next selection is made.
+function keepOnly(kept) {
+  state.kept = kept;
+  grid.keep(kept.flatMap((step) => step.patches));
+  steps.showSteps($("kept"), kept, (index) => { keepOnly(kept.filter((_, i) => i !== index)); setPatches(state.patches); });
+}
+
+function keep() {
+  if (state.kept.length >= model.most_kept)
+    return tell(new Refusal({ message: `At most ${model.most_kept} interventions can be kept beside the present one.` }));
+  const { act, first, last, seed } = state;
+  keepOnly([...state.kept, { act, first, last, seed, patches: patches() }]);
+  setPatches([], { at_once: true });
 }
 
 const choose = (how, more = {}) => question("select", "select",
@@ -146,13 +155,13 @@ function showCursor(patch) {
 function follow() {
   if (!looked) return;
   forget("change", "lens");
+  if (state.patches.size || state.kept.length) intervene();
+  else showChange(null);
   if (!state.patches.size) {
-    showChange(null);
     $("lens").replaceChildren();
     $("lens-note").textContent = "select patches to read them";
     return;
   }
-  intervene();
   question("lens", "read", { prompt: prompt(), patches: patches() }, (reading) => {
     $("lens-note").textContent = reading.patches === 1 ? "one patch: likeliest words with probability"
       : `${reading.patches} patches: the share whose likeliest word it is`;
@@ -161,8 +170,9 @@ function follow() {
 }
 
 function intervene() {
-  if (!looked || !state.patches.size) return;
-  question("change", "intervene", { prompt: prompt(), patches: patches(), action: action() }, showChange);
+  if (!looked || !(state.patches.size || state.kept.length)) return;
+  const request = { prompt: prompt(), patches: patches(), action: steps.action(state), kept: steps.asked(state.kept) };
+  question("change", "intervene", request, showChange);
 }
 
 function showChange(result) {
@@ -206,28 +216,14 @@ function askOverlay() {
   question("overlay", "overlay", request, (result) => {
     const scale = scaleOf(result.scores, state.overlay === "gradients");
     grid.paint(result.scores, scale);
-    paintScale($("scale"), scale.stops);
-    $("low").textContent = scale.low;
-    $("high").textContent = scale.high;
-    $("legend-note").textContent = result.note;
-    const order = result.scores.map((score, index) => [score, index]).sort((a, b) => b[0] - a[0]).slice(0, 5);
-    $("strongest").textContent = `Strongest: ${order.map(([score, index]) =>
-      `row ${looked.cells[index][1] + 1} column ${looked.cells[index][2] + 1} (${scale.text(score)})`).join(", ")}.`;
-    $("legend").hidden = false;
+    showLegend(scale, result, looked.cells);
   });
 }
 
 // ---- Links and Python.
 
-async function copied(button, text) {
-  const title = button.textContent;
-  try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; }
-  catch { button.textContent = "Not allowed; copy by hand"; }
-  setTimeout(() => { button.textContent = title; }, 1500);
-}
-
 const exported = () => question("export", "export", {
-  prompt: prompt(), patches: patches(), action: state.patches.size ? action() : null,
+  prompt: prompt(), patches: patches(), action: state.patches.size ? steps.action(state) : null, kept: steps.asked(state.kept),
   reading: state.overlay || null, token: state.token < 0 ? null : state.token,
 }, ({ code }) => { $("code").textContent = code; $("exported").showModal(); });
 
@@ -261,6 +257,7 @@ function wire() {
   });
   $("clear").addEventListener("click", () => setPatches([], { at_once: true }));
   $("grow").addEventListener("click", () => choose("grow"));
+  $("keep").addEventListener("click", keep);
   $("invert").addEventListener("click", () => choose("invert"));
   $("register").addEventListener("click", () => choose("register"));
   $("random").addEventListener("click", () => { state.seed += 1; choose("random", { seed: state.seed }); });

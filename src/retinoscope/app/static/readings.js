@@ -65,3 +65,11 @@ export function showLens(table, reading) {
   });
   table.replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
 }
+
+// Copies a text and says so on the button for a moment.
+export async function copied(button, text) {
+  const title = button.textContent;
+  try { await navigator.clipboard.writeText(text); button.textContent = "Copied"; }
+  catch { button.textContent = "Not allowed; copy by hand"; }
+  setTimeout(() => { button.textContent = title; }, 1500);
+}

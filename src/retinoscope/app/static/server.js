@@ -69,3 +69,10 @@ export async function ask(verb, request, { signal, progress }) {
   }
   throw new Refusal(broken);
 }
+
+export const fetchPicture = (source) => new Promise((resolve, reject) => {
+  const image = new Image();
+  image.onload = () => resolve(image);
+  image.onerror = () => reject(new Refusal({ message: "The picture can't be shown; it is no longer held. Drop it in again." }));
+  image.src = source;
+});

@@ -11,6 +11,7 @@ from retinoscope.report.figures.ablation import matched_bars, size_curves
 from retinoscope.report.figures.knockout import knockout_map
 from retinoscope.report.figures.lens import lens_curves
 from retinoscope.report.figures.style import alone, pdf, svg
+from retinoscope.report.figures.sweep import head_map, layer_curves
 from retinoscope.report.tables.collect import Tables
 from retinoscope.results.atomic import replacing
 
@@ -58,6 +59,18 @@ def draw(tables: Tables) -> dict[str, tuple[str, Figure]]:
             "arrow) to the group (before it) is blocked in a window of layers. A dash: not "
             "measured.",
             knockout_map(tables.knockout),
+        ),
+        "knockout-layers": (
+            "The object +1 cut off from the last position in one layer at a time: what the right "
+            "token's probability loses on average, and the share of right answers that become "
+            "wrong, each with its 95 % interval.",
+            layer_curves(tables.sweep),
+        ),
+        "knockout-heads": (
+            "The same in one head of one layer at a time: mean loss of the right token's "
+            "probability, in points (hundredths). Orange: the answer loses; blue: it gains. "
+            "Bold: some right answers became wrong.",
+            head_map(tables.sweep),
         ),
     }
     return {name: (text, figure) for name, (text, figure) in figures.items() if figure is not None}

@@ -17,6 +17,7 @@ from retinoscope.report.tables.context import (
 )
 from retinoscope.report.tables.knockout import knockout_table
 from retinoscope.report.tables.lens import lens_by_layer, lens_summary
+from retinoscope.report.tables.sweep import sweep_table
 from retinoscope.results.atomic import replacing
 from retinoscope.results.protocol import recorded_protocol
 from retinoscope.results.store import Results
@@ -30,6 +31,7 @@ class Tables:
     lens_by_layer: pl.DataFrame
     lens_summary: pl.DataFrame
     knockout: pl.DataFrame
+    sweep: pl.DataFrame
     clean_accuracy: pl.DataFrame
     curation: pl.DataFrame
     curation_by_class: pl.DataFrame
@@ -54,6 +56,7 @@ def collect(results: Results) -> Tables:
         lens_by_layer=by_layer,
         lens_summary=lens_summary(results["lens"], by_layer),
         knockout=knockout_table(results["knockout"], protocol),
+        sweep=sweep_table(results["knockout"], protocol),
         clean_accuracy=clean_accuracy(results["ablation"], results["knockout"], protocol),
         curation=curation_table(results["curation"]),
         curation_by_class=curation_by_class(results["curation"]),

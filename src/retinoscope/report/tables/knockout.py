@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.report.tables.sweep import SWEPT
 from retinoscope.results.protocol import MENDED, Protocol
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
@@ -29,9 +30,10 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
         A row for each task, group, target and window that was measured (none is invented):
         first_layer, last_layer; keys and edges (mean number blocked, in each layer for edges);
         kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
-        group, then window from early to late, "all" last, single layers after the windows.
+        group, then window from early to late, "all" last. Single layers and heads have a table of
+        their own (`sweep_table`).
     """
-    paired = beside_clean(records, pl.col("window") == "none", protocol)
+    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
     table = summarise(paired, CONDITION)
     blocked = paired.group_by(CONDITION).agg(
         first_layer=pl.col("first_layer").min(),
@@ -83,7 +85,7 @@ def compare_cuts(
     Returns:
         The columns of `pairing.compare` for each window and task that measured both.
     """
-    paired = beside_clean(records, pl.col("window") == "none", protocol)
+    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
 
     def cut(which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))

@@ -61,6 +61,13 @@ function quantity(sheet, paint, word) {
   return values;
 }
 
+// 1 where two sheets have another top word, by layer and patch: spaces count, spelling as it stands.
+function differing(one, other) {
+  const values = new Float32Array(one.layers * one.tokens);
+  return values.map((_, i) =>
+    one.vocabulary[one.top[i * one.best]] === other.vocabulary[other.top[i * other.best]] ? 0 : 1);
+}
+
 // How a word is known: "exact" (kept for every patch), "top" (among the top words), or "none".
 function known(sheet, word) {
   if (sheet.tracked.some((tracked) => normal(tracked) === normal(word))) return "exact";

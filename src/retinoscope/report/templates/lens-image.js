@@ -85,8 +85,8 @@ class PatchImage {
       if (Number.isNaN(value)) continue;
       const share = scale.share(value);
       // Low values let the picture through: the eye is led to the high ones.
-      context.globalAlpha = state.opacity * (0.45 + 0.55 * share);
-      context.fillStyle = shadeCss(share);
+      context.globalAlpha = state.opacity * (0.45 + 0.55 * scale.strength(share));
+      context.fillStyle = scale.css(share);
       context.fillRect(...this.place(token));
     }
     context.globalAlpha = 1;

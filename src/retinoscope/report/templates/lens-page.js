@@ -1,26 +1,40 @@
 "use strict";
 // What is looked at, and how controls, pointer, keys and the address change it.
 
-const state = { layer: 0, token: null, locked: false, paint: "top", word: "", view: 0, opacity: 0.65, outlines: true, grid: true };
+const state = { layer: 0, token: null, locked: false, paint: "top", word: "", view: 0, opacity: 0.65, outlines: true, grid: true, compare: "own" };
 const get = (id) => document.getElementById(id);
 let panes = [];
-let scale = null;
 let timer = null;
 
+// Whether the right side shows how far it is from the left.
+const changes = () => panes.length > 1 && state.compare === "change" && !["none", "differs"].includes(state.paint);
+
 function recolour() {
-  const fields = panes.map(({ sheet }) => quantity(sheet, state.paint, state.word));
-  scale = scaleOf(state.paint, fields);
-  panes.forEach((pane, i) => { pane.values = fields[i]; pane.strip.paint(fields[i], scale); });
+  const [left, right] = panes;
+  const fields = state.paint === "differs" ? panes.map(() => differing(left.sheet, right.sheet))
+    : panes.map(({ sheet }) => quantity(sheet, state.paint, state.word));
+  const scale = scaleOf(state.paint, fields);
+  panes.forEach((pane, i) => Object.assign(pane, { values: fields[i], scale }));
+  if (changes()) {
+    right.values = fields[1].map((value, i) => value - fields[0][i]);
+    right.scale = changeScaleOf(state.paint, right.values);
+    get("change-low").textContent = right.scale.low;
+    get("change-high").textContent = right.scale.high;
+  }
+  for (const pane of panes) pane.strip.paint(pane.values, pane.scale);
   get("legend-low").textContent = scale.low;
   get("legend-high").textContent = scale.high;
   const seeks = state.paint === "word" || state.paint === "rank";
-  get("legend").classList.toggle("blank", state.paint === "none" || (seeks && !state.word));
+  const blank = state.paint === "none" || (seeks && !state.word);
+  get("legend").classList.toggle("blank", blank);
+  get("legend-change").hidden = blank || !changes();
   get("legend-text").textContent = explain(seeks);
   document.querySelectorAll("#chips button").forEach((chip) =>
     chip.setAttribute("aria-pressed", String(seeks && normal(chip.textContent) === normal(state.word))));
 }
 
 function explain(seeks) {
+  if (state.paint === "differs") return "Whether the two sides have another top word.";
   if (state.paint === "letters") return "Whether the top word is letters alone, two or more.";
   if (!seeks) return "";
   if (!state.word) return "Type a word to paint every patch by it.";
@@ -38,7 +52,7 @@ function redraw() {
   requestAnimationFrame(() => {
     asked = false;
     for (const pane of panes) {
-      pane.image.draw(state, pane.values, scale);
+      pane.image.draw(state, pane.values, pane.scale);
       pane.strip.draw(state);
       pane.words.draw(state);
       pane.means.textContent = means(pane);
@@ -55,30 +69,31 @@ function layerName() {
 }
 
 // Numbers beside the colours: what the painted value is here, and on average on objects and off them.
-function means({ sheet, values }) {
+function means({ sheet, values, scale }) {
   const start = state.layer * sheet.tokens;
   const mean = (wanted) => {
     const found = [];
     for (let t = 0; t < sheet.tokens; t++) if (wanted(t) && !Number.isNaN(values[start + t])) found.push(values[start + t]);
     if (!found.length) return null;
     const average = found.reduce((a, b) => a + b, 0) / found.length;
-    const text = state.paint === "rank" ? `rank ${average.toFixed(1)}` : (scale.mean ?? scale.text)(average);
+    const text = (scale.mean ?? scale.text)(average);
     const all = state.paint === "word" && known(sheet, state.word) !== "exact";
     return all ? `${text} (${found.length} patches)` : text;
   };
+  const lead = scale.strength === CHANGES.strength ? "mean change" : "mean";
   const parts = [];
   if (state.token !== null && !Number.isNaN(values[start + state.token])) parts.push(`here ${scale.text(values[start + state.token])}`);
   sheet.objects.forEach((object, i) => {
     const value = mean((t) => sheet.objectTokens[i].has(t));
-    if (value) parts.push(`mean on ${object.name} ${value}`);
+    if (value) parts.push(`${lead} on ${object.name} ${value}`);
   });
   const rest = mean((t) => !sheet.onObject[t]);
-  if (rest) parts.push(`${sheet.objects.length ? "elsewhere" : "mean"} ${rest}`);
+  if (rest) parts.push(`${sheet.objects.length ? "elsewhere" : lead} ${rest}`);
   return parts.join(" · ") || "\u00a0";
 }
 
 function change(values, { announce = false } = {}) {
-  const recoloured = ["paint", "word"].some((name) => name in values && values[name] !== state[name]);
+  const recoloured = ["paint", "word", "compare"].some((name) => name in values && values[name] !== state[name]);
   Object.assign(state, values);
   if (recoloured) recolour();
   redraw();
@@ -94,6 +109,7 @@ function remember() {
     if (state.word) parts.set("word", state.word);
     if (state.locked) parts.set("patch", state.token);
     if (state.view) parts.set("view", state.view);
+    if (state.compare !== "own") parts.set("compare", state.compare);
     // Some browsers refuse this for files on disk; the page works without.
     try { history.replaceState(null, "", `#${parts}`); } catch { clearTimeout(remembering); }
   }, 250);
@@ -115,12 +131,14 @@ function recall() {
     locked: patch !== null,
     view: whole("view", sheet.views.length) ?? 0,
     word,
+    compare: panes.length > 1 && parts.get("compare") === "change" ? "change" : "own",
     paint: paints.includes(parts.get("paint")) ? parts.get("paint") : word ? "word" : "top",
   });
   if (state.token !== null) state.view = sheet.viewOf[state.token];
   get("paint").value = state.paint;
   get("word").value = state.word;
   get("view").value = state.view;
+  if (panes.length > 1) get("compare").value = state.compare;
 }
 
 function play(on) {
@@ -136,6 +154,7 @@ function wireControls() {
   input("layer", (field) => { play(false); change({ layer: Number(field.value) }); });
   input("paint", (field) => { change({ paint: field.value }); if (field.value === "word" || field.value === "rank") get("word").focus(); });
   input("word", (field) => seek(field.value));
+  if (panes.length > 1) input("compare", (field) => change({ compare: field.value }));
   input("opacity", (field) => change({ opacity: Number(field.value) }));
   input("view", (field) => change({ view: Number(field.value), token: null, locked: false }));
   for (const id of ["outlines", "grid"]) input(id, (field) => change({ [id]: field.checked }));
@@ -217,10 +236,11 @@ async function start() {
     sheet,
     image: new PatchImage(sections[i].querySelector("canvas.image"), sheet),
     strip: new Strip(sections[i].querySelector("canvas.strip"), sheet),
-    words: new Words(sections[i], sheet, (layer) => { play(false); change({ layer }); }),
+    words: new Words(sections[i], sheet, i ? sheets[0] : null, (layer) => { play(false); change({ layer }); }),
     means: sections[i].querySelector(".means"),
   }));
-  drawLegend(get("legend-bar"));
+  drawLegend(get("legend-bar"), VALUES.css);
+  drawLegend(get("change-bar"), CHANGES.css);
   fillChoices(sheets[0]);
   recolour();
   wireControls();

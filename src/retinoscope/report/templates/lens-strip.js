@@ -17,7 +17,7 @@ class Strip {
       const value = values[layer * tokens + token];
       if (Number.isNaN(value)) continue;
       const at = 4 * ((layers - 1 - layer) * tokens + token);
-      const [r, g, b] = shade(scale.share(value));
+      const [r, g, b] = scale.rgb(scale.share(value));
       picture.data[at] = r;
       picture.data[at + 1] = g;
       picture.data[at + 2] = b;

@@ -2,8 +2,10 @@
 // The table of a patch's top words at every layer. Words go in as text, never as markup.
 
 class Words {
-  constructor(section, sheet, onLayer) {
+  // `beside` is the sheet that this one is compared with, or null.
+  constructor(section, sheet, beside, onLayer) {
     this.sheet = sheet;
+    this.beside = beside;
     this.heading = section.querySelector(".patch");
     this.frame = section.querySelector(".table");
     const body = section.querySelector("tbody");
@@ -41,13 +43,17 @@ class Words {
         const index = this.sheet.top[at * this.sheet.best + k];
         const p = Math.exp(-this.sheet.surprise[at * this.sheet.best + k] / this.sheet.logStep);
         word.textContent = shown(this.sheet.vocabulary[index]);
-        cell.title = `${word.textContent} ${percent(p)}`;
+        const other = k === 0 && this.beside && this.best(this.beside, at) !== this.best(this.sheet, at);
+        cell.title = `${word.textContent} ${percent(p)}${other ? `; on the left ${shown(this.best(this.beside, at))}` : ""}`;
+        cell.classList.toggle("other", Boolean(other));
         share.textContent = percent(p);
         cell.style.setProperty("--p", p.toFixed(3));
         cell.classList.toggle("sought", Boolean(state.word) && this.sheet.plain[index] === normal(state.word));
       });
     });
   }
+
+  best(sheet, at) { return sheet.vocabulary[sheet.top[at * sheet.best]]; }
 
   name(token) {
     const [tile, row, column] = this.sheet.cells.subarray(3 * token, 3 * token + 3);

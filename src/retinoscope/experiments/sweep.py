@@ -1,0 +1,75 @@
+"""Sweep: one cut at every single layer, and at every single head of every layer.
+
+The paper cuts windows of layers (section 5); where in a window, and by which heads, the last
+position reads the object is what a sweep tells. The engine replays one position for each cut, from
+its layer on: all cuts of a model of L layers and H heads cost about H x L / 2 passes of one token.
+"""
+
+from __future__ import annotations
+
+from retinoscope.engine import Recording
+from retinoscope.engine.checks import Checked
+from retinoscope.errors import InterventionError, RunError
+from retinoscope.experiments.cut import Cut
+from retinoscope.tokens import TokenSet, last
+
+SWEEPS = ("layer", "head")
+"""What can be swept over."""
+
+GROUP, TARGET = "object+1", "last position"
+"""The cut that is swept: the paper's strongest."""
+
+
+def sweep(
+    recording: Recording, keys: TokenSet, kinds: tuple[str, ...]
+) -> tuple[list[Cut], list[tuple[str, str]]]:
+    """The cuts of a sweep from the last position to some keys.
+
+    Args:
+        recording: the clean run.
+        keys: the tokens of GROUP.
+        kinds: which of SWEEPS.
+
+    Returns:
+        The cuts, and (condition, reason) of what can't be swept: every layer where the model can't
+        be replayed (each cut would cost a whole forward pass), and layers in which the last
+        position does not read the keys at all.
+
+    Raises:
+        RunError: an unknown kind.
+    """
+    unknown = [kind for kind in kinds if kind not in SWEEPS]
+    if unknown:
+        raise RunError(f"Sweeps {unknown} are not known; choose from {', '.join(SWEEPS)}.")
+    if not kinds:
+        return [], []
+    if recording.fallback is not None:
+        reason = f"a sweep would cost a forward pass for each cut: {recording.fallback}"
+        return [], [("every single layer and head", reason)]
+    cuts: list[Cut] = []
+    missing: list[tuple[str, str]] = []
+    check = Checked(recording)
+    for layer in range(recording.layer_count):
+        whole = Cut(
+            GROUP,
+            TARGET,
+            f"layer {layer}",
+            range(layer, layer + 1),
+            keys,
+            last(recording.encoded.layout),
+        )
+        try:
+            check.sites((whole.knockout,))
+        except InterventionError as error:
+            missing.append((whole.window, str(error)))
+            continue
+        if "layer" in kinds:
+            cuts.append(whole)
+        if "head" in kinds:
+            cuts += [_head(whole, head) for head in range(recording.head_count)]
+    return cuts, missing
+
+
+def _head(cut: Cut, head: int) -> Cut:
+    window = f"{cut.window} head {head}"
+    return Cut(cut.group, cut.target, window, cut.layers, cut.keys, cut.queries, head)

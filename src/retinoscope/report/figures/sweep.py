@@ -1,0 +1,165 @@
+"""The sweep figures: single layers as curves, single heads as a map with its numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from retinoscope.report.figures.style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    panels,
+    percent_axis,
+    rules,
+    styled,
+)
+from retinoscope.report.tables.sweep import single_heads, whole_layers
+from retinoscope.report.wording import number
+from retinoscope.results.records import TASKS
+
+# The same stops as the explorer's overlays: blue, white, orange.
+_SIGNED = ("#054e96", "#438cc4", "#a8cee7", "#f7f7f7", "#fdc484", "#e67f1b", "#964604")
+
+NUMBERED = 400
+"""Cells of a map up to which every one carries its number; above, the strongest do."""
+
+STRONGEST = 20
+"""Cells of a larger map that carry their numbers."""
+
+_LOOKS = {"poll": (BLUE, "o"), "ask": (ORANGE, "s")}
+
+
+def layer_curves(table: pl.DataFrame) -> Figure | None:
+    """Two panels by layer: mean probability drop, and decrease; a line for each task.
+
+    Args:
+        table: the sweep table.
+
+    Returns:
+        None where no single layer was measured.
+    """
+    tasks = [task for task in TASKS if whole_layers(table, task).height]
+    if not tasks:
+        return None
+    with styled("knockout-layers"):
+        figure, axes = panels(2, 1, (4.6, 2.6))
+        titles = {"drop": "mean loss of probability", "decrease": "right answers that become wrong"}
+        for axis, (measure, title) in zip(axes[0], titles.items(), strict=True):
+            for task in tasks:
+                rows = whole_layers(table, task).drop_nulls(measure)
+                _curve(axis, rows, measure, task)
+            axis.axhline(0, color=GREY, linewidth=0.6)
+            axis.set_title(title)
+            axis.set_xlabel("decoder layer (from 0)")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            percent_axis(axis.yaxis)
+            rules(axis, "y")
+        axes[0][0].yaxis.set_major_formatter(lambda value, _: number(100 * value))
+        axes[0][0].set_ylabel("points")
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _curve(axis: Axes, rows: pl.DataFrame, measure: str, task: str) -> None:
+    colour, marker = _LOOKS.get(task, (GREY, "^"))
+    layers = rows["layer"].to_list()
+    axis.plot(
+        layers,
+        rows[measure].to_list(),
+        f"{marker}-",
+        color=colour,
+        linewidth=1.3,
+        markersize=3.5,
+        label=f"{task} (n = {rows['n'].max()})",
+    )
+    known = rows.drop_nulls([f"{measure}_low", f"{measure}_high"])
+    axis.fill_between(
+        known["layer"].to_list(),
+        known[f"{measure}_low"].to_list(),
+        known[f"{measure}_high"].to_list(),
+        color=colour,
+        alpha=0.18,
+        linewidth=0,
+    )
+
+
+def head_map(table: pl.DataFrame) -> Figure | None:
+    """Mean probability drop as a map of layers by heads, a panel for each task.
+
+    Args:
+        table: the sweep table.
+
+    Returns:
+        Each cell with its number in points; of maps with more than NUMBERED cells only the
+        STRONGEST. A cell that was not measured stays empty. None where no head was measured.
+    """
+    found = {task: single_heads(table, task).drop_nulls("drop") for task in TASKS}
+    shown = {task: rows for task, rows in found.items() if rows.height}
+    if not shown:
+        return None
+    every = pl.concat(list(shown.values()))
+    heads, layers = (int(str(every[name].max())) + 1 for name in ("head", "layer"))
+    most = float(str(every["drop"].abs().max())) or 1.0
+    colours = LinearSegmentedColormap.from_list("signed", _SIGNED)
+    scale = ScalarMappable(Normalize(-100 * most, 100 * most), colours)
+    with styled("knockout-heads"):
+        wide, high = min(4.6, 0.9 + 0.46 * heads), min(5.2, 0.9 + 0.34 * layers)
+        figure, axes = panels(len(shown), 1, (wide, high))
+        for axis, (task, rows) in zip(axes[0], shown.items(), strict=True):
+            _map(axis, rows, most, colours, numbered=heads * layers <= NUMBERED)
+            axis.set_xlim(0, heads)
+            axis.set_ylim(0, layers)
+            axis.set_title(f"{task} (n = {rows['n'].max()})")
+            axis.set_xlabel("head")
+        axes[0][0].set_ylabel("decoder layer (from 0)")
+        bar = figure.colorbar(scale, ax=list(axes[0]), shrink=0.8, aspect=24, pad=0.02)
+        bar.set_label("points of probability lost")
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return figure
+
+
+def _map(axis: Axes, rows: pl.DataFrame, most: float, colours: Colormap, *, numbered: bool) -> None:
+    strongest = rows.sort(pl.col("drop").abs(), descending=True).head(STRONGEST)
+    kept = {(r["layer"], r["head"]) for r in strongest.iter_rows(named=True)}
+    for row in rows.iter_rows(named=True):
+        place = (row["head"], row["layer"])
+        share = (row["drop"] / most + 1) / 2
+        axis.add_patch(
+            Rectangle(
+                (place[0] + 0.03, place[1] + 0.03), *(0.94, 0.94), facecolor=colours(share), lw=0
+            )
+        )
+        if numbered or (row["layer"], row["head"]) in kept:
+            _write(axis, row, place, dark=0.18 < share < 0.82, small=not numbered)
+    for side, name in ((axis.xaxis, "head"), (axis.yaxis, "layer")):
+        last = int(str(rows[name].max()))
+        step = 1 if last < 16 else 4
+        marks = list(range(0, last + 1, step))
+        side.set_ticks([mark + 0.5 for mark in marks], [str(mark) for mark in marks])
+    axis.tick_params(length=0, colors=INK)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _write(
+    axis: Axes, row: dict[str, Any], place: tuple[int, int], *, dark: bool, small: bool
+) -> None:
+    axis.text(
+        place[0] + 0.5,
+        place[1] + 0.5,
+        number(100 * row["drop"]),
+        ha="center",
+        va="center",
+        fontsize=4 if small else 7,
+        fontweight="bold" if row["wrong"] else "normal",
+        color="#000000" if dark else "#ffffff",
+    )

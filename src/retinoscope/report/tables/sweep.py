@@ -1,0 +1,48 @@
+"""The sweep table: one cut at every single layer, and at every single head of every layer."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retinoscope.report.tables.pairing import beside_clean, summarise
+from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.records import TASKS
+
+SWEPT = pl.col("window").str.starts_with("layer ")
+"""Which knockout records belong to a sweep."""
+
+_CONDITION = ("task", "group", "target", "layer", "head")
+
+
+def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+    """Mean drop of the right token's probability, and decrease, of every single layer and head.
+
+    Args:
+        records: the run's knockout records.
+        protocol: how they are scored.
+
+    Returns:
+        A row for each task, group, target, layer and head that was measured, head being null
+        where all heads of the layer were cut; the columns of `pairing.summarise`. Sorted by task,
+        layer, then head, the whole layer first.
+    """
+    here = records.filter((pl.col("window") == "none") | SWEPT)
+    paired = beside_clean(here, pl.col("window") == "none", protocol).with_columns(
+        layer=pl.col("first_layer"), head=pl.when(pl.col("head") >= 0).then("head")
+    )
+    order = {task: place for place, task in enumerate(TASKS)}
+    place = pl.col("task").replace_strict(order, default=len(order), return_dtype=pl.Int64)
+    return summarise(paired, _CONDITION).sort(
+        place, "task", "group", "target", "layer", "head", nulls_last=False
+    )
+
+
+def whole_layers(table: pl.DataFrame, task: str) -> pl.DataFrame:
+    """The rows of a task in which all heads of a layer were cut, by layer."""
+    return table.filter((pl.col("task") == task) & pl.col("head").is_null()).sort("layer")
+
+
+def single_heads(table: pl.DataFrame, task: str) -> pl.DataFrame:
+    """The rows of a task in which one head was cut, by layer and head."""
+    one = (pl.col("task") == task) & pl.col("head").is_not_null()
+    return table.filter(one).sort("layer", "head")

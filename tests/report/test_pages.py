@@ -1,0 +1,252 @@
+"""The lens page, the index and the report in a real browser: what a reader does with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import retinoscope as rs
+from retinoscope.data import load_image, object_mask, open_data
+from retinoscope.experiments.lens import read_sheet
+from retinoscope.experiments.outline import outlines
+from retinoscope.models import load
+from retinoscope.report.lens_page import lens_page
+from retinoscope.report.render import render
+from retinoscope.results.sheet import ObjectOutline
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 30_000
+"""Milliseconds that a page may take on a busy machine."""
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of the embedded model: an image clean, and without its object."""
+    scenes = open_data("embedded:4", seed=7)
+    sample = scenes.samples[0]
+    thing = sample.annotations[0]
+    mask = object_mask(sample, thing)
+    vlm = rs.VLM(load("embedded"))
+    view = vlm.look(load_image(sample), f"Is there a {thing.class_name} in this image?", room=6)
+    tokens = view.tokens.under(mask)
+    first = view.recording.encoded.layout.visual[0]
+    outline = ObjectOutline(thing.class_name, outlines(mask), tuple(p - first for p in tokens))
+    asked = (view.recording, "scene.png", view.image, [thing.class_name], [outline])
+    change = (rs.Ablate(tokens.dilate(1), "zero"),)
+    page = tmp_path_factory.mktemp("lens") / "scene.html"
+    page.write_text(lens_page(read_sheet(*asked), read_sheet(*asked, change, "ablated")), "utf-8")
+    return page
+
+
+@pytest.fixture(scope="module")
+def report(run: Path) -> Path:
+    return render(run)
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[Open]:
+    """Opens a page from disk; what it complains of, or asks of a network, fails the test."""
+    contexts, wrong, sent = [], [], []
+
+    def go(path: Path, width: int = 1280, scheme: str = "light", fragment: str = "") -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
+        page.on("request", lambda request: sent.append(request.url))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert wrong == []
+    assert {url.partition(":")[0] for url in sent} <= {"file", "data", "blob"}
+
+
+def ready(page: Page) -> Page:
+    expect(page.locator("html")).to_have_attribute("data-ready", "yes")
+    return page
+
+
+def over(page: Page, row: int, column: int, pane: int = 0) -> tuple[float, float]:
+    """The middle of a patch of the embedded model's grid of 12 x 12."""
+    canvas = page.locator("canvas.image").nth(pane)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    return (
+        box["x"] + box["width"] * (column + 0.5) / 12,
+        box["y"] + box["height"] * (row + 0.5) / 12,
+    )
+
+
+def painted(page: Page, pane: int) -> str:
+    """What a pane's image looks like now."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    return page.locator("canvas.image").nth(pane).evaluate("(canvas) => canvas.toDataURL()")
+
+
+def test_hovering_shows_a_patchs_words_and_a_click_locks_it(opened: Open, compared: Path) -> None:
+    page = ready(opened(compared))
+    page.mouse.move(*over(page, 2, 3))
+    for name in page.locator(".patch").all():
+        expect(name).to_contain_text("row 2, column 3")
+    expect(page.locator("tbody").first.locator("tr")).to_have_count(9)
+    page.mouse.click(*over(page, 4, 5))
+    page.mouse.move(*over(page, 8, 8))
+    expect(page.locator(".patch").first).to_contain_text("row 4, column 5")
+    page.keyboard.press("Escape")
+    page.mouse.move(*over(page, 7, 8))
+    expect(page.locator(".patch").first).to_contain_text("row 7, column 8")
+
+
+def test_keys_move_over_patches_and_layers(opened: Open, compared: Path) -> None:
+    page = ready(opened(compared))
+    page.mouse.click(*over(page, 4, 5))
+    page.locator("canvas.image").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".patch").first).to_contain_text("row 5, column 6")
+    expect(page.locator("#layer-name")).to_have_text("8 of 8")
+    page.keyboard.press("[")
+    expect(page.locator("#layer-name")).to_have_text("7 of 8")
+    expect(page.locator("#announce")).to_contain_text("layer 7")
+    page.locator("#layer").fill("0")
+    expect(page.locator("#layer-name")).to_contain_text("0 of 8 (into the language model)")
+    page.get_by_role("button", name="Play through the layers").click()
+    expect(page.locator("#layer-name")).not_to_contain_text("0 of 8")
+
+
+def test_a_word_paints_the_patches(opened: Open, compared: Path) -> None:
+    page = ready(opened(compared))
+    before = painted(page, 0)
+    page.locator("#word").fill("no-such-word")
+    expect(page.locator("#legend-text")).to_contain_text("No patch has this word")
+    assert painted(page, 0) != before
+    page.locator("#chips button").first.click()
+    expect(page.locator("#legend-text")).to_contain_text("Exact")
+    expect(page.locator(".means").first).to_contain_text("%")
+    page.select_option("#paint", "rank")
+    expect(page.locator(".means").first).to_contain_text("rank")
+    page.select_option("#paint", "entropy")
+    expect(page.locator("#legend-high")).to_contain_text("nats")
+
+
+def test_two_conditions_are_compared_by_their_change(opened: Open, compared: Path) -> None:
+    page = ready(opened(compared))
+    page.select_option("#paint", "differs")
+    expect(page.locator(".means").first).to_contain_text("%")
+    assert page.locator(".means").first.inner_text() == page.locator(".means").nth(1).inner_text()
+    for paint, unit in (("entropy", "nats"), ("word", "points"), ("rank", "ranks")):
+        page.select_option("#paint", paint)
+        page.select_option("#compare", "own")
+        expect(page.locator("#legend-change")).to_be_hidden()
+        left, right = painted(page, 0), painted(page, 1)
+        page.select_option("#compare", "change")
+        expect(page.locator("#legend-change")).to_be_visible()
+        expect(page.locator("#change-high")).to_contain_text(unit)
+        expect(page.locator(".means").nth(1)).to_contain_text("mean change on")
+        assert painted(page, 0) == left
+        assert painted(page, 1) != right
+    page.wait_for_url(re.compile("compare=change"))
+    again = ready(opened(compared, fragment="#" + page.url.partition("#")[2]))
+    expect(again.locator("#compare")).to_have_value("change")
+    expect(again.locator("#legend-change")).to_be_visible()
+
+
+def test_the_change_is_the_difference_of_the_two(opened: Open, compared: Path) -> None:
+    page = ready(opened(compared))
+    page.mouse.click(*over(page, 5, 5))
+    page.select_option("#paint", "entropy")
+
+    def here(pane: int) -> float:
+        found = re.search(r"here ([+−]?[\d.]+) nats", page.locator(".means").nth(pane).inner_text())
+        assert found is not None
+        return float(found[1].replace("−", "-"))
+
+    expect(page.locator(".means").nth(1)).to_contain_text("here")
+    left, right = here(0), here(1)
+    page.select_option("#compare", "change")
+    expect(page.locator(".means").nth(1)).to_contain_text("change")
+    assert here(1) == pytest.approx(right - left, abs=0.011)
+
+
+def test_a_vocabulary_of_markup_is_text_in_every_page(opened: Open, report: Path) -> None:
+    """The synthetic run's words and answers hold markup, quotes, bidi marks and surrogates."""
+    for path in (report, report.parent / "lens" / "index.html"):
+        page = opened(path)
+        assert "<script>alert(1)</script>" in page.locator("main").inner_text()
+    page = ready(opened(report.parent / "lens" / "000100@object+1.html"))
+    text = page.locator("main").inner_text()
+    assert "<script>alert(1)</script>" in text
+    assert not set("\u202e\u2028\ud800") & set(text)
+    assert page.locator("main script:not([type]), main textarea").count() == 0
+
+
+def test_the_index_finds_pages(opened: Open, report: Path) -> None:
+    page = opened(report.parent / "lens" / "index.html")
+    expect(page.locator(".entry:visible")).to_have_count(4)
+    page.locator("#find").fill("000101")
+    expect(page.locator("#found")).to_have_text("1 page")
+    expect(page.locator(".entry:visible")).to_have_count(1)
+    page.locator(".entry:visible a").click()
+    ready(page)
+    expect(page.locator("h1")).to_have_text("000101.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_page_overflows_and_every_control_has_a_name(
+    opened: Open, report: Path, compared: Path, width: int, scheme: str
+) -> None:
+    for path in (report, report.parent / "lens" / "index.html", compared):
+        page = opened(path, width, scheme)
+        if path == compared:
+            ready(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, canvas, [tabindex]")]
+                .filter((node) => !(node.textContent.trim() || node.ariaLabel || node.labels?.length
+                    || node.getAttribute("aria-labelledby")))
+                .map((node) => node.outerHTML)"""
+        )
+        assert nameless == [], path.name
+
+
+def test_the_report_prints_everything_it_folds(opened: Open, report: Path) -> None:
+    page = opened(report)
+    folded = page.locator("details table").first
+    expect(folded).to_be_hidden()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(folded).to_be_visible()
+    expect(page.locator("nav").first).to_be_hidden()
+    assert page.pdf(format="A4")[:5] == b"%PDF-"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    expect(folded).to_be_hidden()
+
+
+def test_tables_and_figures_can_be_fetched(opened: Open, report: Path) -> None:
+    page = opened(report)
+    for ending in ("knockout-heads.svg", "knockout-heads.pdf", "sweep.csv"):
+        with page.expect_download() as fetched:
+            page.locator(f"a[download='{ending}']").click()
+        content = Path(fetched.value.path()).read_bytes()
+        assert content[:4] in (b"<svg", b"%PDF", b"task"), ending
