@@ -1,6 +1,6 @@
 """The main job with the engine and the plain way: how many times faster, and the same table?
 
-    python -m benchmarks.reproduce [--limit 16]
+python -m benchmarks.reproduce [--limit 16]
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import polars as pl
 from benchmarks import plain
 
 WAYS = ("engine", "plain")
-KEYS = ["object_id", "task"]
 
 
 def main() -> None:
@@ -69,7 +68,8 @@ def _same(first: Path, second: Path) -> dict[str, float]:
     """How far the records of two runs agree."""
     found: dict[str, float] = {}
     for name in ("ablation", "knockout"):
-        mine, other = (pl.read_parquet(run / "records" / f"{name}.parquet") for run in (first, second))
+        files = (run / "records" / f"{name}.parquet" for run in (first, second))
+        mine, other = map(pl.read_parquet, files)
         found[f"{name} rows"] = len(mine)
         found[f"{name} answers equal"] = float((mine["right"] == other["right"]).mean())
         off = (mine["probability"] - other["probability"]).abs().max()

@@ -90,9 +90,7 @@ def reproduce(
         mean_count=mean_count,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
-        settings=replace(
-            Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)
-        ),
+        settings=replace(Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
