@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from retinoscope.errors import RunError
+from retinoscope.report.page import report_page
 from retinoscope.report.protocol import compare_runs, protocol_section
 from retinoscope.report.render import render
 from retinoscope.report.tables.collect import collect
@@ -93,10 +94,16 @@ def test_change_is_the_difference_of_the_runs(runs: tuple[Path, Path]) -> None:
     assert both["change"].to_list() == pytest.approx(difference.to_list())
 
 
+def page_of(run: Path, *beside: Path) -> str:
+    """The text of a run's report, without figures."""
+    results = read(run)
+    others = [read(other) for other in beside]
+    return Text(report_page(results, collect(results), {}, {}, others)).text
+
+
 def test_page_and_terminal_show_both(runs: tuple[Path, Path]) -> None:
     ours, theirs = runs
-    alone = Text(render(ours).read_text("utf-8")).text
-    page = Text(render(ours, [theirs]).read_text("utf-8")).text
+    alone, page = page_of(ours), page_of(ours, theirs)
     for switch in SWITCHES:
         assert switch.name in alone
         assert switch.original in alone
@@ -104,10 +111,7 @@ def test_page_and_terminal_show_both(runs: tuple[Path, Path]) -> None:
     assert "Protocol: mended" in alone
     assert "theirs (paper)" not in alone
     assert "This run repeats choices of the original code" not in alone
-    assert (
-        "This run repeats choices of the original code"
-        in Text(render(theirs).read_text("utf-8")).text
-    )
+    assert "This run repeats choices of the original code" in page_of(theirs)
     stream = io.StringIO()
     console = Console(file=stream, width=240, color_system=None)
     print_report(read(ours), console, [read(theirs)])
