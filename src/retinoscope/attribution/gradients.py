@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording
+from retinoscope.engine.budget import ran_out
 from retinoscope.engine.cone import first_changed
 from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
@@ -75,7 +76,7 @@ def integrated_gradients(
         tolerance: the gap that is allowed, as a share of the difference (above 0).
         nodes: points on each piece of the path.
         most: points in all, at most.
-        chunk: points of the path in one pass.
+        chunk: points of the path in one pass; halved where memory runs out.
 
     Raises:
         SelectionError: the prompt has no visual token, or the token is not in the vocabulary.
@@ -90,7 +91,18 @@ def integrated_gradients(
         )
     recording.require_replay("Integrated gradients")
     path = _path(recording, token, target, baseline)
-    pieces = [path.piece(0.0, 1.0, nodes, chunk)]
+
+    def integrated(start: float, end: float) -> _Piece:
+        nonlocal chunk
+        while True:
+            try:
+                return path.piece(start, end, nodes, chunk)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if chunk == 1 or not ran_out(error):
+                    raise
+            chunk //= 2
+
+    pieces = [integrated(0.0, 1.0)]
     used = nodes
     difference = pieces[0].difference
     while True:
@@ -102,8 +114,7 @@ def integrated_gradients(
         worst = max(pieces, key=lambda piece: abs(piece.gap))
         pieces.remove(worst)
         middle = (worst.start + worst.end) / 2
-        pieces.append(path.piece(worst.start, middle, nodes, chunk))
-        pieces.append(path.piece(middle, worst.end, nodes, chunk))
+        pieces += [integrated(worst.start, middle), integrated(middle, worst.end)]
         used += 2 * nodes
 
 
@@ -175,6 +186,8 @@ def _path(recording: Recording, token: int, target: Target, baseline: Tensor | N
     start = baseline if baseline is not None else recording.mean_token
     if start is None:
         start = torch.zeros_like(clean)
+    elif baseline is None and start.ndim == 2:
+        start = start[list(positions)]
     if start.shape not in (clean.shape, clean.shape[-1:]):
         raise InterventionError(
             f"The baseline has shape {list(start.shape)}; give [{clean.shape[-1]}] for all visual "
