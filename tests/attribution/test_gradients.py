@@ -10,8 +10,9 @@ import tiny
 import torch
 from PIL import Image
 
-from retinoscope.attribution import integrated_gradients
+from retinoscope.attribution import gradients, integrated_gradients
 from retinoscope.engine import Recording, look
+from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.models import load
 from retinoscope.tokens import TokenLayout
@@ -91,6 +92,38 @@ def test_passes_of_any_size_agree(recording: Recording) -> None:
     many = integrated_gradients(recording, 9, nodes=8, most=8, chunk=8)
     assert torch.allclose(one.score, many.score, atol=1e-5)
     assert one.nodes == many.nodes == 8
+
+
+def test_passes_are_halved_where_memory_runs_out(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = integrated_gradients(recording, 9, nodes=8, most=8)
+    sizes: list[int] = []
+
+    def short(run: Recording, suffix: torch.Tensor, start: int) -> torch.Tensor:
+        sizes.append(len(suffix))
+        if len(suffix) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return run_suffix(run, suffix, start)
+
+    monkeypatch.setattr(gradients, "run_suffix", short)
+    found = integrated_gradients(recording, 9, nodes=8, most=8, chunk=8)
+    assert sizes[:3] == [8, 4, 2]
+    torch.testing.assert_close(found.score, expected.score)
+    monkeypatch.setattr(
+        gradients, "run_suffix", lambda run, suffix, start: short(run, torch.zeros(3), 0)
+    )
+    with pytest.raises(torch.OutOfMemoryError):
+        integrated_gradients(recording, 9, nodes=8, most=8)
+
+
+def test_a_mean_of_each_position_is_where_each_begins(recording: Recording) -> None:
+    visual = recording.encoded.layout.visual
+    each = torch.randn(len(visual), recording.residual(0).shape[-1])
+    known = replace(recording, checkpoint=replace(recording.checkpoint, mean=each))
+    found = integrated_gradients(known, 9, nodes=8, most=8)
+    given = integrated_gradients(recording, 9, nodes=8, most=8, baseline=each)
+    assert torch.equal(found.score, given.score)
 
 
 def test_the_path_begins_at_the_known_mean(recording: Recording) -> None:

@@ -21,7 +21,9 @@ def retinoscope(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("command", [[], ["reproduce"], ["lens"], ["scenes", "write"]])
+@pytest.mark.parametrize(
+    "command", [[], ["reproduce"], ["look"], ["lens"], ["mean"], ["scenes", "write"]]
+)
 def test_help_teaches(command):
     done = retinoscope(*command, "--help")
     assert done.returncode == 0
@@ -45,6 +47,10 @@ def test_help_does_not_wait_for_torch():
         (["reproduce", "--data", "imagenet"], "DataError"),
         (["reproduce", "--model", "./nowhere"], "ModelError"),
         (["reproduce", "--experiments", "magic"], "RunError"),
+        (["reproduce", "--mean-file", "mean.pt"], "ModelError"),
+        (["reproduce", "--mean-file", "mean.pt", "--mean-images", "here"], "RunError"),
+        (["reproduce", "--questions", "asked.json"], "DataError"),
+        (["mean", "nowhere"], "DataError"),
         (["report", "nowhere"], "RunError"),
         (["lens", "no-such-image.jpg"], "SampleError"),
         (["lens", "any.jpg", "--value", "magic"], "DataError"),

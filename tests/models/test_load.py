@@ -35,6 +35,23 @@ def test_a_folder_is_loaded_for_looking_not_for_training(folder):
     assert load(folder, dtype=torch.bfloat16).model.dtype == torch.bfloat16
 
 
+def test_a_small_model_is_widened_on_the_cpu_and_a_large_one_is_not(tmp_path, monkeypatch):
+    network = tiny.model().to(torch.bfloat16)
+    network.save_pretrained(tmp_path)
+    tiny.processor().save_pretrained(tmp_path)
+    small = load(tmp_path).model
+    assert small.dtype == torch.float32
+    for mine, stored in zip(small.parameters(), network.parameters(), strict=True):
+        assert torch.equal(mine, stored.float())
+    assert load(tmp_path, dtype=torch.bfloat16).model.dtype == torch.bfloat16
+    monkeypatch.setattr("retinoscope.models.load.WIDENED", small.get_memory_footprint() - 1)
+    assert load(tmp_path, dtype=torch.float32).model.dtype == torch.float32
+    # The bound is on what the checkpoint takes, here half of its float32 footprint.
+    assert load(tmp_path).model.dtype == torch.float32
+    monkeypatch.setattr("retinoscope.models.load.WIDENED", small.get_memory_footprint() // 3)
+    assert load(tmp_path).model.dtype == torch.bfloat16
+
+
 def test_the_hashes_tell_two_checkpoints_apart(folder, tmp_path):
     other = tiny.save(tmp_path / "other", seed=1)
     mine, its = load(folder).files, file_hashes(other)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording
+from retinoscope.engine.budget import ran_out
 from retinoscope.engine.cone import first_changed
 from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
@@ -81,7 +82,7 @@ def integrated_gradients(
         tolerance: the gap that is allowed, as a share of the difference (above 0).
         nodes: points on each piece of the path.
         most: points in all, at most.
-        chunk: points of the path in one pass.
+        chunk: points of the path in one pass; halved where memory runs out.
 
     Raises:
         SelectionError: the prompt has no visual token, a position is not in it, or the token is
@@ -97,7 +98,18 @@ def integrated_gradients(
         )
     recording.require_replay("Integrated gradients")
     path = _path(recording, token, target, baseline, positions)
-    pieces = [path.piece(0.0, 1.0, nodes, chunk)]
+
+    def integrated(start: float, end: float) -> _Piece:
+        nonlocal chunk
+        while True:
+            try:
+                return path.piece(start, end, nodes, chunk)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if chunk == 1 or not ran_out(error):
+                    raise
+            chunk //= 2
+
+    pieces = [integrated(0.0, 1.0)]
     used = nodes
     difference = pieces[0].difference
     while True:
@@ -117,8 +129,7 @@ def integrated_gradients(
         worst = max(pieces, key=lambda piece: abs(piece.gap))
         pieces.remove(worst)
         middle = (worst.start + worst.end) / 2
-        pieces.append(path.piece(worst.start, middle, nodes, chunk))
-        pieces.append(path.piece(middle, worst.end, nodes, chunk))
+        pieces += [integrated(worst.start, middle), integrated(middle, worst.end)]
         used += 2 * nodes
 
 
@@ -202,6 +213,8 @@ def _path(
     start = baseline if baseline is not None else recording.mean_token
     if start is None:
         start = torch.zeros_like(clean)
+    elif baseline is None and start.ndim == 2:
+        start = start[list(positions)]
     if start.shape not in (clean.shape, clean.shape[-1:]):
         raise InterventionError(
             f"The baseline has shape {list(start.shape)}; give [{clean.shape[-1]}] for all visual "

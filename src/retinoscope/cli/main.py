@@ -9,6 +9,8 @@ from rich.console import Console
 
 from retinoscope.cli.check import check
 from retinoscope.cli.lens import lens
+from retinoscope.cli.look import look
+from retinoscope.cli.mean import mean
 from retinoscope.cli.models import models
 from retinoscope.cli.report import report
 from retinoscope.cli.reproduce import reproduce
@@ -27,7 +29,9 @@ commands = typer.Typer(
 )
 commands.command()(reproduce)
 commands.command()(report)
+commands.command()(look)
 commands.command()(lens)
+commands.command()(mean)
 commands.command()(serve)
 commands.command()(models)
 commands.command()(check)

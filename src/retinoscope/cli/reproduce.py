@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,14 +22,51 @@ def reproduce(
         str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
     ] = "embedded",
     data: Annotated[
-        str, typer.Option(help="`embedded[:COUNT]`, `coco:PATH` or `folder:PATH`.")
+        str,
+        typer.Option(
+            help="`embedded[:COUNT]`, `coco:PATH`, `folder:PATH` or `datasets:NAME_OR_PATH`."
+        ),
     ] = "embedded",
+    questions: Annotated[
+        Path | None, typer.Option(help="A JSON of image id to questions, for COCO.")
+    ] = None,
     mean_images: Annotated[
         str | None,
-        typer.Option(help="Data whose images give the mean visual token (as --data)."),
+        typer.Option(help="A folder (or data) whose images give the mean visual token."),
     ] = None,
-    mean_count: Annotated[int, typer.Option(min=1, help="Most images of the mean.")] = 400,
-    limit: Annotated[int, typer.Option(min=1, help="Curated objects to measure.")] = 102,
+    mean_count: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most images of the mean; default all of --mean-images, 400 without."
+        ),
+    ] = None,
+    mean_per_position: Annotated[
+        bool, typer.Option("--mean-per-position", help="A mean of each position of the grid.")
+    ] = False,
+    mean_file: Annotated[
+        Path | None,
+        typer.Option(help="The mean visual token itself: .safetensors, .npy, or the paper's .pt."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Objects to measure; default 102 of embedded scenes, else all."),
+    ] = None,
+    min_area: Annotated[
+        float | None, typer.Option(min=0, help="Objects larger than this, in pixels.")
+    ] = None,
+    max_area: Annotated[
+        float | None, typer.Option(min=0, help="Objects smaller than this, in pixels.")
+    ] = None,
+    max_annotations: Annotated[
+        int | None, typer.Option(min=1, help="Images with at most so many annotations.")
+    ] = None,
+    curated: Annotated[
+        bool,
+        typer.Option(
+            "--curation/--no-curation",
+            help="Measure only objects that the model names when it sees them.",
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
     experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
         EXPERIMENTS
@@ -86,16 +123,26 @@ def reproduce(
         device_map=device_map,
         data=data,
         split=split,
+        questions=questions,
         mean_images=mean_images,
         mean_count=mean_count,
+        mean_per_position=mean_per_position,
+        mean_file=mean_file,
+        curated=curated,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
         settings=replace(Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
+    bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
+    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+    plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
     with Bars(console) as bars:
         run(plan, bars)
-    print_report(read(plan.out), console)
+    results = read(plan.out)
+    print_report(results, console)
+    for what, number in results.manifest.counts.items():
+        console.print(f"{what}: {number:,}", markup=False, highlight=False)
     page = render(plan.out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)

@@ -9,10 +9,18 @@ from retinoscope.data.folder import image_files, read_folder, single_image
 from retinoscope.data.images import MAX_PIXELS, load_image, open_image
 from retinoscope.data.masks import object_mask
 from retinoscope.data.samples import Annotation, Dataset, Question, Sample
-from retinoscope.data.selection import EMBEDDED_FILTER, PAPER_FILTER, Filter, Selection, select
-from retinoscope.data.sources import embedded_scenes, open_data
+from retinoscope.data.selection import (
+    ANY_SIZE,
+    EMBEDDED_FILTER,
+    PAPER_FILTER,
+    Filter,
+    Selection,
+    select,
+)
+from retinoscope.data.sources import embedded_scenes, open_data, open_images
 
 __all__ = [
+    "ANY_SIZE",
     "EMBEDDED_FILTER",
     "MAX_PIXELS",
     "PAPER_FILTER",
@@ -28,6 +36,7 @@ __all__ = [
     "object_mask",
     "open_data",
     "open_image",
+    "open_images",
     "read_coco",
     "read_folder",
     "select",

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from retinoscope.data.boxes import boxed
 from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.images import image_size
 from retinoscope.data.mask_files import MASK_ENDING, MASK_FOLDER, UNNAMED, masks_beside
@@ -160,12 +161,4 @@ def _annotation(path: Path, row: ObjectRow, object_id: int, width: int, height: 
         area = float(pixels.sum())
         return Annotation(object_id, row.class_name, area, box, False, row.mask)
     assert row.box is not None, "an objects row has a box or a mask"
-    left, top, wide, high = row.box
-    right, bottom = left + wide, top + high
-    if wide <= 0 or high <= 0 or left < 0 or top < 0 or right > width or bottom > height:
-        raise SampleError(
-            f"{path}: the box x={left}, y={top}, width={wide}, height={high} is not inside the "
-            f"{width} x {height} image. Give pixels of the upright image."
-        )
-    corners = f"[[{left},{top},{right},{top},{right},{bottom},{left},{bottom}]]"
-    return Annotation(object_id, row.class_name, wide * high, row.box, False, corners.encode())
+    return boxed(str(path), row.class_name, row.box, object_id, (width, height))

@@ -99,7 +99,8 @@ def load_image(sample: Sample) -> Image.Image:
         SampleError: see `open_image`; also if the file's size is not the sample's, since its
             masks would then lie on other pixels.
     """
-    image = open_image(sample.path)
+    content = sample.path if sample.read is None else sample.read()
+    image = open_image(content, name=str(sample.path))
     if image.size != (sample.width, sample.height):
         raise SampleError(
             f"{sample.path}: the upright image is {image.width} x {image.height} pixels but its "
@@ -109,13 +110,13 @@ def load_image(sample: Sample) -> Image.Image:
     return image
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(source: Path | bytes, *, name: str | None = None) -> tuple[int, int]:
     """Width and height of an image file, EXIF rotation applied, from its header alone.
 
     Raises:
         SampleError: see `opened`.
     """
-    with opened(path) as image:
+    with opened(source, name=name) as image:
         turned = image.getexif().get(ORIENTATION, 1) in TURNED
         return (image.height, image.width) if turned else image.size
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,10 +63,12 @@ class Sample:
 
     Attributes:
         image_id: the data set's image id, not necessarily contiguous.
-        path: the image file.
+        path: the image file; where `read` is given, only what to call the image.
         width, height: the image's size in pixels, EXIF rotation applied.
         annotations: the annotated objects, in the data set's order.
         questions: questions about the image, in the data set's order.
+        read: gives the image file's content where it is no file of its own (a Hugging Face
+            dataset's rows); called each time the image is used, nothing is kept.
     """
 
     image_id: int
@@ -74,6 +77,7 @@ class Sample:
     height: int
     annotations: tuple[Annotation, ...] = ()
     questions: tuple[Question, ...] = ()
+    read: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Pair = tuple[Sample, Annotation]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which objects are studied; the defaults are the paper's (section 3.1).
+    """Which objects are studied; the defaults are the paper's (section 3.1), None is no bound.
 
     The original code also counts crowd regions among the annotations of an image and may choose
     one; here they count, since they are objects in the picture, but are never chosen.
@@ -30,14 +30,17 @@ class Filter:
     """
 
     min_area: float = 1000
-    max_area: float = 2000
-    max_annotations: int = 3
+    max_area: float | None = 2000
+    max_annotations: int | None = 3
     unique_class: bool = True
     one_per_image: bool = True
 
 
 PAPER_FILTER = Filter()
 """Small objects in images with few of them, for COCO."""
+
+ANY_SIZE = Filter(min_area=0, max_area=None, max_annotations=None)
+"""For a folder of one's own, whose objects are there because they are to be studied."""
 
 EMBEDDED_FILTER = Filter(min_area=256, max_area=4096, one_per_image=False)
 """For the embedded scenes, 192 x 192 pixels with patches of 16: from one patch's area to sixteen
@@ -112,13 +115,13 @@ def _fitting(sample: Sample, chosen: Filter, left: Counter[str]) -> Iterator[Pai
 
 def _misfit(sample: Sample, item: Annotation, seen: Counter[str], chosen: Filter) -> str | None:
     """The first reason to leave an object out, None if it fits."""
-    if len(sample.annotations) > chosen.max_annotations:
+    if chosen.max_annotations is not None and len(sample.annotations) > chosen.max_annotations:
         return f"more than {chosen.max_annotations} annotations in the image"
     if item.crowd:
         return "crowd region"
     if item.area <= chosen.min_area:
         return f"area not over {chosen.min_area:g} px"
-    if item.area >= chosen.max_area:
+    if chosen.max_area is not None and item.area >= chosen.max_area:
         return f"area not under {chosen.max_area:g} px"
     if chosen.unique_class and seen[item.class_name] > 1:
         return "class appears more than once"

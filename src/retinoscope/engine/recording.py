@@ -99,9 +99,27 @@ class Recording:
         return self.checkpoint.parts.head_count
 
     @property
-    def mean_token(self) -> Float[Tensor, " width"] | None:
-        """The checkpoint's mean visual token, if it is known."""
-        return self.checkpoint.mean
+    def mean_token(self) -> Float[Tensor, "*length width"] | None:
+        """The checkpoint's mean visual token, if it is known.
+
+        Where each visual token has its own, one for each position of the sequence: text tokens
+        have the mean of all.
+
+        Raises:
+            ModelError: there is a mean for each of another number of visual tokens.
+        """
+        mean = self.checkpoint.mean
+        if mean is None or mean.ndim == 1:
+            return mean
+        visual = list(self.encoded.layout.visual)
+        if len(mean) != len(visual):
+            raise ModelError(
+                f"The mean visual tokens are of {len(mean)} positions, but this image has "
+                f"{len(visual)} visual tokens; take one mean over all positions."
+            )
+        everywhere = mean.mean(0).expand(self.length, -1).clone()
+        everywhere[visual] = mean
+        return everywhere
 
     def residual(self, layer: int) -> Float[Tensor, "positions width"]:
         """The clean residual stream at a place, 0 to the number of layers."""

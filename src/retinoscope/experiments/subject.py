@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from retinoscope.data import Annotation, Sample, load_image, object_mask
+from retinoscope.data import Annotation, Question, Sample, load_image, object_mask
 from retinoscope.experiments.settings import Settings
 from retinoscope.geometry import centred_square
 
@@ -70,11 +70,7 @@ def read_subject(
     present = {other.class_name for other in sample.annotations}
     absent = [name for name in categories if name not in present]
     questions = [
-        question.text
-        for question in sample.questions
-        if question.object_id == annotation.object_id
-        and question.word in ("", annotation.class_name)
-        and question.kind in ("position", "relation", "free")
+        question.text for question in sample.questions if _asks_about(question, annotation)
     ]
     return Subject(
         sample=sample,
@@ -83,6 +79,17 @@ def read_subject(
         mask=mask,
         question=str(drawn.choice(questions)) if questions else "",
         absent=str(drawn.choice(absent)) if absent else "",
+    )
+
+
+def _asks_about(question: Question, annotation: Annotation) -> bool:
+    """Whether the object is the answer: it is named, or nothing is (the paper's question files)."""
+    named = question.object_id == annotation.object_id
+    unnamed = question.object_id is None and question.kind == "free"
+    return (
+        (named or unnamed)
+        and question.word in ("", annotation.class_name)
+        and question.kind in ("position", "relation", "free")
     )
 
 

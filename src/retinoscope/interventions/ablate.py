@@ -31,10 +31,10 @@ class Ablate:
 
     Attributes:
         tokens: the positions to replace, usually a TokenSet.
-        value: what stands in their place: "mean" (the mean visual token of a large image set, the
-            paper's choice), "zero", `Noise(seed)`, or vectors of one's own, one for all
-            ([width]) or one for each position in ascending order ([positions, width]), such as
-            the tokens of another image.
+        value: what stands in their place: "mean" (the mean visual token of a large image set, of
+            all positions as in the paper or of each position apart), "zero", `Noise(seed)`, or
+            vectors of one's own, one for all ([width]) or one for each position in ascending
+            order ([positions, width]), such as the tokens of another image.
 
     Raises (when it is applied):
         InterventionError: no token is given, a position is outside the sequence, the mean is not
@@ -48,20 +48,25 @@ class Ablate:
         """One write at place 0."""
         positions = checked_positions(self.tokens, context, "Ablate")
         clean = context.residual(0)[list(positions)]
-        return Sites(writes=(Write(0, positions, self._values(clean, context)),))
+        return Sites(writes=(Write(0, positions, self._values(clean, positions, context)),))
 
     def _values(
-        self, clean: Float[Tensor, "positions width"], context: Context
+        self,
+        clean: Float[Tensor, "positions width"],
+        positions: tuple[int, ...],
+        context: Context,
     ) -> Float[Tensor, "positions width"]:
         match self.value:
             case "mean":
-                if context.mean_token is None:
+                mean = context.mean_token
+                if mean is None:
                     raise InterventionError(
                         "Ablate(value='mean') needs the mean visual token of this model, which "
                         "is not known; compute it with retinoscope.mean_token(model, images) "
                         "and pass it to load(..., mean=...), or choose value='zero'."
                     )
-                return context.mean_token.to(clean).expand_as(clean)
+                own = mean if mean.ndim == 1 else mean[list(positions)]
+                return own.to(clean).expand_as(clean)
             case "zero":
                 return torch.zeros_like(clean)
             case Noise(seed):

@@ -80,8 +80,11 @@ class Context(Protocol):
         ...
 
     @property
-    def mean_token(self) -> Float[Tensor, " width"] | None:
-        """The mean visual token of a large image set, if it is known."""
+    def mean_token(self) -> Float[Tensor, "*length width"] | None:
+        """The mean visual token of a large image set, if it is known.
+
+        One vector for all positions, or one for each position of the sequence.
+        """
         ...
 
     def residual(self, layer: int) -> Float[Tensor, "positions width"]:

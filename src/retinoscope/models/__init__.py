@@ -5,6 +5,7 @@ from retinoscope.models.encode import Encoded, encode
 from retinoscope.models.family import Family
 from retinoscope.models.load import load
 from retinoscope.models.mean import MeanToken, mean_token, read_mean, write_mean
+from retinoscope.models.mean_file import mean_from_file
 
 __all__ = [
     "Checkpoint",
@@ -14,6 +15,7 @@ __all__ = [
     "Parts",
     "encode",
     "load",
+    "mean_from_file",
     "mean_token",
     "read_mean",
     "write_mean",

@@ -46,7 +46,8 @@ class Checkpoint:
         processor: its processor.
         family: how it lays images out.
         parts: handles on its language model.
-        mean: the mean visual token at the input of the first decoder layer, if it is known.
+        mean: the mean visual token at the input of the first decoder layer, if it is known: one
+            for all visual tokens, or one for each in their order.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Checkpoint:
     processor: Any
     family: Family
     parts: Parts
-    mean: Float[Tensor, " width"] | None = None
+    mean: Float[Tensor, "*positions width"] | None = None
 
     @property
     def tokenizer(self) -> Any:

@@ -23,6 +23,9 @@ from retinoscope.models.views import image_token
 EMBEDDED = "embedded"
 """The name of the small VLM that comes with the package."""
 
+WIDENED = 2**31
+"""Bytes of weights up to which a model on the CPU is computed with in float32."""
+
 _UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
 _WHOLE_HASH_LIMIT = 2**30
 _EDGE = 2**24
@@ -46,11 +49,12 @@ def load(
 
     Args:
         name_or_path: "embedded", a folder in Hugging Face format, or a hub name.
-        dtype: the weights' type; None is float32 on the CPU and the checkpoint's own elsewhere.
+        dtype: the weights' type; None is the checkpoint's own, but float32 on the CPU for models
+            of at most WIDENED bytes, where memory is no matter and rounding would be.
         device_map: as in transformers; None loads on the CPU.
         revision: the hub's branch, tag or commit.
         quantization_config: passed on to transformers.
-        mean: the mean visual token [width], for ablations.
+        mean: the mean visual token, for ablations: [width], or [positions, width].
 
     Raises:
         ModelError: nothing is there, the weights are missing or pickled, the processor is missing
@@ -63,8 +67,6 @@ def load(
         _check_folder(folder)
     elif folder.exists() or name.startswith((".", "/", "~")):
         raise ModelError(f"{name} is not a folder with a model; give a folder or a hub name.")
-    if dtype is None:
-        dtype = torch.float32 if device_map is None else None
     options = {
         "revision": revision,
         "device_map": device_map,
@@ -78,6 +80,8 @@ def load(
         )
     except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
+    if dtype is None and device_map is None:
+        model = _widened(model)
     _check_fit(name, model, processor)
     family = family_of(model.config.model_type)
     if not family.model_types[0]:
@@ -96,6 +100,28 @@ def load(
         parts=find_parts(model),
         mean=mean,
     )
+
+
+def dtype_named(name: str | None) -> torch.dtype | None:
+    """The weights' type of that name, for `load`; None stays None.
+
+    Raises:
+        ModelError: torch has no such type.
+    """
+    if name is None:
+        return None
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise ModelError(f"{name!r} is no type of weights; give float32, bfloat16 or float16.")
+    return found
+
+
+def _widened(model: PreTrainedModel) -> PreTrainedModel:
+    """A small model in float32; one that is large or quantised as it is."""
+    quantised = getattr(model, "hf_quantizer", None) is not None
+    if quantised or model.get_memory_footprint() > WIDENED:
+        return model
+    return model.float()
 
 
 def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
@@ -158,10 +184,11 @@ def file_hashes(folder: Path) -> dict[str, str]:
     Files over 1 GiB are hashed by their size and their first and last 16 MiB, which is said in
     the value, so that a run on a 13 GB model starts at once.
     """
-    return {path.name: _file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 of one file, as in `file_hashes`."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import encode
+from retinoscope.models.mean_sums import MeanSums, mean_and_error, save_tensors, with_image
 from retinoscope.models.vision import first_states
 
 
@@ -24,53 +24,63 @@ class MeanToken:
     """The mean visual token at the input of the first decoder layer.
 
     Attributes:
-        value: the mean, float32 on the CPU.
-        standard_error: of each component, from the spread of image means (tokens of one image are
-            not independent, so an image counts once).
+        value: the mean, float32 on the CPU; [width], or [positions, width] where each position of
+            the grid has its own.
+        standard_error: of each component, images being the independent units, see
+            `mean_sums.mean_and_error`.
         images: how many images.
         tokens: how many visual tokens in all.
+        skipped: for each image that was left out, why.
     """
 
-    value: Float[Tensor, " width"]
-    standard_error: Float[Tensor, " width"]
+    value: Float[Tensor, "*positions width"]
+    standard_error: Float[Tensor, "*positions width"]
     images: int
     tokens: int
+    skipped: tuple[str, ...] = ()
 
 
 def mean_token(
     checkpoint: Checkpoint,
     images: Iterable[Image.Image],
     *,
+    per_position: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> MeanToken:
     """Average the visual tokens of many images (paper, section 3.1: 50,000 from ImageNet).
 
     Streamed: one image is in memory at a time. Images of different size weigh by their number
-    of tokens.
+    of tokens. `retinoscope.runs.mean.measured_mean` does the same over a data set, cached and
+    resumable.
 
     Args:
         checkpoint: the model.
         images: RGB images.
+        per_position: a mean of each position of the grid instead of one of all; only for models
+            and images that always give as many visual tokens.
         progress: called with the number of images done after each.
 
     Raises:
-        ModelError: no image was given.
+        ModelError: no image was given, or the numbers of visual tokens differ per position.
     """
-    total: Tensor | None = None
-    means: list[Tensor] = []
-    tokens = 0
-    for done, image in enumerate(images, start=1):
-        vectors = visual_tokens(checkpoint, image).double().cpu()
-        total = vectors.sum(0) if total is None else total + vectors.sum(0)
-        tokens += len(vectors)
-        means.append(vectors.mean(0).float())
+    sums = MeanSums()
+    for image in images:
+        sums = with_image(sums, visual_tokens(checkpoint, image), per_position=per_position)
         if progress is not None:
-            progress(done)
-    if total is None:
-        raise ModelError("The mean visual token needs at least one image; none was given.")
-    spread = torch.stack(means).std(0) if len(means) > 1 else torch.zeros_like(means[0])
+            progress(sums.images)
+    return finished(sums)
+
+
+def finished(sums: MeanSums) -> MeanToken:
+    """The mean visual token of finished sums.
+
+    Raises:
+        ModelError: there is no image in them.
+    """
+    mean, error = mean_and_error(sums)
+    positions = len(mean) if mean.ndim == 2 else 1
     return MeanToken(
-        (total / tokens).float(), spread / len(means) ** 0.5, images=len(means), tokens=tokens
+        mean, error, images=sums.images, tokens=sums.weight * positions, skipped=sums.skipped
     )
 
 
@@ -85,17 +95,21 @@ def visual_tokens(checkpoint: Checkpoint, image: Image.Image) -> Float[Tensor, "
 
 
 def write_mean(mean: MeanToken, path: Path) -> None:
-    """Store a mean token as safetensors, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f"{path.suffix}.partial")
-    counts = {"images": str(mean.images), "tokens": str(mean.tokens)}
-    tensors = {"mean": mean.value.contiguous(), "standard_error": mean.standard_error.contiguous()}
-    save_file(tensors, temporary, metadata=counts)
-    temporary.replace(path)
+    """Store a mean token as safetensors, whole or not at all.
+
+    Raises:
+        ModelError: the file can't be written.
+    """
+    counts = {
+        "images": str(mean.images),
+        "tokens": str(mean.tokens),
+        "skipped": json.dumps(mean.skipped),
+    }
+    save_tensors(path, {"mean": mean.value, "standard_error": mean.standard_error}, counts)
 
 
 def read_mean(path: Path) -> MeanToken:
-    """Read a stored mean token.
+    """Read a mean token that `write_mean` stored.
 
     Raises:
         ModelError: the file is missing, broken or holds something else.
@@ -108,6 +122,7 @@ def read_mean(path: Path) -> MeanToken:
                 file.get_tensor("standard_error"),
                 images=int(counts["images"]),
                 tokens=int(counts["tokens"]),
+                skipped=tuple(json.loads(counts.get("skipped", "[]"))),
             )
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ModelError(

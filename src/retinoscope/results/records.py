@@ -173,8 +173,9 @@ class SkippedRecord:
     """One sample or condition that was not measured, and why.
 
     Attributes:
-        experiment: where it was skipped ("data", "curation", "ablation", ...).
-        image_id, object_id: the sample; object_id is -1 for a whole image.
+        experiment: where it was skipped ("data", "mean visual token", "curation", ...).
+        image_id, object_id: the sample; object_id is -1 for a whole image, image_id too for a
+            file that is no sample of the data.
         condition: the condition, or "" for the whole sample.
         reason: one sentence.
     """

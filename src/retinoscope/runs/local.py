@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from retinoscope.data import Dataset, open_data, select
-from retinoscope.errors import ModelError, RunError
-from retinoscope.models import Checkpoint, load
+from retinoscope.data.generated_questions import with_questions
+from retinoscope.errors import RunError
+from retinoscope.models import Checkpoint, load, mean_from_file
+from retinoscope.models.load import dtype_named
 from retinoscope.models.vision import shared_vision
 from retinoscope.results.manifest import (
     Manifest,
@@ -25,9 +25,10 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
-from retinoscope.results.store import consolidate, so_far
+from retinoscope.results.records import SkippedRecord
+from retinoscope.results.store import append, consolidate, so_far
 from retinoscope.runs import stages
-from retinoscope.runs.mean import MEAN_SEED, mean_dataset, with_mean
+from retinoscope.runs.mean import MEAN_SEED, OWN_COUNT, mean_dataset, with_mean
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
 
@@ -49,45 +50,84 @@ def run(plan: Plan, progress: Progress) -> Path:
     """
     progress.stage("loading", 2)
     checkpoint = load(
-        plan.model, revision=plan.revision, dtype=_dtype(plan.dtype), device_map=plan.device_map
+        plan.model,
+        revision=plan.revision,
+        dtype=dtype_named(plan.dtype),
+        device_map=plan.device_map,
     )
+    if plan.mean_file is not None:
+        checkpoint = replace(checkpoint, mean=mean_from_file(checkpoint, plan.mean_file))
     progress.step(1)
-    dataset = open_data(plan.data, split=plan.split, seed=plan.settings.seed)
+    dataset = open_data(
+        plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
+    )
     progress.step(2)
-    with _sitting(plan, checkpoint, dataset), shared_vision(checkpoint):
-        _stages(plan, checkpoint, dataset, progress)
+    with _sitting(plan, checkpoint, dataset) as counts, shared_vision(checkpoint):
+        _stages(plan, checkpoint, dataset, counts, progress)
     return plan.out
 
 
-def _stages(plan: Plan, checkpoint: Checkpoint, dataset: Dataset, progress: Progress) -> None:
+def _stages(
+    plan: Plan,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    counts: dict[str, int],
+    progress: Progress,
+) -> None:
     settings = plan.settings
+    _skip_files(plan.out, "data", dataset.skipped)
     chosen = select(dataset, plan.filter, seed=settings.seed)
-    images = mean_dataset(plan.data, plan.mean_images, plan.mean_count, plan.split)
-    checkpoint, _ = with_mean(checkpoint, images, plan.mean_count, progress)
-    kept = stages.curation(
-        checkpoint, dataset, chosen.pairs, plan.out, plan.limit, settings, progress
-    )
+    counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
+    counts["objects that fit the filter"] = chosen.kept
+    pairs = with_questions(dataset, chosen.pairs)
+    if plan.mean_file is None:
+        images = mean_dataset(
+            plan.data, plan.mean_images, plan.mean_wanted or OWN_COUNT, plan.split
+        )
+        checkpoint, mean = with_mean(
+            checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
+        )
+        counts["images in the mean visual token"] = mean.images
+        _skip_files(plan.out, "mean visual token", mean.skipped)
+    if plan.curated:
+        kept = stages.curation(
+            checkpoint, dataset, pairs, plan.out, plan.wanted, settings, progress
+        )
+    else:
+        kept = stages.uncurated(dataset, pairs, plan.out, plan.wanted, settings, progress)
+    counts["objects to measure"] = len(kept)
     for name in plan.experiments:
-        stages.measure(name, checkpoint, dataset, kept, chosen.pairs, plan.out, settings, progress)
+        stages.measure(name, checkpoint, dataset, kept, pairs, plan.out, settings, progress)
     if "lens" in plan.experiments:
         stages.sheets(checkpoint, dataset, kept, plan.out, plan.sheets, settings, progress)
 
 
+def _skip_files(run: Path, stage: str, reasons: Sequence[str]) -> None:
+    """Count files that could not be used, so that the report tells of them."""
+    records = [SkippedRecord(stage, -1, -1, "", reason) for reason in reasons]
+    append(run, "skipped", stage, records)
+
+
 @contextmanager
-def _sitting(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Iterator[None]:
-    """Keep the manifest true while a run goes on, is interrupted, or ends."""
+def _sitting(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Iterator[dict[str, int]]:
+    """Keep the manifest true while a run goes on, is interrupted, or ends.
+
+    Yields:
+        What the stages count, to be filled by them in the order in which it should be read.
+    """
     manifest = _opened(plan, checkpoint, dataset)
     begun = time.monotonic()
     status = "interrupted"
+    counts = {"images": len(dataset.samples)}
     try:
-        yield
+        yield counts
         status = "complete"
     finally:
         consolidate(plan.out)
         finished = _now() if status == "complete" else ""
         seconds = manifest.seconds + time.monotonic() - begun
         ended = replace(manifest, status=status, finished=finished, seconds=round(seconds, 1))
-        write_manifest(plan.out, _counted(ended, plan.out, dataset))
+        write_manifest(plan.out, _counted(ended, plan, counts))
 
 
 def _opened(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Manifest:
@@ -127,29 +167,22 @@ def _opened(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Manifest:
     return manifest
 
 
-def _counted(manifest: Manifest, out: Path, dataset: Dataset) -> Manifest:
+def _counted(manifest: Manifest, plan: Plan, counted: dict[str, int]) -> Manifest:
     """The manifest with what was counted on the way."""
-    curated, skipped = so_far(out, "curation"), so_far(out, "skipped")
-    counts = {
-        "images": len(dataset.samples),
-        "objects described": len(curated),
-        "named when whole": int(curated["named_whole"].sum()),
-        "also named when noised": int(curated["named_noised"].sum()),
-        "objects kept": int(curated["kept"].sum()),
-    }
+    curated, skipped = so_far(plan.out, "curation"), so_far(plan.out, "skipped")
+    counts = dict(counted)
+    if plan.curated:
+        counts |= {
+            "objects described": len(curated),
+            "named when whole": int(curated["named_whole"].sum()),
+            "also named when noised": int(curated["named_noised"].sum()),
+            "objects kept": int(curated["kept"].sum()),
+        }
     for table in ("ablation", "lens", "knockout"):
-        counts[f"{table} records"] = len(so_far(out, table))
+        counts[f"{table} records"] = len(so_far(plan.out, table))
+    counts["skips"] = len(skipped)
     reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))
-
-
-def _dtype(name: str | None) -> torch.dtype | None:
-    if name is None:
-        return None
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
-        raise ModelError(f"{name!r} is no type of weights; give float32, bfloat16 or float16.")
-    return found
 
 
 def _now() -> str:

@@ -1,76 +1,189 @@
-"""The mean visual token of a run: computed once for a model and a set of images, then cached."""
+"""The mean visual token of a run: streamed over a set of images once, resumable, then cached."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import platformdirs
-from PIL import Image
 
-from retinoscope.data import Dataset, embedded_scenes, load_image, open_data
-from retinoscope.errors import SampleError
-from retinoscope.models import Checkpoint, MeanToken, mean_token, read_mean, write_mean
+from retinoscope.data import Dataset, Sample, embedded_scenes, load_image, open_data, open_images
+from retinoscope.errors import ModelError, SampleError, TokenMapError
+from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
+from retinoscope.models.load import EMBEDDED
+from retinoscope.models.mean import finished, visual_tokens
+from retinoscope.models.mean_sums import (
+    MeanSums,
+    read_sums,
+    with_image,
+    without_image,
+    write_sums,
+)
 from retinoscope.results.manifest import installed_versions
 from retinoscope.runs.progress import Progress
 
 MEAN_SEED = 900_001
 """Seed of the embedded scenes that only serve for the mean; no other scenes use it."""
 
+OWN_COUNT = 400
+"""Most images of a mean where no images of its own were given for it."""
+
+SAVED_EVERY = 30.0
+"""Seconds between two writings of the sums: what a killed process loses at most."""
+
 
 def mean_dataset(data: str, mean_images: str | None, count: int, split: str | None) -> Dataset:
     """The images that a run's mean visual token is taken over.
+
+    Args:
+        data: the run's data.
+        mean_images: as `open_images` takes it; None is the embedded scenes that are kept for it
+            where the data are embedded, else the data's own.
+        count: how many embedded scenes.
+        split: of the run's data.
 
     Raises:
         DataError: the data can't be read.
     """
     if mean_images is not None:
-        return open_data(mean_images)
+        return open_images(mean_images)
     if data.partition(":")[0] == "embedded":
         return embedded_scenes(count, seed=MEAN_SEED)
     return open_data(data, split=split)
 
 
 def with_mean(
-    checkpoint: Checkpoint, dataset: Dataset, count: int, progress: Progress
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    count: int | None,
+    progress: Progress,
+    *,
+    per_position: bool = False,
 ) -> tuple[Checkpoint, MeanToken]:
     """The checkpoint with its mean visual token over (at most `count` of) a data set's images.
 
-    Images that can't be read are passed over; the mean says how many it holds.
-
     Raises:
-        ModelError: no image could be read, or the cached mean is broken.
+        ModelError: as `measured_mean`.
     """
-    path = _cache_path(checkpoint, dataset, count)
-    if path.exists():
-        mean = read_mean(path)
-    else:
-        progress.stage("mean visual token", min(count, len(dataset.samples)))
-        mean = mean_token(checkpoint, _images(dataset, count), progress=progress.step)
-        write_mean(mean, path)
+    mean = measured_mean(checkpoint, dataset, count, progress, per_position=per_position)
     return replace(checkpoint, mean=mean.value.to(checkpoint.device)), mean
 
 
-def _images(dataset: Dataset, count: int) -> Iterator[Image.Image]:
-    for sample in dataset.samples[:count]:
-        try:
-            yield load_image(sample)
-        except SampleError:
-            continue
+def with_known_mean(
+    checkpoint: Checkpoint,
+    mean_images: str | None,
+    mean_file: Path | None,
+    progress: Progress,
+) -> Checkpoint:
+    """The checkpoint with its mean visual token, if there is anything to take it from.
+
+    Args:
+        checkpoint: the model; the embedded one has images of its own.
+        mean_images: a folder of images, or data.
+        mean_file: a file that holds the mean; it comes before the images.
+        progress: told of the images.
+
+    Raises:
+        ModelError, DataError: the file or the images can't be used.
+    """
+    if mean_file is not None:
+        return replace(checkpoint, mean=mean_from_file(checkpoint, mean_file))
+    if mean_images is None and checkpoint.name != EMBEDDED:
+        return checkpoint
+    images = mean_dataset(EMBEDDED, mean_images, OWN_COUNT, None)
+    return with_mean(checkpoint, images, None if mean_images else OWN_COUNT, progress)[0]
 
 
-def _cache_path(checkpoint: Checkpoint, dataset: Dataset, count: int) -> Path:
+def measured_mean(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    count: int | None,
+    progress: Progress,
+    *,
+    per_position: bool = False,
+) -> MeanToken:
+    """The mean visual token over a data set's images, from the cache where it is known.
+
+    Images are streamed; an interrupted measurement goes on where it stopped. Images that can't be
+    used are passed over and listed in the result.
+
+    Args:
+        checkpoint: the model.
+        dataset: the images.
+        count: at most so many of them, a fixed random choice; None is all.
+        progress: told of every image.
+        per_position: a mean of each position of the grid instead of one of all.
+
+    Raises:
+        ModelError: no image could be used, the numbers of visual tokens differ per position, or
+            what is cached is broken.
+        KeyboardInterrupt: interrupted; the sums so far are kept.
+    """
+    chosen = _chosen(dataset, count)
+    path = _cache_path(checkpoint, dataset, len(chosen), per_position)
+    if path.exists():
+        return read_mean(path)
+    progress.stage("mean visual token", len(chosen))
+    partial = path.with_suffix(".sums.safetensors")
+    mean = finished(_streamed(checkpoint, chosen, partial, progress, per_position))
+    mean = replace(mean, skipped=(*dataset.skipped, *mean.skipped))
+    write_mean(mean, path)
+    partial.unlink(missing_ok=True)
+    return mean
+
+
+def _streamed(
+    checkpoint: Checkpoint,
+    chosen: list[Sample],
+    partial: Path,
+    progress: Progress,
+    per_position: bool,
+) -> MeanSums:
+    """The sums over all chosen images, those that an earlier sitting went through not again."""
+    sums, saved = read_sums(partial), time.monotonic()
+    progress.step(sums.place)
+    try:
+        for sample in chosen[sums.place :]:
+            try:
+                vectors = visual_tokens(checkpoint, load_image(sample))
+            except (SampleError, ModelError, TokenMapError) as error:
+                sums = without_image(sums, str(error))
+            else:
+                sums = with_image(sums, vectors, per_position=per_position)
+            progress.step(sums.place)
+            if time.monotonic() - saved > SAVED_EVERY:
+                write_sums(sums, partial)
+                saved = time.monotonic()
+    finally:
+        write_sums(sums, partial)
+    return sums
+
+
+def _chosen(dataset: Dataset, count: int | None) -> list[Sample]:
+    """All samples, or a fixed random choice in their order: folders are often sorted by class."""
+    total = len(dataset.samples)
+    if count is None or count >= total:
+        return list(dataset.samples)
+    drawn = np.random.default_rng(0).choice(total, count, replace=False)
+    return [dataset.samples[index] for index in sorted(drawn.tolist())]
+
+
+def _cache_path(checkpoint: Checkpoint, dataset: Dataset, count: int, per_position: bool) -> Path:
+    processor = checkpoint.processor.image_processor.to_dict()
     identity = {
-        "name": checkpoint.name,
-        "revision": checkpoint.revision,
-        "files": dict(checkpoint.files),
+        # A folder's files name the model wherever it lies.
+        "model": dict(checkpoint.files) or [checkpoint.name, checkpoint.revision],
+        "processor": processor,
         "dtype": str(checkpoint.model.dtype),
         "data": dataset.fingerprint,
         "count": count,
+        "per position": per_position,
         "version": installed_versions()["retinoscope"],
     }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
+    text = json.dumps(identity, sort_keys=True, default=str)
+    key = hashlib.sha256(text.encode()).hexdigest()[:24]
     return Path(platformdirs.user_cache_dir("retinoscope")) / "means" / f"{key}.safetensors"

@@ -6,11 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data import EMBEDDED_FILTER, PAPER_FILTER, Dataset, Filter
+from retinoscope.data import ANY_SIZE, EMBEDDED_FILTER, PAPER_FILTER, Dataset, Filter
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
+from retinoscope.models.load import file_hash
 from retinoscope.results.records import EXPERIMENTS
+from retinoscope.runs.mean import OWN_COUNT
+
+EMBEDDED_LIMIT = 102
+"""Objects of the embedded scenes that are measured by default."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,18 @@ class Plan:
         revision: the hub's revision, or None.
         dtype: the weights' type by its torch name, or None for the default.
         device_map: as in transformers, or None for the CPU.
-        data: "embedded[:COUNT]", "coco:PATH" or "folder:PATH".
+        data: as `retinoscope.data.open_data` takes it.
         split: the split of a COCO folder that has several.
-        mean_images: data whose images give the mean visual token; None is the embedded scenes
-            that are kept for it where the data are embedded, else the data's own images.
-        mean_count: most images of the mean.
+        questions: a JSON of questions by image id; None is the data's own file, if any.
+        mean_images: data (or a folder) whose images give the mean visual token; None is the
+            embedded scenes that are kept for it where the data are embedded, else the data's own
+            images.
+        mean_count: most images of the mean; None is all of `mean_images`, and OWN_COUNT without.
+        mean_per_position: a mean of each position of the grid instead of one of all.
+        mean_file: a file with the mean visual token, which is then not measured.
+        curated: measure only objects that the model names, and names because it sees them.
         chosen: which objects are considered; None is the data's preset.
-        limit: curated objects to measure.
+        limit: objects to measure; None is EMBEDDED_LIMIT of the embedded scenes, else all.
         sheets: images that get a lens page.
         experiments: which of EXPERIMENTS to run.
         settings: what they do.
@@ -43,10 +53,14 @@ class Plan:
     device_map: str | None = None
     data: str = "embedded"
     split: str | None = None
+    questions: Path | None = None
     mean_images: str | None = None
-    mean_count: int = 400
+    mean_count: int | None = None
+    mean_per_position: bool = False
+    mean_file: Path | None = None
+    curated: bool = True
     chosen: Filter | None = None
-    limit: int = 102
+    limit: int | None = None
     sheets: int = 12
     experiments: tuple[str, ...] = EXPERIMENTS
     settings: Settings = field(default_factory=Settings)
@@ -59,20 +73,42 @@ class Plan:
                 f"Experiments {unknown or 'none'} were asked for; choose from "
                 f"{', '.join(EXPERIMENTS)}."
             )
-        if self.limit < 1 or self.mean_count < 1 or self.sheets < 0:
+        limits = [number for number in (self.limit, self.mean_count) if number is not None]
+        if min(limits, default=1) < 1 or self.sheets < 0:
             raise RunError(
                 f"limit and mean_count are at least 1 and sheets at least 0; got {self.limit}, "
                 f"{self.mean_count} and {self.sheets}."
             )
+        if self.mean_file is not None and (self.mean_images or self.mean_per_position):
+            raise RunError(
+                "A file with the mean visual token was given and also how to measure one; give "
+                "either --mean-file or --mean-images and --mean-per-position."
+            )
+
+    @property
+    def kind(self) -> str:
+        """The kind of data: "embedded", "coco", "folder", "datasets"."""
+        return self.data.partition(":")[0]
 
     @property
     def filter(self) -> Filter:
         """Which objects are considered: given, or the preset of the kind of data."""
         if self.chosen is not None:
             return self.chosen
-        embedded = self.data.partition(":")[0] == "embedded"
-        # One object of an image keeps a run's objects independent of each other.
-        return replace(EMBEDDED_FILTER, one_per_image=True) if embedded else PAPER_FILTER
+        if self.kind == "embedded":
+            # One object of an image keeps a run's objects independent of each other.
+            return replace(EMBEDDED_FILTER, one_per_image=True)
+        return PAPER_FILTER if self.kind == "coco" else ANY_SIZE
+
+    @property
+    def wanted(self) -> int | None:
+        """How many objects to measure; None is every one."""
+        return EMBEDDED_LIMIT if self.limit is None and self.kind == "embedded" else self.limit
+
+    @property
+    def mean_wanted(self) -> int | None:
+        """How many images the mean is over at most; None is every one."""
+        return OWN_COUNT if self.mean_count is None and not self.mean_images else self.mean_count
 
 
 def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[str, Any]:
@@ -86,9 +122,12 @@ def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[
         "split": plan.split,
         "fingerprint": dataset.fingerprint,
         "mean_images": plan.mean_images,
-        "mean_count": plan.mean_count,
+        "mean_count": plan.mean_wanted,
+        "mean_per_position": plan.mean_per_position,
+        "mean_file": file_hash(plan.mean_file) if plan.mean_file else None,
+        "curated": plan.curated,
         "filter": asdict(plan.filter),
-        "limit": plan.limit,
+        "limit": plan.wanted,
         "sheets": plan.sheets,
         "experiments": list(plan.experiments),
         "settings": {

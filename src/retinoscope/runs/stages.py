@@ -38,7 +38,7 @@ def curation(
     dataset: Dataset,
     pairs: Sequence[Pair],
     run: Path,
-    limit: int,
+    limit: int | None,
     settings: Settings,
     progress: Progress,
 ) -> list[Pair]:
@@ -47,15 +47,16 @@ def curation(
     Raises:
         DataError: no object was kept.
     """
-    progress.stage("curation", limit)
+    progress.stage("curation", len(pairs) if limit is None else limit)
     known = {
         (row["image_id"], row["object_id"]): row["kept"]
         for row in so_far(run, "curation").iter_rows(named=True)
     }
     failed = done(run, "skipped")
     kept: list[Pair] = []
-    for sample, annotation in pairs:
-        if len(kept) >= limit:
+    for index, (sample, annotation) in enumerate(pairs):
+        progress.step(index if limit is None else len(kept))
+        if limit is not None and len(kept) >= limit:
             break
         identity = (sample.image_id, annotation.object_id)
         key = f"curation-{sample.image_id}-{annotation.object_id}"
@@ -72,19 +73,53 @@ def curation(
             known[identity] = record.kept
         if known[identity]:
             kept.append((sample, annotation))
-            progress.step(len(kept))
     if not kept:
         raise DataError(_nothing_kept(run, len(pairs)))
     return kept
 
 
+def uncurated(
+    dataset: Dataset,
+    pairs: Sequence[Pair],
+    run: Path,
+    limit: int | None,
+    settings: Settings,
+    progress: Progress,
+) -> list[Pair]:
+    """The first objects whose image and mask can be read, whether the model names them or not.
+
+    Raises:
+        DataError: none can be read.
+    """
+    progress.stage("objects", len(pairs) if limit is None else limit)
+    kept: list[Pair] = []
+    for sample, annotation in pairs:
+        if limit is not None and len(kept) >= limit:
+            break
+        try:
+            read_subject(sample, annotation, dataset.categories, settings)
+        except SampleError as error:
+            identity = (sample.image_id, annotation.object_id)
+            key = f"data-{sample.image_id}-{annotation.object_id}"
+            append(run, "skipped", key, [SkippedRecord("data", *identity, "", str(error))])
+            continue
+        kept.append((sample, annotation))
+        progress.step(len(kept))
+    if not kept:
+        reasons = "; ".join(so_far(run, "skipped")["reason"].unique().head(3).to_list())
+        raise DataError(f"None of {len(pairs)} objects can be read: {reasons}")
+    return kept
+
+
 def _nothing_kept(run: Path, candidates: int) -> str:
     records, skips = so_far(run, "curation"), so_far(run, "skipped")
+    skips = skips.filter(skips["experiment"] == "curation")
     reasons = "; ".join(skips["reason"].unique().head(3).to_list())
     return (
         f"None of {candidates} candidate objects passed curation: {len(records)} were described "
         f"({int(records['named_whole'].sum())} named when whole), {len(skips)} could not be used"
-        f"{f' ({reasons})' if reasons else ''}. Give more data, or a model that can name them."
+        f"{f' ({reasons})' if reasons else ''}. Give more data or a model that can name "
+        "them, or measure uncurated objects."
     )
 
 

@@ -1,0 +1,84 @@
+"""`retinoscope look`: the three experiments on one object of one image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retinoscope.cli.progress import Bars
+from retinoscope.errors import DataError
+
+
+def look(
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    name: Annotated[str, typer.Option(help="What the object is, such as `dog`.")],
+    box: Annotated[
+        str | None, typer.Option(help="The object's box in pixels: x,y,width,height.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="A mask image: the object is what is not black.")
+    ] = None,
+    question: Annotated[
+        str, typer.Option(help="A question whose answer is the object, if any.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
+    ] = "embedded",
+    mean_images: Annotated[
+        str | None, typer.Option(help="A folder of images for the mean visual token.")
+    ] = None,
+    mean_file: Annotated[
+        Path | None, typer.Option(help="The mean visual token: .safetensors, .npy or .pt.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random tokens.")] = 0,
+    length: Annotated[int, typer.Option(min=1, help="Most tokens of a description.")] = 30,
+    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
+    ] = None,
+) -> None:
+    """Look at one object of one image, given by a box or a mask.
+
+    Prints what the model answers with the object's tokens replaced and with as many others,
+    with the attention to them cut in windows of layers, and what the object's patches decode to.
+    Tokens are replaced by the mean visual token where it is known (the embedded model, or
+    `--mean-images`, or `--mean-file`), else by zero.
+    """
+    # Imported here so that --help answers at once: torch and transformers take seconds.
+    from dataclasses import replace
+
+    from retinoscope.cli.look_tables import answer_table, knockout_table, lens_table
+    from retinoscope.data import single_image
+    from retinoscope.data.boxes import read_box
+    from retinoscope.experiments import Settings, knockout, lens, read_subject
+    from retinoscope.experiments.one_object import answers
+    from retinoscope.models import load
+    from retinoscope.models.load import dtype_named
+    from retinoscope.models.vision import shared_vision
+    from retinoscope.runs.mean import with_known_mean
+
+    if (box is None) == (mask is None):
+        raise DataError(f"{image}: give the object by either --box or --mask.")
+    (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
+    subject = read_subject(sample, sample.annotations[0], (), Settings(seed=seed))
+    subject = replace(subject, question=question)
+    console = Console()
+    checkpoint = load(model, revision=revision, dtype=dtype_named(dtype), device_map=device_map)
+    with Bars(console) as bars:
+        checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
+    value = "zero" if checkpoint.mean is None else "mean"
+    settings = Settings(
+        buffers=(0, 1), values=(value,), caption_length=length, sweeps=(), seed=seed
+    )
+    with shared_vision(checkpoint):
+        console.print(answer_table(answers(checkpoint, subject, settings), value))
+        records, skipped = knockout(checkpoint, subject, settings)
+        console.print(knockout_table(records))
+        console.print(lens_table(lens(checkpoint, subject, settings)))
+    for skip in skipped:
+        if skip.condition != "ask":
+            console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim")

@@ -1,0 +1,77 @@
+"""What `retinoscope look` prints: answers, knockouts and the lens of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from retinoscope.experiments.one_object import Answer
+from retinoscope.results.records import KnockoutRecord, LensRecord
+
+
+def answer_table(found: Sequence[Answer], value: str) -> Table:
+    """A row for each replaced set of tokens, a column for each task.
+
+    Args:
+        found: the answers.
+        value: "mean" or "zero", what stood in the tokens' place.
+    """
+    tasks = list(dict.fromkeys(answer.task for answer in found))
+    title = f"Answers, with tokens replaced by {'their mean' if value == 'mean' else 'zero'}"
+    table = Table("replaced", "tokens", *tasks, title=title, title_justify="left")
+    rows = dict.fromkeys((answer.selection, answer.matched) for answer in found)
+    for selection, matched in rows:
+        own = {a.task: a for a in found if (a.selection, a.matched) == (selection, matched)}
+        label = f"random, as many as {matched}" if matched else selection
+        cells = [_scored(own[task]) if task in own else Text("-") for task in tasks]
+        table.add_row(label, str(next(iter(own.values())).tokens), *cells)
+    return table
+
+
+def _scored(answer: Answer) -> Text:
+    score = answer.score
+    text = Text(score.answer, "green" if score.right else "red")
+    if score.probability is not None:
+        text.append(f" ({score.probability:.3f})", "dim")
+    return text
+
+
+def knockout_table(records: Sequence[KnockoutRecord]) -> Table:
+    """A row for each task and cut, a column for each window of layers."""
+    cut = [record for record in records if record.group]
+    windows = {r.window: f"{r.first_layer}-{r.last_layer}" for r in cut}
+    # Narrow heads, so that the table fits a terminal of 80 columns.
+    heads = [name.replace("-", "-\n") + f"\n{layers}" for name, layers in windows.items()]
+    title = "Answers, with attention cut in a window of layers"
+    table = Table("task", "from, to", *heads, title=title, title_justify="left")
+    for task, group, target in dict.fromkeys((r.task, r.group, r.target) for r in cut):
+        own = {r.window: r for r in cut if (r.task, r.group, r.target) == (task, group, target)}
+        cells = [
+            Text(own[window].answer, "green" if own[window].right else "red").append(
+                f"\n{own[window].probability:.3f}", "dim"
+            )
+            for window in windows
+        ]
+        table.add_row(task, f"{group},\n{target}", *cells)
+    return table
+
+
+def lens_table(records: Sequence[LensRecord]) -> Table:
+    """A row for each layer: how many patches decode to the object's word."""
+    title = f"Patches that decode to {records[0].class_name!r}"
+    heads = ("layer", "object, strict", "object, lenient", "mean rank", "background, strict")
+    table = Table(*heads, title=title, title_justify="left")
+    own = {r.layer: r for r in records if r.region == "object"}
+    behind = {r.layer: r for r in records if r.region == "background"}
+    for layer, record in own.items():
+        other = behind.get(layer)
+        table.add_row(
+            str(layer),
+            f"{record.strict} of {record.patches}",
+            f"{record.lenient} of {record.patches}",
+            f"{record.rank:.1f}",
+            f"{other.strict} of {other.patches}" if other else "-",
+        )
+    return table

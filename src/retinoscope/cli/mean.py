@@ -1,0 +1,67 @@
+"""`retinoscope mean`: the mean visual token of a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from retinoscope.cli.progress import Bars
+
+
+def mean(
+    images: Annotated[
+        str, typer.Argument(help="A folder of images, or data as `reproduce --data` takes it.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
+    ] = "embedded",
+    out: Annotated[
+        Path, typer.Option(help="The file to write, for `reproduce --mean-file`.")
+    ] = Path("mean.safetensors"),
+    count: Annotated[
+        int | None, typer.Option(min=1, help="At most so many images, drawn at random.")
+    ] = None,
+    per_position: Annotated[
+        bool, typer.Option("--per-position", help="A mean of each position of the grid.")
+    ] = False,
+    split: Annotated[str | None, typer.Option(help="The split, where there are several.")] = None,
+    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
+    ] = None,
+) -> None:
+    """Measure the mean visual token of many images, with its standard error.
+
+    Ctrl-C keeps what was summed; the same command goes on from there. What was measured once for
+    a model and a folder is not measured again.
+    """
+    # Imported here so that --help answers at once: torch and transformers take seconds.
+    from retinoscope.data import open_images
+    from retinoscope.models import load, write_mean
+    from retinoscope.models.load import dtype_named
+    from retinoscope.runs.mean import measured_mean
+
+    console = Console()
+    dataset = open_images(images, split=split)
+    checkpoint = load(model, revision=revision, dtype=dtype_named(dtype), device_map=device_map)
+    with Bars(console) as bars:
+        found = measured_mean(checkpoint, dataset, count, bars, per_position=per_position)
+    write_mean(found, out)
+    table = Table("", "", show_header=False)
+    table.add_row("images", f"{found.images:,}")
+    table.add_row("left out", f"{len(found.skipped):,}")
+    table.add_row("visual tokens", f"{found.tokens:,}")
+    table.add_row("shape", " x ".join(map(str, found.value.shape)))
+    table.add_row("norm", f"{float(found.value.norm(dim=-1).mean()):.4g}")
+    table.add_row(
+        "norm of its standard error", f"{float(found.standard_error.norm(dim=-1).mean()):.2g}"
+    )
+    console.print(table)
+    for reason in found.skipped[:5]:
+        console.print(f"Left out: {reason}", markup=False, highlight=False)
+    console.print(f"{out}", soft_wrap=True, highlight=False)

@@ -1,0 +1,163 @@
+"""Running sums of visual tokens: a mean over any number of images in the memory of a few."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from retinoscope.errors import ModelError
+
+
+@dataclass(frozen=True, eq=False)
+class MeanSums:
+    """What is known after some images of a list; frozen, so that an interruption can't split it.
+
+    An image i counts with its sum of tokens t_i and its number of tokens n_i; for a mean of each
+    position apart, t_i are its tokens as they are and n_i is 1.
+
+    Attributes:
+        place: images gone through, those that could not be used with them.
+        images: images in the sums.
+        weight: the sum of n_i.
+        square_weight: the sum of n_i squared.
+        total: the sum of t_i, float64 on the CPU; None before the first image.
+        square: the sum of t_i squared.
+        cross: the sum of n_i t_i.
+        skipped: why images were left out.
+    """
+
+    place: int = 0
+    images: int = 0
+    weight: int = 0
+    square_weight: int = 0
+    total: Float[Tensor, "*positions width"] | None = None
+    square: Float[Tensor, "*positions width"] | None = None
+    cross: Float[Tensor, "*positions width"] | None = None
+    skipped: tuple[str, ...] = ()
+
+
+def with_image(
+    sums: MeanSums, vectors: Float[Tensor, "tokens width"], *, per_position: bool = False
+) -> MeanSums:
+    """The sums with one more image.
+
+    Raises:
+        ModelError: the mean is of each position apart, and this image has another number of them.
+    """
+    exact = vectors.detach().cpu().double()
+    amount, count = (exact, 1) if per_position else (exact.sum(0), len(exact))
+    if sums.total is None or sums.square is None or sums.cross is None:
+        total, square, cross = amount, amount.square(), count * amount
+    elif sums.total.shape != amount.shape:
+        raise ModelError(
+            f"A mean of each position needs images of the same number of visual tokens; the first "
+            f"had {len(sums.total)}, another has {len(amount)}. Take the mean over all positions, "
+            "which fits every image."
+        )
+    else:
+        total = sums.total + amount
+        square = sums.square + amount.square()
+        cross = sums.cross + count * amount
+    return replace(
+        sums,
+        place=sums.place + 1,
+        images=sums.images + 1,
+        weight=sums.weight + count,
+        square_weight=sums.square_weight + count**2,
+        total=total,
+        square=square,
+        cross=cross,
+    )
+
+
+def without_image(sums: MeanSums, reason: str) -> MeanSums:
+    """The sums after an image that could not be used."""
+    return replace(sums, place=sums.place + 1, skipped=(*sums.skipped, reason))
+
+
+def mean_and_error(
+    sums: MeanSums,
+) -> tuple[Float[Tensor, "*positions width"], Float[Tensor, "*positions width"]]:
+    """The mean token and its standard error, float32.
+
+    The tokens of one image are not independent, so the image is the unit: the error is that of a
+    ratio of two sums over images (linearised; Cochran, Sampling Techniques, section 6.4), which
+    is the spread of the image means over the root of their number where all images have as many
+    tokens. One image alone gives no error: 0.
+
+    Raises:
+        ModelError: there is no image in the sums.
+    """
+    if sums.total is None or sums.square is None or sums.cross is None:
+        reason = f" (the first of {len(sums.skipped)}: {sums.skipped[0]})" if sums.skipped else ""
+        raise ModelError(
+            f"The mean visual token needs at least one image; none could be used{reason}."
+        )
+    mean = sums.total / sums.weight
+    if sums.images == 1:
+        return mean.float(), torch.zeros_like(mean).float()
+    spread = sums.square - 2 * mean * sums.cross + mean.square() * sums.square_weight
+    variance = spread.clamp_min(0) * sums.images / (sums.images - 1) / sums.weight**2
+    return mean.float(), variance.sqrt().float()
+
+
+def write_sums(sums: MeanSums, path: Path) -> None:
+    """Store the sums as safetensors, whole or not at all.
+
+    Raises:
+        ModelError: the file can't be written.
+    """
+    tensors = {"total": sums.total, "square": sums.square, "cross": sums.cross}
+    known = {
+        "place": sums.place,
+        "images": sums.images,
+        "weight": sums.weight,
+        "square_weight": sums.square_weight,
+        "skipped": sums.skipped,
+    }
+    present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    save_tensors(path, present, {"sums": json.dumps(known)})
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        ModelError: the file can't be written.
+    """
+    temporary = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary, metadata=metadata)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path}: the mean visual token can't be written there ({error}). Choose a folder with "
+            "space that you may write to; the cache's is set by XDG_CACHE_HOME."
+        ) from error
+
+
+def read_sums(path: Path) -> MeanSums:
+    """The stored sums; fresh ones where nothing is stored.
+
+    Raises:
+        ModelError: the file is broken.
+    """
+    if not path.exists():
+        return MeanSums()
+    try:
+        with safe_open(path, framework="pt") as file:
+            known = json.loads((file.metadata() or {})["sums"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return MeanSums(**known | {"skipped": tuple(known["skipped"])}, **tensors)
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} holds no sums of visual tokens ({error}); delete it and they are summed again."
+        ) from error
