@@ -112,7 +112,8 @@ def head_map(table: pl.DataFrame) -> Figure | None:
     colours = LinearSegmentedColormap.from_list("signed", _SIGNED)
     scale = ScalarMappable(Normalize(-100 * most, 100 * most), colours)
     with styled("knockout-heads"):
-        wide, high = min(4.6, 0.9 + 0.46 * heads), min(5.2, 0.9 + 0.34 * layers)
+        wide = min(4.6, max(3.6, 0.9 + 0.46 * heads))
+        high = min(5.2, 0.9 + 0.34 * layers)
         figure, axes = panels(len(shown), 1, (wide, high))
         for axis, (task, rows) in zip(axes[0], shown.items(), strict=True):
             _map(axis, rows, most, colours, numbered=heads * layers <= NUMBERED)
@@ -139,7 +140,7 @@ def _map(axis: Axes, rows: pl.DataFrame, most: float, colours: Colormap, *, numb
             )
         )
         if numbered or (row["layer"], row["head"]) in kept:
-            _write(axis, row, place, dark=0.18 < share < 0.82, small=not numbered)
+            _write(axis, row, place, dark=0.12 < share < 0.88, small=not numbered)
     for side, name in ((axis.xaxis, "head"), (axis.yaxis, "layer")):
         last = int(str(rows[name].max()))
         step = 1 if last < 16 else 4
