@@ -25,6 +25,7 @@ from recipes.embedded.joint import train_joint
 from recipes.embedded.language_model import train_language_model
 from recipes.embedded.pool import render_pool
 from recipes.embedded.sprites import draw_all
+from recipes.embedded.things import train_things
 from recipes.embedded.together import train_together
 from recipes.embedded.vision import train_vision
 
@@ -71,9 +72,9 @@ def joint() -> None:
 
 
 def together() -> None:
-    """Train every part at once, and export the model."""
+    """Teach the tower about things, train every part at once, and export the model."""
     trained = take_apart(WORK / "joint")
-    train_together(trained, WORK)
+    train_together(trained, train_things(trained.tower, WORK), WORK)
     export(assemble(trained.tower, trained.projector, trained.decoder), MODEL)
 
 
