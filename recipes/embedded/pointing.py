@@ -35,7 +35,7 @@ def looked_for(
     asked: Sequence[Sequence[Exchange]],
     batch: Batch,
 ) -> tuple[Bool[Tensor, "n length 144"], Bool[Tensor, "n length 144"]]:
-    """Where each answering position should look.
+    """Where each position from the question mark on should look.
 
     Args:
         pool: the scenes.
@@ -46,12 +46,11 @@ def looked_for(
 
     Returns:
         The patches of the things that the question names, and of the thing that it asks for;
-        none for positions that answer nothing, or descriptions.
+        none for positions within a question, and for descriptions.
     """
     shape = (*batch.tokens.shape, pool.labels.shape[1])
     named, sought = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    answering = torch.zeros(batch.tokens.shape, dtype=torch.bool)
-    answering[:, :-1] = batch.targets[:, 1:] != IGNORE
+    answering = _from_question_mark(batch)
     for image, (row, facts, exchanges) in enumerate(zip(rows, said, asked, strict=True)):
         patches = dict(zip(map(id, pool.facts[row]), owned(pool, row), strict=True))
         for number, exchange in enumerate(exchanges, 1):
@@ -66,6 +65,14 @@ def looked_for(
                 if index == exchange.subject:
                     sought[image, at] |= own
     return named, sought
+
+
+def _from_question_mark(batch: Batch) -> Bool[Tensor, "n length"]:
+    """Positions that predict a token of an answer, and the two before the first of them."""
+    found = torch.zeros(batch.tokens.shape, dtype=torch.bool)
+    for ahead in (1, 2, 3):
+        found[:, :-ahead] |= batch.targets[:, ahead:] != IGNORE
+    return found
 
 
 def pointing_loss(

@@ -81,7 +81,7 @@ class Lesson:
 # The first stops where questions about places go flat; looking at the right thing mends that.
 LESSONS = (
     Lesson("together", 1900, 700, 1e-3, 0.0, 70),
-    Lesson("pointing", 1000, 1000, 1e-3, 0.15, 80),
+    Lesson("pointing", 1000, 1000, 1e-3, 1.0, 80),
 )
 
 
