@@ -20,11 +20,13 @@ from recipes.embedded.card import write_card
 from recipes.embedded.curves import draw_curves
 from recipes.embedded.erasing import train_erasing
 from recipes.embedded.evaluate import evaluate
-from recipes.embedded.export import assemble, export
+from recipes.embedded.export import assemble, export, take_apart
 from recipes.embedded.joint import train_joint
 from recipes.embedded.language_model import train_language_model
 from recipes.embedded.pool import render_pool
 from recipes.embedded.sprites import draw_all
+from recipes.embedded.things import train_things
+from recipes.embedded.together import train_together
 from recipes.embedded.vision import train_vision
 
 WORK = Path(__file__).parent / "work"
@@ -63,9 +65,16 @@ def language() -> None:
 
 
 def joint() -> None:
-    """Join tower and decoder, and export the model."""
+    """Join tower and decoder, and export what came of it into the work folder."""
     trained = train_joint(WORK)
     train_erasing(trained, WORK)
+    export(assemble(trained.tower, trained.projector, trained.decoder), WORK / "joint")
+
+
+def together() -> None:
+    """Teach the tower about things, train every part at once, and export the model."""
+    trained = take_apart(WORK / "joint")
+    train_together(trained, train_things(trained.tower, WORK), WORK)
     export(assemble(trained.tower, trained.projector, trained.decoder), MODEL)
 
 
@@ -78,9 +87,10 @@ def measure() -> None:
 
 
 STAGES: dict[str, Callable[[], None]] = {
-    stage.__name__: stage for stage in (sprites, pools, parts, vision, language, joint, measure)
+    stage.__name__: stage
+    for stage in (sprites, pools, parts, vision, language, joint, together, measure)
 }
-DEFAULT = ("sprites", "pools", "parts", "joint", "measure")
+DEFAULT = ("sprites", "pools", "parts", "joint", "together", "measure")
 
 
 def main() -> None:

@@ -82,27 +82,42 @@ cores that other work shared, the first two rows at once, on a core each.
 6. Erasing: the same on images of which half lose a thing: its visual tokens, and in half of these
    one more all around, give way to the mean visual token, and the image is asked about as if the
    thing were not there.
+7. Things: the tower is asked of each patch which thing it belongs to: what it is, its place in the
+   3 x 3 grid, how many of its class there are, its colour.
+8. Together: tower, projector and decoder at once, from the pixels to the answer. The tower's heads
+   go on; three images in ten lose a thing as before; one batch in twelve is a raster in words.
+   Images of several things, and of several of one class, are drawn more often than they are in new
+   scenes.
+9. Pointing: the same, while half of the heads of decoder layer 3 are asked to look at the things
+   that the question names, and half of those of layer 5 at the thing that it asks for (layers
+   counted from 0).
 
-Two stages end before their schedule of the learning rate does (language model at 1,100 of 1,600
-steps, decoder at 300 of 700): they were cut short when their curves went flat, and the recipe
-repeats that.
+Three stages end before their schedule of the learning rate does (language model at 1,100 of 1,600
+steps, decoder at 300 of 700, together at 700 of 1,900): they were cut short when their curves went
+flat, and the recipe repeats that.
 
 ### A choice that shapes the logit lens
 
-About a fifth (22 %) of the decoder's text batches have a *raster* as context: the words of a scene
-cell by cell in reading order ("sky sky dog dog grass ..."), the way visual tokens come. Such text
-rewards layers that turn a position's content into its word. Without it there is no such
-refinement, and the logit lens finds nothing at any layer; with far more, the early layers decode
-already. **That object patches decode to their word in the later layers of this model is therefore
-a consequence of how it was trained, not evidence about large models.** Use it to check methods,
-not to draw conclusions about LLaVA.
+About a fifth (22 %) of the batches of the two text stages, and some of the last stage's, have a
+*raster* as context: the words of a scene cell by cell in reading order ("sky sky dog dog grass
+..."), the way visual tokens come. Such text rewards layers that turn a position's content into its
+word. Without it there is no such refinement, and the logit lens finds nothing at any layer; with
+far more, the early layers decode already. **That object patches decode to their word in the later
+layers of this model is therefore a consequence of how it was trained, not evidence about large
+models.** Use it to check methods, not to draw conclusions about LLaVA.
 
 ### A choice that shapes the ablations
 
 The tower spreads what it sees over all of its tokens, so that a thing whose own tokens are gone is
-still half known from the others. The last stage trains the decoder to say that such a thing is not
-there. **That this model loses a thing with its tokens is therefore trained, too, and no evidence
-about large models.**
+still half known from the others. The last stages train the model to say that such a thing is
+not there. **That this model loses a thing with its tokens is therefore trained, too, and no
+evidence about large models.**
+
+### A choice that shapes the knockouts
+
+Answers alone hardly taught the decoder to find what stands at a place; it guessed among the things
+that were there. The last stage shows it where to look, in layers 3 and 5 of 0 to 7. **That the
+answer is read from the thing's tokens in these layers is therefore trained as well.**
 
 ## How good it is
 

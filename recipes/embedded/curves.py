@@ -17,13 +17,16 @@ STAGES = (
     "places",
     "placed",
     "erasing",
+    "things",
+    "together",
+    "pointing",
 )
 """The stages in their order."""
 
 
 def draw_curves() -> Path:
     """Draw loss and measures over minutes, one panel each stage, as `log/curves.svg`."""
-    figure = Figure(figsize=(13, 5.2), layout="constrained")
+    figure = Figure(figsize=(18, 5.2), layout="constrained")
     panels = figure.subplots(2, len(STAGES))
     for (above, below), stage in zip(panels.T, STAGES, strict=True):
         with (LOG / f"{stage}.csv").open(encoding="utf-8", newline="") as stream:

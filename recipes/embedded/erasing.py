@@ -39,9 +39,9 @@ SEED = 50
 
 
 def erase_things(
-    pool: Pool, rows: np.ndarray, rng: np.random.Generator
+    pool: Pool, rows: np.ndarray, rng: np.random.Generator, share: float = SHARE
 ) -> tuple[list[list[Fact]], list[Fact | None], Bool[Tensor, "n 144"]]:
-    """Choose things to erase in half of the images.
+    """Choose things to erase in a share of the images.
 
     The tokens that go are those that the thing's box touches, for half of the things with one more
     all around.
@@ -50,6 +50,7 @@ def erase_things(
         pool: the scenes.
         rows: which of them.
         rng: source of every choice.
+        share: of how many images.
 
     Returns:
         What is left to say of each image, the thing that went, and the tokens that give way.
@@ -59,7 +60,7 @@ def erase_things(
     erased = torch.zeros(len(rows), GRID, GRID, dtype=torch.bool)
     for image, row in enumerate(rows):
         facts = pool.facts[row]
-        gone = int(rng.integers(len(facts))) if rng.random() < SHARE else None
+        gone = int(rng.integers(len(facts))) if rng.random() < share else None
         said.append([fact for number, fact in enumerate(facts) if number != gone])
         lost.append(None if gone is None else facts[gone])
         if gone is not None:
@@ -72,7 +73,11 @@ def erase_things(
 
 
 def ask(
-    facts: list[Fact], lost: Fact | None, restyled: bool, rng: np.random.Generator
+    facts: list[Fact],
+    lost: Fact | None,
+    restyled: bool,
+    rng: np.random.Generator,
+    shares: dict[str, float] = SHARES,
 ) -> tuple[Exchange, ...]:
     """Ask about what is left, and whether what is lost is there, which it is not.
 
@@ -84,7 +89,7 @@ def ask(
     if not facts:
         return tuple(denied)
     without = ("colour",) if restyled else ()
-    rest = exchanges(facts, EXCHANGES - len(denied), rng, without, shares=SHARES)
+    rest = exchanges(facts, EXCHANGES - len(denied), rng, without, shares=shares)
     order = rng.permutation(len(rest) + len(denied))
     asked = [*denied, *rest]
     return tuple(asked[i] for i in order)

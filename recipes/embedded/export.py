@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import (
     CLIPVisionModel,
     GenerationConfig,
@@ -14,7 +15,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from recipes.embedded.architecture import PIXEL_MEAN, PIXEL_STD, llava_config
-from recipes.embedded.joint import Projector
+from recipes.embedded.joint import Joint, Projector
 from recipes.embedded.pool import PATCH
 from recipes.embedded.text import make_tokenizer
 from retinoscope.data.scenes.layout import SIZE
@@ -70,6 +71,20 @@ def assemble(
         do_sample=False,
     )
     return model.eval()
+
+
+def take_apart(folder: Path) -> Joint:
+    """Load an exported model in float32, in parts that train."""
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    decoder = LlamaForCausalLM(model.config.text_config)
+    decoder.model.load_state_dict(model.model.language_model.state_dict())
+    decoder.lm_head.load_state_dict(model.lm_head.state_dict())
+    decoder.set_attn_implementation("eager")
+    tower = CLIPVisionModel(model.config.vision_config)
+    tower.load_state_dict(model.model.vision_tower.state_dict())
+    joint = Joint(tower, decoder)
+    joint.projector.load_state_dict(model.model.multi_modal_projector.state_dict())
+    return joint
 
 
 def export(model: LlavaForConditionalGeneration, target: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from transformers import CLIPVisionModel, LlamaForCausalLM
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from recipes.embedded.architecture import WIDTH
 from recipes.embedded.augment import normalise, restyle
@@ -74,6 +75,16 @@ class Joint(nn.Module):
         erased: Bool[Tensor, "n 144"] | None = None,
     ) -> Tensor:
         """Return logits of a batch whose contexts are images; erased tokens are the mean one."""
+        return self.decode(features, batch, erased).logits
+
+    def decode(
+        self,
+        features: Float[Tensor, "n 144 width"],
+        batch: Batch,
+        erased: Bool[Tensor, "n 144"] | None = None,
+        attentions: bool = False,
+    ) -> CausalLMOutputWithPast:
+        """Run the decoder on a batch, and keep its attention weights if they are asked for."""
         embed = self.decoder.model.embed_tokens
         with torch.autocast("cpu", dtype=torch.bfloat16):
             visual = self.projector(features).float()
@@ -87,7 +98,8 @@ class Joint(nn.Module):
                 position_ids=batch.positions,
                 attention_mask=batch.mask.bfloat16(),
                 use_cache=False,
-            ).logits
+                output_attentions=attentions,
+            )
 
 
 def look(

@@ -67,11 +67,15 @@ BINDING_SHARES = {
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, its answer, and what kind of question it is."""
+    """A question, its answer, what kind of question it is, and the number of the fact it asks for.
+
+    The number is None where the answer is no single thing.
+    """
 
     question: str
     answer: str
     kind: str
+    subject: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def exchanges(
             fitting = [q for q in listed if q.kind == kind]
             if fitting:
                 chosen = fitting[rng.integers(len(fitting))]
-                found.append(Exchange(chosen.question, chosen.answer, kind))
+                found.append(Exchange(chosen.question, chosen.answer, kind, chosen.subject))
     return tuple(found)
 
 
