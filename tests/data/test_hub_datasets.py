@@ -131,7 +131,10 @@ def test_bad_rows_and_objects_cost_themselves_alone(tmp_path: Path) -> None:
         {"image": {"bytes": None, "path": str(tmp_path / "gone.png")}, "objects": [good]},
         {"image": encoded(5), "objects": [good | {"bbox": [1.0, 2.0]}, good | {"category": None}]},
     ]
+    gone = tmp_path / "gone.png"
+    gone.write_bytes(b"here while the data set is written")
     column(rows).save_to_disk(tmp_path / "set")
+    gone.unlink()
     dataset = open_data(f"datasets:{tmp_path / 'set'}")
     assert [(s.image_id, len(s.annotations)) for s in dataset.samples] == [(0, 1), (4, 0)]
     reasons = "\n".join(dataset.skipped)

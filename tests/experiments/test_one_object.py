@@ -45,7 +45,9 @@ def test_answers_are_those_of_the_engine(scene, checkpoint):
     tokens = under(recording.encoded.layout, subject.mask)
     outcome = evaluate(recording, [(), (Ablate(tokens, "zero"),)])
     for answer, row in zip(found[:2], outcome.logits, strict=True):
-        assert answer.score == score_next(query, row, checkpoint.tokenizer)
+        expected = score_next(query, row, checkpoint.tokenizer)
+        assert (answer.score.answer, answer.score.right) == (expected.answer, expected.right)
+        assert answer.score.probability == pytest.approx(expected.probability, abs=1e-5)
     sizes = {a.selection: a.tokens for a in found if not a.matched}
     assert sizes["object"] == len(tokens)
     assert all(a.tokens == sizes[a.matched] for a in found if a.matched)

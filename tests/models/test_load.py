@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,12 @@ def test_a_small_model_is_widened_on_the_cpu_and_a_large_one_is_not(tmp_path, mo
     for mine, stored in zip(small.parameters(), network.parameters(), strict=True):
         assert torch.equal(mine, stored.float())
     assert load(tmp_path, dtype=torch.bfloat16).model.dtype == torch.bfloat16
-    monkeypatch.setattr("retinoscope.models.load.WIDENED", small.get_memory_footprint() - 1)
+    loading = sys.modules["retinoscope.models.load"]
+    monkeypatch.setattr(loading, "WIDENED", small.get_memory_footprint() - 1)
     assert load(tmp_path, dtype=torch.float32).model.dtype == torch.float32
     # The bound is on what the checkpoint takes, here half of its float32 footprint.
     assert load(tmp_path).model.dtype == torch.float32
-    monkeypatch.setattr("retinoscope.models.load.WIDENED", small.get_memory_footprint() // 3)
+    monkeypatch.setattr(loading, "WIDENED", small.get_memory_footprint() // 3)
     assert load(tmp_path).model.dtype == torch.bfloat16
 
 

@@ -64,7 +64,7 @@ class Payload:
 def test_nothing_pickled_is_run(checkpoint, tmp_path):
     trace = tmp_path / "run"
     for name in ("mean.pt", "mean.npy"):
-        (tmp_path / name).write_bytes(pickle.dumps(Payload(trace)))
+        (tmp_path / name).write_bytes(pickle.dumps(Payload(trace), protocol=2))
         with pytest.raises(ModelError, match=name):
             mean_from_file(checkpoint, tmp_path / name)
     torch.save(Payload(trace), tmp_path / "zipped.pt")

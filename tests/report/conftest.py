@@ -203,7 +203,8 @@ def _knockout(
                 yield KnockoutRecord(
                     *(image, number, who, task, prompt, "object+1", "last position", window),
                     *(layer, layer, 26, 26, who if still else "hat", still),
-                    *(0.9 - drop + float(rng.normal(0, 0.02)), 1.0, head),
+                    *(0.9 - drop + float(rng.normal(0, 0.02)), 1.0),
+                    head=head,
                 )
 
 

@@ -164,9 +164,13 @@ def test_the_mean_of_a_file_gives_the_run_of_that_mean(
     assert np.allclose(*sides, atol=1e-6)
 
 
-def test_curation_of_a_model_that_names_nothing_says_so(
-    model: Path, coco: Path, tmp_path: Path
-) -> None:
+def test_curation_of_a_model_that_names_nothing_says_so(model: Path, tmp_path: Path) -> None:
+    coco = odd_coco.write(tmp_path / "coco")
+    instances = coco / "annotations" / "instances_val2017.json"
+    told = instances.read_text()
+    for number, name in enumerate(("cat", "dog", "traffic light", "apple")):
+        told = told.replace(f'"{name}"', f'"unspeakable {number}"')
+    instances.write_text(told)
     plan = Plan(out=tmp_path / "run", model=str(model), data=f"coco:{coco}", mean_count=6)
     with pytest.raises(DataError, match=r"None of 12 .* 4 could not be used .*uncurated"):
         run(plan, Silent())

@@ -17,6 +17,7 @@ from retinoscope.engine.cone import first_changed
 from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Sites, Write
+from retinoscope.interventions.ablate import mean_at
 
 Target = Literal["logit", "log-probability"]
 
@@ -210,11 +211,9 @@ def _path(
             f"{list(positions[:5])}, ..."
         )
     clean = recording.residual(0)[list(positions)]
-    start = baseline if baseline is not None else recording.mean_token
+    start = baseline if baseline is not None else mean_at(recording, positions)
     if start is None:
         start = torch.zeros_like(clean)
-    elif baseline is None and start.ndim == 2:
-        start = start[list(positions)]
     if start.shape not in (clean.shape, clean.shape[-1:]):
         raise InterventionError(
             f"The baseline has shape {list(start.shape)}; give [{clean.shape[-1]}] for all visual "

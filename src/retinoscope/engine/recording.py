@@ -103,20 +103,15 @@ class Recording:
         """The checkpoint's mean visual token, if it is known.
 
         Where each visual token has its own, one for each position of the sequence: text tokens
-        have the mean of all.
-
-        Raises:
-            ModelError: there is a mean for each of another number of visual tokens.
+        have the mean of all. Means of another number of visual tokens are given as they are, which
+        `mean_at` refuses.
         """
         mean = self.checkpoint.mean
         if mean is None or mean.ndim == 1:
             return mean
         visual = list(self.encoded.layout.visual)
         if len(mean) != len(visual):
-            raise ModelError(
-                f"The mean visual tokens are of {len(mean)} positions, but this image has "
-                f"{len(visual)} visual tokens; take one mean over all positions."
-            )
+            return mean
         everywhere = mean.mean(0).expand(self.length, -1).clone()
         everywhere[visual] = mean
         return everywhere

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,15 +58,14 @@ class Ablate:
     ) -> Float[Tensor, "positions width"]:
         match self.value:
             case "mean":
-                mean = context.mean_token
+                mean = mean_at(context, positions)
                 if mean is None:
                     raise InterventionError(
                         "Ablate(value='mean') needs the mean visual token of this model, which "
                         "is not known; compute it with retinoscope.mean_token(model, images) "
                         "and pass it to load(..., mean=...), or choose value='zero'."
                     )
-                own = mean if mean.ndim == 1 else mean[list(positions)]
-                return own.to(clean).expand_as(clean)
+                return mean.to(clean).expand_as(clean)
             case "zero":
                 return torch.zeros_like(clean)
             case Noise(seed):
@@ -77,6 +76,23 @@ class Ablate:
                 raise InterventionError(
                     f"Ablate got value={other!r}; give 'mean', 'zero', Noise(seed) or a tensor."
                 )
+
+
+def mean_at(context: Context, positions: Sequence[int]) -> Float[Tensor, "*positions width"] | None:
+    """The mean visual token at some positions, if it is known: one for all, or one for each.
+
+    Raises:
+        InterventionError: each visual token has its own mean, and this image has another number.
+    """
+    mean = context.mean_token
+    if mean is None or mean.ndim == 1:
+        return mean
+    if len(mean) != context.length:
+        raise InterventionError(
+            f"The mean visual tokens are of {len(mean)} positions, and this image has another "
+            "number of visual tokens; take one mean over all positions."
+        )
+    return mean[list(positions)]
 
 
 def matched_noise(

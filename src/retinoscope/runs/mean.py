@@ -129,8 +129,8 @@ def measured_mean(
         return read_mean(path)
     progress.stage("mean visual token", len(chosen))
     partial = path.with_suffix(".sums.safetensors")
-    mean = finished(_streamed(checkpoint, chosen, partial, progress, per_position))
-    mean = replace(mean, skipped=(*dataset.skipped, *mean.skipped))
+    sums = _streamed(checkpoint, chosen, partial, progress, per_position)
+    mean = finished(replace(sums, skipped=(*dataset.skipped, *sums.skipped)))
     write_mean(mean, path)
     partial.unlink(missing_ok=True)
     return mean
