@@ -14,7 +14,13 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from recipes.embedded.architecture import PIXEL_MEAN, PIXEL_STD, llava_config
+from recipes.embedded.architecture import (
+    PIXEL_MEAN,
+    PIXEL_STD,
+    decoder_config,
+    llava_config,
+    vision_config,
+)
 from recipes.embedded.joint import Joint, Projector
 from recipes.embedded.pool import PATCH
 from recipes.embedded.text import make_tokenizer
@@ -76,11 +82,11 @@ def assemble(
 def take_apart(folder: Path) -> Joint:
     """Load an exported model in float32, in parts that train."""
     model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    decoder = LlamaForCausalLM(model.config.text_config)
+    decoder = LlamaForCausalLM(decoder_config(make_tokenizer()))
     decoder.model.load_state_dict(model.model.language_model.state_dict())
     decoder.lm_head.load_state_dict(model.lm_head.state_dict())
     decoder.set_attn_implementation("eager")
-    tower = CLIPVisionModel(model.config.vision_config)
+    tower = CLIPVisionModel(vision_config())
     tower.load_state_dict(model.model.vision_tower.state_dict())
     joint = Joint(tower, decoder)
     joint.projector.load_state_dict(model.model.multi_modal_projector.state_dict())

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from transformers import CLIPVisionModel, LlamaForCausalLM
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from recipes.embedded.architecture import WIDTH
 from recipes.embedded.augment import normalise, restyle
@@ -75,7 +74,7 @@ class Joint(nn.Module):
         erased: Bool[Tensor, "n 144"] | None = None,
     ) -> Tensor:
         """Return logits of a batch whose contexts are images; erased tokens are the mean one."""
-        return self.decode(features, batch, erased).logits
+        return self.decode(features, batch, erased)[0]
 
     def decode(
         self,
@@ -83,8 +82,8 @@ class Joint(nn.Module):
         batch: Batch,
         erased: Bool[Tensor, "n 144"] | None = None,
         attentions: bool = False,
-    ) -> CausalLMOutputWithPast:
-        """Run the decoder on a batch, and keep its attention weights if they are asked for."""
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return logits, and the attention weights of every layer if they are asked for."""
         embed = self.decoder.model.embed_tokens
         with torch.autocast("cpu", dtype=torch.bfloat16):
             visual = self.projector(features).float()
@@ -93,13 +92,14 @@ class Joint(nn.Module):
                 visual = torch.where(erased[..., None], mean, visual)
             words = embed(batch.tokens)
             inputs = torch.cat([words[:, :3], visual, words[:, 3 + PATCHES :]], 1)
-            return self.decoder(
+            output = self.decoder(
                 inputs_embeds=inputs,
                 position_ids=batch.positions,
                 attention_mask=batch.mask.bfloat16(),
                 use_cache=False,
                 output_attentions=attentions,
             )
+        return output.logits, output.attentions or ()
 
 
 def look(

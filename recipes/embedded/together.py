@@ -151,10 +151,10 @@ def image_loss(
     ]
     batch = collate([words.context([words.image] * PATCHES)] * ROWS, asked, words)
     features = look(model.joint.tower, pixels)
-    output = model.joint.decode(features, batch, erased, attentions=pointing > 0)
-    loss = batch.answer_loss(output.logits)
+    logits, attentions = model.joint.decode(features, batch, erased, attentions=pointing > 0)
+    loss = batch.answer_loss(logits)
     loss = loss + 0.3 * model.heads.loss(features, label_things(pool, rows, half))
     if pointing:
         named, sought = looked_for(pool, rows, said, asked, batch)
-        loss = loss + pointing * pointing_loss(output.attentions, named, sought)
+        loss = loss + pointing * pointing_loss(attentions, named, sought)
     return loss

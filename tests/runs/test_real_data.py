@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -112,7 +113,7 @@ def test_what_is_bad_costs_itself_and_is_counted(whole: tuple[Results, str]) -> 
     assert "images in the mean visual token: 5" in told
 
 
-def _of(skipped: pl.DataFrame, experiment: str) -> list[dict[str, object]]:
+def _of(skipped: pl.DataFrame, experiment: str) -> list[dict[str, Any]]:
     return skipped.filter(pl.col("experiment") == experiment).to_dicts()
 
 

@@ -132,12 +132,13 @@ def _table(name: str, columns: Columns, split: str | None) -> tuple[Any, str]:
             "`pip install 'retinoscope[datasets]'` brings it."
         ) from error
     folder = Path(name).expanduser()
+    found: Any
     try:
         if any((folder / name).is_file() for name in SAVED):
             found = datasets.load_from_disk(str(folder))
         else:
             options = {"name": columns.config, "revision": columns.revision}
-            given = {key: value for key, value in options.items() if value}
+            given: dict[str, Any] = {key: value for key, value in options.items() if value}
             source = str(folder) if folder.is_dir() else name
             found = datasets.load_dataset(source, **given)
     except UNLOADABLE as error:
