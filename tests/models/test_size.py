@@ -37,9 +37,15 @@ def steps(folder: Path, *dtype: str) -> dict[str, dict[str, Any]]:
 
 
 def check(found: dict[str, dict[str, Any]], weights: int, spare: float) -> None:
-    """Loaded within the weights and a tenth; every condition took effect."""
-    assert weights < found["load"]["taken"] + spare
-    assert found["load"]["taken"] < 1.1 * weights + spare
+    """Loaded within the weights and a tenth; every condition took effect.
+
+    Weights of the type on disk stay mapped into memory, and come in when they are first used: so
+    what the first look brings in counts too.
+    """
+    bound = 1.1 * weights + spare
+    assert found["load"]["taken"] < bound
+    assert found["load"]["resident"] < bound
+    assert found["load"]["resident"] + found["look"]["resident"] < bound + spare
     assert found["ablation moved"]["least"] > 0
     assert found["knockout moved"]["least"] > 0
 
