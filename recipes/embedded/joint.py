@@ -27,8 +27,7 @@ EXCHANGES = 10
 ROWS = 16
 CACHED = 12000
 PROJECTOR_STEPS, PLACED_STEPS = 100, 320
-# The second stage stops where questions about places go flat: the tower, trained to say what and
-# not where, passes nothing of the place on. Then `places` changes that.
+# The second stage stops where questions about places go flat; `places` changes that.
 DECODER_STEPS, DECODER_SCHEDULE = 300, 700
 # Polls come easily once things are seen; relations are what takes long.
 SHARES = {
