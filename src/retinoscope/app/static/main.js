@@ -34,8 +34,9 @@ function look() {
   setReady(null);
   grid.hold();
   remember();
-  return question("look", "look", { prompt: prompt() }, async (result) => {
+  return question("look", "look", { prompt: prompt() }, async (result, signal) => {
     const picture = await fetchPicture(`/api/images/${encodeURIComponent(state.image)}`);
+    if (signal.aborted) return;
     setReady(result);
     $("image-title").textContent = result.title;
     $("prompt").textContent = result.prompt;

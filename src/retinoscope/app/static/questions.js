@@ -24,7 +24,7 @@ export async function question(kind, verb, request, then) {
   busy(kind, true);
   try {
     const result = await ask(verb, request, { signal: control.signal, progress: say });
-    if (running.get(kind) === control) { $("notice").hidden = true; await then(result); }
+    if (running.get(kind) === control) { $("notice").hidden = true; await then(result, control.signal); }
   } catch (error) {
     if (error.name !== "AbortError") tell(error);
   } finally {
