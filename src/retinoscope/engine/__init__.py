@@ -1,5 +1,6 @@
 """Records one clean run of a model and evaluates many conditions against it."""
 
+from retinoscope.engine.answer import Response, answer
 from retinoscope.engine.evaluate import Outcome, evaluate
 from retinoscope.engine.generate import Generation, generate
 from retinoscope.engine.look import look
@@ -11,6 +12,8 @@ __all__ = [
     "Generation",
     "Outcome",
     "Recording",
+    "Response",
+    "answer",
     "changed_stream",
     "evaluate",
     "generate",

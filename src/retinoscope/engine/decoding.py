@@ -17,6 +17,7 @@ from retinoscope.engine.forks import CLEAN
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import SuffixAttention, replay
 from retinoscope.engine.sharing import attend
+from retinoscope.engine.stem import Stem
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Sites
 
@@ -28,13 +29,21 @@ class Decoding:
     each has keys and values of its own. Layers without attention keep the inputs that they look
     back on.
 
+    Args:
+        recording: the clean run.
+        conditions: what each condition touches.
+        stem: their states up to some position, where they are known already; then the conditions
+            write nothing behind it and block nothing.
+
     Attributes:
         logits: what each live condition predicts next.
     """
 
-    def __init__(self, recording: Recording, conditions: Sequence[Sites]) -> None:
+    def __init__(
+        self, recording: Recording, conditions: Sequence[Sites], stem: Stem | None = None
+    ) -> None:
         self.recording = recording
-        chosen = list(groups(conditions, recording))
+        chosen = [] if stem else list(groups(conditions, recording))
         self.start = min((start for start, _ in chosen), default=recording.length)
         self.position = recording.length
         self.logits: Float[Tensor, "live vocabulary"] = (
@@ -45,6 +54,9 @@ class Decoding:
         self.inputs: dict[int, Tensor] = {}
         self.cuts: dict[int, Tensor] = {}
         self._layer = 0
+        if stem is not None:
+            self._go_on(conditions, stem)
+            return
         self._allocate(len(conditions))
         for start, members in chosen:
             self._prefill(conditions, start, members)
@@ -56,12 +68,17 @@ class Decoding:
         if recording.token_input is None:
             raise ModelError("This recording has no room behind the prompt to generate in.")
         hidden = recording.token_input.at(tokens, self.position, recording.stream[0])
+        self.logits = self._advance(hidden)
+
+    def _advance(self, hidden: Float[Tensor, "live new width"]) -> Float[Tensor, "live vocabulary"]:
+        """Run new positions through every layer, and predict what follows the last."""
+        recording = self.recording
         with attending(recording.checkpoint.parts.decoder, self):
             for layer in range(recording.layer_count):
                 self._layer = layer
                 hidden = self._through(layer, hidden.to(recording.stream[layer].device))
-        self.position += 1
-        self.logits = recording.unembed(hidden[:, -1]).float()
+        self.position += hidden.shape[1]
+        return recording.unembed(hidden[:, -1]).float()
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the live conditions only."""
@@ -93,6 +110,20 @@ class Decoding:
         )
         own[:, :, : length - self.start] = clean[:, :, self.start : length]
         return own
+
+    def _go_on(self, conditions: Sequence[Sites], stem: Stem) -> None:
+        """Take up what is known, and read the rest of the prompt."""
+        recording = self.recording
+        self.start, self.position = stem.start, stem.end
+        self._allocate(len(conditions))
+        for layer, states in enumerate(zip(stem.keys, stem.values, strict=True)):
+            for store, known in zip((self.keys, self.values), states, strict=True):
+                store[layer][:, :, : stem.end - stem.start] = known
+        rest = recording.stream[0][stem.end : recording.length]
+        logits = self._advance(rest.expand(len(conditions), -1, -1))
+        clean = [row for row, sites in enumerate(conditions) if not sites.writes]
+        logits[clean] = recording.logits.float()
+        self.logits = logits
 
     def _prefill(self, conditions: Sequence[Sites], start: int, members: list[int]) -> None:
         """Replay some conditions from one position on and put their states in their place."""
@@ -132,7 +163,7 @@ class Decoding:
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
         recording, call = self.recording, self.recording.calls[layer]
-        here = torch.tensor([self.position])
+        here = torch.arange(self.position, self.position + hidden.shape[1])
         if call.mixing == "cross-attention":
             packed = call_layer(recording, layer, hidden.transpose(0, 1), here.repeat(len(hidden)))
             return packed.transpose(0, 1)
@@ -156,29 +187,30 @@ class Decoding:
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend from every newest token to what stands before it."""
+        """Attend from every new position to what stands before it."""
         call = self.recording.calls[self._layer]
-        allowed = self._allowed(call.allowed[self.position]).to(query.device)
-        if call.mixing == "cross-attention":
+        crossing = call.mixing == "cross-attention"
+        end = self.position + (1 if crossing else query.shape[2])
+        allowed = self._allowed(call.allowed[self.position : end]).to(query.device)
+        if crossing:
             rows = query.shape[2]
             readable = allowed.expand(rows, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
             return base(module, query, key, value, as_mask(readable, query, base), **options)
         assert call.keys is not None and call.values is not None
-        at, layer = self.position - self.start, self._layer
-        self.keys[layer][:, :, at] = key[:, :, 0]
-        self.values[layer][:, :, at] = value[:, :, 0]
+        at, layer = slice(self.position - self.start, end - self.start), self._layer
+        self.keys[layer][:, :, at] = key
+        self.values[layer][:, :, at] = value
         prefix = (call.keys[:, :, : self.start], call.values[:, :, : self.start])
-        own = (self.keys[layer][:, :, : at + 1], self.values[layer][:, :, : at + 1])
-        readable = allowed[..., : self.position + 1]
-        return attend(module, query, prefix, own, readable, base, options)
+        own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
+        return attend(module, query, prefix, own, allowed[..., :end], base, options)
 
-    def _allowed(self, row: Bool[Tensor, " keys"]) -> Bool[Tensor, "#live #heads 1 keys"]:
-        """What the newest position may read in this layer, in each live condition."""
-        allowed = row[None, None, None]
+    def _allowed(self, rows: Bool[Tensor, "new keys"]) -> Bool[Tensor, "#live #heads new keys"]:
+        """What the new positions may read in this layer, in each live condition."""
+        allowed = rows[None, None]
         cut = self.cuts.get(self._layer)
         if cut is None:
             return allowed
-        behind = row.shape[0] - cut.shape[-1]
+        behind = rows.shape[1] - cut.shape[-1]
         return allowed & ~nn.functional.pad(cut, (0, behind))
 
 

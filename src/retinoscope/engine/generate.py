@@ -75,12 +75,12 @@ def generate(
     sites = [check.sites(as_condition(condition)) for condition in conditions]
     if recording.fallback is not None or recording.generation_fallback is not None:
         one_by_one = (_Repeated(recording, one) for one in sites)
-        return [_continued(one, recording, length, stop)[0] for one in one_by_one]
+        return [continued(one, recording, length, stop)[0] for one in one_by_one]
 
     def run(some: Sequence[Sites]) -> list[Generation]:
-        return _continued(Decoding(recording, some), recording, length, stop)
+        return continued(Decoding(recording, some), recording, length, stop)
 
-    size = max(1, memory // _kept_bytes(recording))
+    size = max(1, memory // kept_bytes(recording))
     return [one for _, found in in_passes(sites, size, run) for one in found]
 
 
@@ -102,7 +102,7 @@ class _Repeated:
         """Only one condition is live at any time."""
 
 
-def _continued(
+def continued(
     decoding: Decoding | _Repeated, recording: Recording, length: int, stop: Stop | None
 ) -> list[Generation]:
     """Choose, append and go on until every condition has ended."""
@@ -134,7 +134,7 @@ def _continued(
     ]
 
 
-def _kept_bytes(recording: Recording) -> int:
+def kept_bytes(recording: Recording) -> int:
     """What one condition's own keys and values take up at most."""
     stores = [t for call in recording.calls for t in (call.keys, call.values) if t is not None]
     return sum(t.numel() * t.element_size() for t in stores) + 1

@@ -156,6 +156,7 @@ def replay(
     conditions: Sequence[Sites],
     start: int,
     attention: SuffixAttention | None = None,
+    end: int | None = None,
 ) -> tuple[Float[Tensor, "rows suffix width"], list[Fork]]:
     """The residual stream after the last layer under each condition, raw, from `start` on.
 
@@ -164,6 +165,7 @@ def replay(
         conditions: what each condition touches, checked; nothing before `start`.
         start: the first position of the suffix.
         attention: to keep the keys and values of the suffix.
+        end: replay only up to this position; None is the whole prompt.
 
     Returns:
         One row for each way in which conditions differ, and how the rows forked: the last fork's
@@ -171,13 +173,14 @@ def replay(
     """
     attention = attention or SuffixAttention(recording, start)
     plan = forks(conditions, recording.layer_count + 1)
-    hidden = recording.stream[0][:0, None].expand(0, recording.length - start, -1)
+    end = recording.length if end is None else end
+    hidden = recording.stream[0][:0, None].expand(0, end - start, -1)
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
-            clean = recording.stream[place][start:]
+            clean = recording.stream[place][start:end]
             hidden = hidden.to(clean.device)
             if place in recording.additions:
-                hidden = hidden + recording.additions[place][start:]
+                hidden = hidden + recording.additions[place][start:end]
             hidden = forked(hidden, fork, clean)
             doing = [conditions[member] for member in fork.members]
             hidden = written(hidden, doing, place, start)

@@ -6,28 +6,16 @@ visual token; so are register tokens, random ones and those with the highest int
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from PIL import Image
 from torch import Tensor
 
-from retinoscope.engine import Recording, evaluate, generate, look
-from retinoscope.experiments.ranking import gradient_ranking
-from retinoscope.experiments.selections import (
-    Missing,
-    Selection,
-    gradient_selections,
-    noise_seed,
-    object_selections,
-    object_tokens,
-    random_selections,
-    register_selection,
-)
+from retinoscope.engine import Recording, Response, answer, generate, look
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
-from retinoscope.interventions import Ablate, Condition, Noise
+from retinoscope.experiments.trials import Trial, Trials, common_trials, gradient_trials
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
 from retinoscope.results.records import AblationRecord, SkippedRecord
@@ -43,23 +31,31 @@ from retinoscope.tasks import (
 )
 from retinoscope.tasks.words import first_mention
 
-CONTROL_SELECTIONS = ("object", "object+1")
-"""The "no" control is measured with these and their matched random sets."""
-
 
 @dataclass(frozen=True, eq=False)
-class _Trial:
-    """One ablation of one recording: the selection, the kind of value, and the condition."""
+class _Prompted:
+    """One task, its prompts recorded.
 
-    selection: Selection
-    value: str
-    condition: Condition
+    Attributes:
+        query: the task.
+        recording: the clean run of its prompt; with room where it is answered by a text.
+        probe: what scores the next token: the task itself, or for a description the question for
+            the object's word, right where the clean text names it; None where it does not.
+        probed: the clean run of the probe's prompt.
+    """
+
+    query: Query
+    recording: Recording
+    probe: Query | None
+    probed: Recording
 
 
 def ablation(
     checkpoint: Checkpoint, subject: Subject, donor: Image.Image, settings: Settings
 ) -> tuple[list[AblationRecord], list[SkippedRecord]]:
     """Measure every selection, value and task on one curated object.
+
+    All tasks are answered at once, so that what an ablation does to the image is computed once.
 
     Args:
         checkpoint: the model; its mean visual token must be known where "mean" is among the values.
@@ -73,14 +69,27 @@ def ablation(
     Raises:
         SelectionError, InterventionError, ModelError, TokenMapError: the object can't be measured.
     """
-    donated = visual_tokens(checkpoint, donor)
-    records: list[AblationRecord] = []
     skipped: list[SkippedRecord] = []
-    for query in _queries(checkpoint, subject, settings, skipped):
-        if query.task == "describe":
-            _measure_description(checkpoint, subject, query, donated, settings, records, skipped)
-        else:
-            _measure_next(checkpoint, subject, query, donated, settings, records, skipped)
+    queries = _queries(checkpoint, subject, settings, skipped)
+    prompted = [_prompt(checkpoint, subject, q, settings, skipped) for q in queries]
+    donated = visual_tokens(checkpoint, donor)
+    planned = list(_planned(prompted, subject, donated, settings))
+    for one, trials in zip(prompted, planned, strict=True):
+        task = one.query.task
+        skipped += [_skip(subject, f"{task}: {m.condition}", m.reason) for m in trials.missing]
+    asked = [
+        (recording, [(), *(trial.condition for trial in trials.ready)])
+        for one, trials in zip(prompted, planned, strict=True)
+        for recording in _recordings(one)
+    ]
+    responses = iter(answer(asked))
+    records: list[AblationRecord] = []
+    for one, trials in zip(prompted, planned, strict=True):
+        scores = _scores(checkpoint, one, [next(responses) for _ in _recordings(one)])
+        records += [
+            _record(subject, one.query, trial, score)
+            for trial, score in zip((None, *trials.ready), scores, strict=True)
+        ]
     return records, skipped
 
 
@@ -105,58 +114,30 @@ def _queries(
     return queries
 
 
-def _measure_next(
+def _prompt(
     checkpoint: Checkpoint,
     subject: Subject,
     query: Query,
-    donated: Tensor,
     settings: Settings,
-    records: list[AblationRecord],
     skipped: list[SkippedRecord],
-) -> None:
-    """A task that is scored by the next token: poll and ask."""
-    recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
-    trials, missing = _trials(recording, subject, query, donated, settings)
-    skipped += [_skip(subject, f"{query.task}: {m.condition}", m.reason) for m in missing]
-    outcome = evaluate(recording, [(), *(trial.condition for trial in trials)])
-    scores = [score_next(query, row, checkpoint.tokenizer) for row in outcome.logits]
-    records += _records(subject, query, trials, scores)
-
-
-def _measure_description(
-    checkpoint: Checkpoint,
-    subject: Subject,
-    query: Query,
-    donated: Tensor,
-    settings: Settings,
-    records: list[AblationRecord],
-    skipped: list[SkippedRecord],
-) -> None:
-    """Describe: scored by the generated text, its probability where the clean caption names it."""
+) -> _Prompted:
+    if query.task != "describe":
+        recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
+        return _Prompted(query, recording, query, recording)
     room = settings.caption_length
     recording = look(checkpoint, subject.image, query.question, room=room)
-    clean = _text(checkpoint, generate(recording, [()])[0].tokens)
-    probe = _mention(checkpoint, query, clean)
+    probe = _mention(checkpoint, query, _text(checkpoint, generate(recording, [()])[0].tokens))
     if probe is None:
         reason = "the clean description does not name the object"
         skipped.append(_skip(subject, "describe: probability", reason))
-        probe_recording = recording
-    else:
-        probe_recording = look(checkpoint, subject.image, query.question, prefix=probe.prefix)
-    trials, missing = _trials(probe_recording, subject, probe or query, donated, settings)
-    skipped += [_skip(subject, f"describe: {m.condition}", m.reason) for m in missing]
-    conditions = [trial.condition for trial in trials]
-    answers = generate(recording, [(), *conditions])
-    texts = [_text(checkpoint, answer.tokens) for answer in answers]
-    scores = [score_text(query, text) for text in texts]
-    if probe is not None:
-        outcome = evaluate(probe_recording, [(), *conditions])
-        nexts = [score_next(probe, row, checkpoint.tokenizer) for row in outcome.logits]
-        scores = [
-            replace(guess, answer=told.answer, right=told.right, right_original=told.right_original)
-            for told, guess in zip(scores, nexts, strict=True)
-        ]
-    records += _records(subject, query, trials, scores)
+        return _Prompted(query, recording, None, recording)
+    probed = look(checkpoint, subject.image, query.question, prefix=probe.prefix)
+    return _Prompted(query, recording, probe, probed)
+
+
+def _recordings(one: _Prompted) -> list[Recording]:
+    """The recordings that are answered: the task's own, and the probe's where it is another."""
+    return [one.recording] if one.probed is one.recording else [one.recording, one.probed]
 
 
 def _mention(checkpoint: Checkpoint, query: Query, clean: str) -> Query | None:
@@ -170,94 +151,43 @@ def _mention(checkpoint: Checkpoint, query: Query, clean: str) -> Query | None:
     return Query("describe", query.class_name, query.question, clean[: span[0]].rstrip(), right)
 
 
-def _trials(
-    recording: Recording, subject: Subject, query: Query, donated: Tensor, settings: Settings
-) -> tuple[list[_Trial], list[Missing]]:
-    """Every ablation of one recording, and those that can't be had."""
-    layout = recording.encoded.layout
-    objects = object_selections(object_tokens(layout, subject.mask, settings), settings)
-    drawn = random_selections(objects, subject.annotation.object_id, settings)
-    others: list[Selection | Missing] = [register_selection(recording, settings), *drawn]
-    if query.task == "poll-absent":
-        kept = [s for s in (*objects, *drawn) if _controls(s)]
-        values = settings.values[:1]
-    else:
-        ranked = _gradient_selections(recording, subject, query, objects, settings)
-        kept, values = [*objects, *others, *ranked], settings.values
-    missing = [s for s in kept if isinstance(s, Missing)]
-    trials: list[_Trial] = []
-    for selection in kept:
-        if isinstance(selection, Missing):
-            continue
-        for value in values if _every_value(selection) else values[:1]:
-            replaced = _ablate(selection, value, donated, subject, settings)
-            if isinstance(replaced, Missing):
-                missing.append(replaced)
-            else:
-                trials.append(_Trial(selection, value, (replaced,)))
-    return trials, missing
+def _planned(
+    prompted: Sequence[_Prompted], subject: Subject, donated: Tensor, settings: Settings
+) -> Iterator[Trials]:
+    """The trials of each task; tasks share those that are alike, as the same conditions."""
+    common: dict[tuple[int, ...], Trials] = {}
+    for one in prompted:
+        visual = one.probed.encoded.layout.visual
+        if visual not in common:
+            common[visual] = common_trials(one.probed, subject, donated, settings)
+        trials = common[visual]
+        if one.query.task == "poll-absent":
+            first = settings.values[0]
+            yield Trials(tuple(t for t in trials.ready if t.controls and t.value == first))
+        else:
+            query = one.probe or one.query
+            yield trials + gradient_trials(one.probed, subject, query, donated, settings)
 
 
-def _controls(selection: Selection | Missing) -> bool:
-    if isinstance(selection, Missing):
-        return False
-    return selection.name in CONTROL_SELECTIONS or selection.matched in CONTROL_SELECTIONS
-
-
-def _every_value(selection: Selection) -> bool:
-    """Object selections and their matched random sets are measured with every value."""
-    return selection.name.startswith("object") or (
-        selection.name == "random" and bool(selection.matched)
-    )
-
-
-def _gradient_selections(
-    recording: Recording,
-    subject: Subject,
-    query: Query,
-    objects: list[Selection],
-    settings: Settings,
-) -> Sequence[Selection | Missing]:
-    """The tokens with the highest integrated gradients."""
-    ranked = gradient_ranking(recording, subject, query, settings)
-    if isinstance(ranked, Missing):
-        return [ranked]
-    return gradient_selections(ranked, objects, settings)
-
-
-def _ablate(
-    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
-) -> Ablate | Missing:
-    tokens = selection.tokens
-    match value:
-        case "mean" | "zero":
-            return Ablate(tokens, value)
-        case "noise":
-            return Ablate(
-                tokens, Noise(noise_seed(selection, subject.annotation.object_id, settings))
-            )
-        case "resampled":
-            visual = tokens.layout.visual
-            if len(donated) != len(visual):
-                reason = f"the other image has {len(donated)} visual tokens, this one {len(visual)}"
-                return Missing(f"{selection.name} resampled", reason)
-            index = {position: i for i, position in enumerate(visual)}
-            return Ablate(tokens, donated[torch.tensor([index[p] for p in tokens])])
-        case other:
-            return Missing(f"{selection.name} {other}", f"{other!r} is not a known value")
-
-
-def _records(
-    subject: Subject, query: Query, trials: Sequence[_Trial], scores: Sequence[Score]
-) -> list[AblationRecord]:
-    """The clean run's record and each trial's; the scores come in that order."""
+def _scores(checkpoint: Checkpoint, one: _Prompted, responses: Sequence[Response]) -> list[Score]:
+    """The clean run's score and each trial's: of the text where there is one, and of the probe."""
+    guesses: list[Score] = []
+    if one.probe is not None:
+        rows = responses[-1].outcome.logits
+        guesses = [score_next(one.probe, row, checkpoint.tokenizer) for row in rows]
+    if one.query.task != "describe":
+        return guesses
+    texts = [_text(checkpoint, text.tokens) for text in responses[0].generations]
+    told = [score_text(one.query, text) for text in texts]
+    if not guesses:
+        return told
     return [
-        _record(subject, query, trial, score)
-        for trial, score in zip((None, *trials), scores, strict=True)
+        replace(guess, answer=text.answer, right=text.right, right_original=text.right_original)
+        for text, guess in zip(told, guesses, strict=True)
     ]
 
 
-def _record(subject: Subject, query: Query, trial: _Trial | None, score: Score) -> AblationRecord:
+def _record(subject: Subject, query: Query, trial: Trial | None, score: Score) -> AblationRecord:
     return AblationRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,

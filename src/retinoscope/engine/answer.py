@@ -1,0 +1,117 @@
+"""Answer: several questions about one image, under conditions that are worked out once for all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from retinoscope.engine.budget import in_passes
+from retinoscope.engine.checks import Checked
+from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.evaluate import Outcome, evaluate
+from retinoscope.engine.generate import MEMORY, Generation, continued, generate, kept_bytes
+from retinoscope.engine.recording import Recording
+from retinoscope.engine.stem import grow, shared
+from retinoscope.interventions import Condition, Sites, as_condition
+
+Asked = tuple[Recording, Sequence[Condition]]
+"""A prompt, and the conditions under which it is to be answered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """What one prompt is answered with, under each of its conditions.
+
+    Attributes:
+        outcome: the next-token logits, as `evaluate` gives them.
+        generations: the texts, as `generate` gives them; none where the prompt was recorded
+            without room for text.
+    """
+
+    outcome: Outcome
+    generations: tuple[Generation, ...] = ()
+
+
+@torch.no_grad()
+def answer(asked: Sequence[Asked], *, memory: int = MEMORY) -> list[Response]:
+    """Answer prompts under conditions, equal to evaluating and generating each of them alone.
+
+    What a condition changes in the beginning that all prompts share, the image above all, is
+    computed once, however many questions follow and whether text is generated or not. Conditions
+    are one where they hold the same interventions (the same objects). Conditions that reach
+    behind the shared beginning, knockouts, and prompts that share none run on their own.
+
+    Args:
+        asked: recorded prompts with their conditions; those with room are also continued, for as
+            many tokens as there is room for.
+        memory: bytes of keys and values that are held at once; halved when memory runs out.
+
+    Raises:
+        InterventionError: as in `evaluate`.
+    """
+    given = [(one, [as_condition(c) for c in conditions]) for one, conditions in asked]
+    known = _together(given, memory) if given else []
+    return [_response(*one, some, memory) for one, some in zip(given, known, strict=True)]
+
+
+_Given = tuple[Recording, list[Condition]]
+_Found = tuple[Tensor, Generation | None]
+
+
+def _together(given: Sequence[_Given], memory: int) -> list[dict[int, _Found]]:
+    """For each prompt the answers under those of its conditions that could be shared, by index."""
+    found: list[dict[int, _Found]] = [{} for _ in given]
+    end = shared([recording for recording, _ in given])
+    first = given[0][0]
+    sites: dict[tuple[int, ...], Sites] = {}
+    wanted: list[dict[tuple[int, ...], list[int]]] = [defaultdict(list) for _ in given]
+    for (recording, conditions), places in zip(given, wanted, strict=True):
+        check = Checked(recording)
+        for index, condition in enumerate(conditions if end else ()):
+            name = tuple(map(id, condition))
+            sites[name] = sites[name] if name in sites else check.sites(condition)
+            places[name].append(index)
+
+    def run(some: Sequence[tuple[int, ...]]) -> None:
+        stem = grow(first, [sites[name] for name in some], end)
+        for (recording, _), places, answers in zip(given, wanted, found, strict=True):
+            rows = [row for row, name in enumerate(some) if name in places]
+            if not rows:
+                continue
+            decoding = Decoding(recording, [sites[some[row]] for row in rows], stem.of(rows))
+            logits = decoding.logits
+            texts: Sequence[Generation | None] = [None] * len(rows)
+            if recording.room:
+                texts = continued(decoding, recording, recording.room, None)
+            for row, one, text in zip(rows, logits, texts, strict=True):
+                answers.update((index, (one, text)) for index in places[some[row]])
+
+    # The stem is held twice: as it is, and as the beginning of what each prompt goes on from.
+    size = max(1, memory // (2 * kept_bytes(first)))
+    in_passes([name for name, one in sites.items() if _before(one, end)], size, run)
+    return found
+
+
+def _before(sites: Sites, end: int) -> bool:
+    return not sites.blocks and all(write.positions[-1] < end for write in sites.writes)
+
+
+def _response(
+    recording: Recording, conditions: list[Condition], known: dict[int, _Found], memory: int
+) -> Response:
+    """The shared answers, and those that had to be found alone."""
+    rest = [index for index in range(len(conditions)) if index not in known]
+    some = [conditions[index] for index in rest]
+    logits = evaluate(recording, some).logits
+    texts: Sequence[Generation | None] = [None] * len(rest)
+    if recording.room and rest:
+        texts = generate(recording, some, memory=memory)
+    known = known | dict(zip(rest, zip(logits, texts, strict=True), strict=True))
+    found = [known[index] for index in range(len(conditions))]
+    if found:
+        logits = torch.stack([one for one, _ in found])
+    return Response(Outcome(logits), tuple(text for _, text in found if text is not None))

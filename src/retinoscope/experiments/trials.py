@@ -1,0 +1,142 @@
+"""Trials: every ablation that one task is measured under, each with its selection and value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from retinoscope.engine import Recording
+from retinoscope.experiments.ranking import gradient_ranking
+from retinoscope.experiments.selections import (
+    Missing,
+    Selection,
+    gradient_selections,
+    noise_seed,
+    object_selections,
+    object_tokens,
+    random_selections,
+    register_selection,
+)
+from retinoscope.experiments.settings import Settings
+from retinoscope.experiments.subject import Subject
+from retinoscope.interventions import Ablate, Condition, Noise
+from retinoscope.tasks import Query
+
+CONTROL_SELECTIONS = ("object", "object+1")
+"""The "no" control is measured with these and their matched random sets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One ablation: the selection, the kind of value, and the condition."""
+
+    selection: Selection
+    value: str
+    condition: Condition
+
+    @property
+    def controls(self) -> bool:
+        """Whether the "no" control is measured under it too."""
+        chosen = self.selection
+        return chosen.name in CONTROL_SELECTIONS or chosen.matched in CONTROL_SELECTIONS
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """The ablations that can be had, and those that can't."""
+
+    ready: tuple[Trial, ...]
+    missing: tuple[Missing, ...] = ()
+
+    def __add__(self, more: Trials) -> Trials:
+        """These, then more."""
+        return Trials(self.ready + more.ready, self.missing + more.missing)
+
+
+def common_trials(
+    recording: Recording, subject: Subject, donated: Tensor, settings: Settings
+) -> Trials:
+    """The ablations that are the same for every question: object, register tokens, random ones.
+
+    Args:
+        recording: a clean run of the image, with any question.
+        subject: the object.
+        donated: visual tokens of another image, for "resampled".
+        settings: buffers, sizes and values.
+
+    Raises:
+        SelectionError: the object lies outside the part of the image that the model sees.
+    """
+    tokens = object_tokens(recording.encoded.layout, subject.mask, settings)
+    objects = object_selections(tokens, settings)
+    drawn = random_selections(objects, subject.annotation.object_id, settings)
+    chosen = [*objects, register_selection(recording, settings), *drawn]
+    return _made(chosen, donated, subject, settings)
+
+
+def gradient_trials(
+    recording: Recording, subject: Subject, query: Query, donated: Tensor, settings: Settings
+) -> Trials:
+    """The ablations of the tokens with the highest integrated gradients for the query's answer.
+
+    Raises:
+        ModelError: the model's layers can't be replayed.
+    """
+    ranked = gradient_ranking(recording, subject, query, settings)
+    if isinstance(ranked, Missing):
+        return Trials((), (ranked,))
+    tokens = object_tokens(recording.encoded.layout, subject.mask, settings)
+    objects = object_selections(tokens, settings)
+    return _made(gradient_selections(ranked, objects, settings), donated, subject, settings)
+
+
+def _made(
+    selections: Sequence[Selection | Missing],
+    donated: Tensor,
+    subject: Subject,
+    settings: Settings,
+) -> Trials:
+    ready: list[Trial] = []
+    missing = [one for one in selections if isinstance(one, Missing)]
+    for selection in selections:
+        if isinstance(selection, Missing):
+            continue
+        for value in settings.values if _every_value(selection) else settings.values[:1]:
+            replaced = _ablate(selection, value, donated, subject, settings)
+            if isinstance(replaced, Missing):
+                missing.append(replaced)
+            else:
+                ready.append(Trial(selection, value, (replaced,)))
+    return Trials(tuple(ready), tuple(missing))
+
+
+def _every_value(selection: Selection) -> bool:
+    """Object selections and their matched random sets are measured with every value."""
+    return selection.name.startswith("object") or (
+        selection.name == "random" and bool(selection.matched)
+    )
+
+
+def _ablate(
+    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
+) -> Ablate | Missing:
+    tokens = selection.tokens
+    match value:
+        case "mean" | "zero":
+            return Ablate(tokens, value)
+        case "noise":
+            return Ablate(
+                tokens, Noise(noise_seed(selection, subject.annotation.object_id, settings))
+            )
+        case "resampled":
+            visual = tokens.layout.visual
+            if len(donated) != len(visual):
+                reason = f"the other image has {len(donated)} visual tokens, this one {len(visual)}"
+                return Missing(f"{selection.name} resampled", reason)
+            index = {position: i for i, position in enumerate(visual)}
+            return Ablate(tokens, donated[torch.tensor([index[p] for p in tokens])])
+        case other:
+            return Missing(f"{selection.name} {other}", f"{other!r} is not a known value")
