@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retinoscope import results
-    from retinoscope.api import VLM, Lens, Tokens, View, load
+    from retinoscope.api import VLM, Lens, Tokens, View, answers, load
     from retinoscope.errors import RetinoscopeError
     from retinoscope.interventions import Ablate, Knockout, Noise, Patch, Steer
     from retinoscope.models import mean_token
@@ -37,13 +37,14 @@ __all__ = [
     "TokenSet",
     "Tokens",
     "View",
+    "answers",
     "load",
     "mean_token",
     "results",
 ]
 
 _HOMES = {
-    "api": ("VLM", "Lens", "Tokens", "View", "load"),
+    "api": ("VLM", "Lens", "Tokens", "View", "answers", "load"),
     "errors": ("RetinoscopeError",),
     "interventions": ("Ablate", "Knockout", "Noise", "Patch", "Steer"),
     "models": ("mean_token",),

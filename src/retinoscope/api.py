@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.data import open_image
-from retinoscope.engine import Outcome, Recording, evaluate, generate, look
+from retinoscope.engine import Generation, Outcome, Recording, answer, evaluate, generate, look
 from retinoscope.experiments.lens import read_sheet
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
@@ -180,11 +180,7 @@ class View:
 
     def answers(self, conditions: Sequence[Condition]) -> list[str]:
         """The greedy answer under each condition, generated together."""
-        tokenizer = self.recording.checkpoint.tokenizer
-        return [
-            tokenizer.decode(list(found.tokens), skip_special_tokens=True).strip()
-            for found in generate(self.recording, conditions)
-        ]
+        return _texts(self.recording, generate(self.recording, conditions))
 
     def evaluate(self, conditions: Sequence[Condition]) -> Outcome:
         """Next-token logits under each condition."""
@@ -208,6 +204,35 @@ class View:
         k = min(k, self.recording.logits.shape[-1])
         reading = read_changed(self.recording, interventions, chosen, k=k)
         return Lens(reading, self, interventions)
+
+
+def answers(views: Sequence[View], conditions: Sequence[Condition]) -> list[list[str]]:
+    """The greedy answer of each view under each condition: `answers(...)[view][condition]`.
+
+    Views of one image share what a condition changes in the image, so that many questions under
+    many ablations cost little more than one question.
+
+    Args:
+        views: usually of one image with several questions, from one model.
+        conditions: each a tuple of interventions in force together; positions are the same in
+            every view.
+
+    Raises:
+        InterventionError: an intervention can't be applied to one of the views.
+    """
+    found = answer([(view.recording, conditions) for view in views])
+    return [
+        _texts(view.recording, response.generations)
+        for view, response in zip(views, found, strict=True)
+    ]
+
+
+def _texts(recording: Recording, generations: Sequence[Generation]) -> list[str]:
+    tokenizer = recording.checkpoint.tokenizer
+    return [
+        tokenizer.decode(list(found.tokens), skip_special_tokens=True).strip()
+        for found in generations
+    ]
 
 
 def load(
