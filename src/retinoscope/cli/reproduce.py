@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -83,6 +84,14 @@ def reproduce(
         str,
         typer.Option(help="Knockouts at each single `layer`, `head`, both by a comma, or `none`."),
     ] = "layer,head",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that measure, for a model on the CPU; default one for each core (at "
+            "most 4) for the embedded model, else 1.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="The run folder; an interrupted run there is gone on with."),
@@ -132,6 +141,7 @@ def reproduce(
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
         settings=replace(Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)),
+        workers=workers or (_cores() if model == "embedded" and device_map is None else 1),
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
@@ -146,3 +156,8 @@ def reproduce(
         console.print(f"{what}: {number:,}", markup=False, highlight=False)
     page = render(plan.out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)
+
+
+def _cores() -> int:
+    """Cores of this machine, 4 at most: each worker takes about 1 GB."""
+    return min(4, os.cpu_count() or 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from retinoscope.data import Dataset, open_data, select
@@ -14,7 +15,6 @@ from retinoscope.data.generated_questions import with_questions
 from retinoscope.errors import RunError
 from retinoscope.models import Checkpoint, load, mean_from_file
 from retinoscope.models.load import dtype_named
-from retinoscope.models.vision import shared_vision
 from retinoscope.results.manifest import (
     Manifest,
     ModelIdentity,
@@ -31,6 +31,7 @@ from retinoscope.runs import stages
 from retinoscope.runs.mean import MEAN_SEED, OWN_COUNT, mean_dataset, with_mean
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
+from retinoscope.runs.workers import Work, working
 
 
 def run(plan: Plan, progress: Progress) -> Path:
@@ -49,12 +50,7 @@ def run(plan: Plan, progress: Progress) -> Path:
         KeyboardInterrupt: the run was interrupted; everything measured so far is kept.
     """
     progress.stage("loading", 2)
-    checkpoint = load(
-        plan.model,
-        revision=plan.revision,
-        dtype=dtype_named(plan.dtype),
-        device_map=plan.device_map,
-    )
+    checkpoint = _load(plan)
     if plan.mean_file is not None:
         checkpoint = replace(checkpoint, mean=mean_from_file(checkpoint, plan.mean_file))
     progress.step(1)
@@ -62,9 +58,14 @@ def run(plan: Plan, progress: Progress) -> Path:
         plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
     )
     progress.step(2)
-    with _sitting(plan, checkpoint, dataset) as counts, shared_vision(checkpoint):
+    with _sitting(plan, checkpoint, dataset) as counts:
         _stages(plan, checkpoint, dataset, counts, progress)
     return plan.out
+
+
+def _load(plan: Plan) -> Checkpoint:
+    dtype = dtype_named(plan.dtype)
+    return load(plan.model, revision=plan.revision, dtype=dtype, device_map=plan.device_map)
 
 
 def _stages(
@@ -89,17 +90,22 @@ def _stages(
         )
         counts["images in the mean visual token"] = mean.images
         _skip_files(plan.out, "mean visual token", mean.skipped)
-    if plan.curated:
-        kept = stages.curation(
-            checkpoint, dataset, pairs, plan.out, plan.wanted, settings, progress
+    if plan.workers > 1 and checkpoint.device.type != "cpu":
+        raise RunError(
+            f"{plan.workers} workers were asked for, but the model is on {checkpoint.device}, "
+            "which one process fills; leave --workers out."
         )
-    else:
-        kept = stages.uncurated(dataset, pairs, plan.out, plan.wanted, settings, progress)
-    counts["objects to measure"] = len(kept)
-    for name in plan.experiments:
-        stages.measure(name, checkpoint, dataset, kept, pairs, plan.out, settings, progress)
-    if "lens" in plan.experiments:
-        stages.sheets(checkpoint, dataset, kept, plan.out, plan.sheets, settings, progress)
+    work = Work(checkpoint, dataset.categories, pairs, settings)
+    with working(work, plan.workers, partial(_load, plan)) as each:
+        if plan.curated:
+            kept = stages.curation(each, pairs, plan.out, plan.wanted, progress)
+        else:
+            kept = stages.uncurated(work, plan.out, plan.wanted, progress)
+        counts["objects to measure"] = len(kept)
+        for name in plan.experiments:
+            stages.measure(name, each, kept, plan.out, progress)
+        if "lens" in plan.experiments:
+            stages.sheets(each, kept, plan.out, plan.sheets, progress)
 
 
 def _skip_files(run: Path, stage: str, reasons: Sequence[str]) -> None:

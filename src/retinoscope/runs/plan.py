@@ -43,6 +43,9 @@ class Plan:
         sheets: images that get a lens page.
         experiments: which of EXPERIMENTS to run.
         settings: what they do.
+        workers: processes that measure objects; more than one for a model on the CPU alone. A
+            program that asks for several must be importable without running (`if __name__ ==
+            "__main__":`). The numbers don't depend on it, but for rounding.
         command: the command line, for the record.
     """
 
@@ -64,6 +67,7 @@ class Plan:
     sheets: int = 12
     experiments: tuple[str, ...] = EXPERIMENTS
     settings: Settings = field(default_factory=Settings)
+    workers: int = 1
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -74,10 +78,10 @@ class Plan:
                 f"{', '.join(EXPERIMENTS)}."
             )
         limits = [number for number in (self.limit, self.mean_count) if number is not None]
-        if min(limits, default=1) < 1 or self.sheets < 0:
+        if min(limits, default=1) < 1 or self.sheets < 0 or self.workers < 1:
             raise RunError(
-                f"limit and mean_count are at least 1 and sheets at least 0; got {self.limit}, "
-                f"{self.mean_count} and {self.sheets}."
+                f"limit, mean_count and workers are at least 1 and sheets at least 0; got "
+                f"{self.limit}, {self.mean_count}, {self.workers} and {self.sheets}."
             )
         if self.mean_file is not None and (self.mean_images or self.mean_per_position):
             raise RunError(

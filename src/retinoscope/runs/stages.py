@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
-from retinoscope.data import Dataset, load_image
+from retinoscope.data import load_image
 from retinoscope.data.selection import Pair
 from retinoscope.errors import DataError, RetinoscopeError, RunError, SampleError
 from retinoscope.experiments import (
-    Settings,
     Subject,
     ablated_sheet,
     ablation,
@@ -21,11 +21,11 @@ from retinoscope.experiments import (
     lens_sheet,
     read_subject,
 )
-from retinoscope.models import Checkpoint
-from retinoscope.results.records import Record, SkippedRecord
-from retinoscope.results.sheet import save_sheet
+from retinoscope.results.records import CurationRecord, Record, SkippedRecord
+from retinoscope.results.sheet import LensSheet, save_sheet
 from retinoscope.results.store import append, done, so_far
 from retinoscope.runs.progress import Progress
+from retinoscope.runs.workers import Each, Job, Work
 
 COMPARED = 3
 """Lens sheets of a run that get a second one beside them, with the object's tokens replaced."""
@@ -34,12 +34,10 @@ Measured = tuple[Sequence[Record], Sequence[SkippedRecord]]
 
 
 def curation(
-    checkpoint: Checkpoint,
-    dataset: Dataset,
+    each: Each,
     pairs: Sequence[Pair],
     run: Path,
     limit: int | None,
-    settings: Settings,
     progress: Progress,
 ) -> list[Pair]:
     """Go through the candidates until enough objects are kept; what is done already is not redone.
@@ -53,57 +51,69 @@ def curation(
         for row in so_far(run, "curation").iter_rows(named=True)
     }
     failed = done(run, "skipped")
+    candidates = [p for p in pairs if f"curation-{_key(p)}" not in failed]
+    found = each(_curation, (pair for pair in candidates if _identity(pair) not in known))
     kept: list[Pair] = []
-    for index, (sample, annotation) in enumerate(pairs):
+    for index, pair in enumerate(candidates):
         progress.step(index if limit is None else len(kept))
         if limit is not None and len(kept) >= limit:
             break
-        identity = (sample.image_id, annotation.object_id)
-        key = f"curation-{sample.image_id}-{annotation.object_id}"
-        if key in failed:
-            continue
+        identity = _identity(pair)
         if identity not in known:
-            try:
-                subject = read_subject(sample, annotation, dataset.categories, settings)
-                record = curate(checkpoint, subject, settings)
-            except RetinoscopeError as error:
-                append(run, "skipped", key, [SkippedRecord("curation", *identity, "", str(error))])
+            record = next(found)
+            if isinstance(record, SkippedRecord):
+                append(run, "skipped", f"curation-{_key(pair)}", [record])
                 continue
-            append(run, "curation", subject.key, [record])
+            append(run, "curation", _key(pair), [record])
             known[identity] = record.kept
         if known[identity]:
-            kept.append((sample, annotation))
+            kept.append(pair)
     if not kept:
         raise DataError(_nothing_kept(run, len(pairs)))
     return kept
 
 
-def uncurated(
-    dataset: Dataset,
-    pairs: Sequence[Pair],
-    run: Path,
-    limit: int | None,
-    settings: Settings,
-    progress: Progress,
-) -> list[Pair]:
+def _curation(work: Work, pair: Pair) -> CurationRecord | SkippedRecord:
+    try:
+        return curate(work.checkpoint, _subject(work, pair), work.settings)
+    except RetinoscopeError as error:
+        return SkippedRecord("curation", *_identity(pair), "", str(error))
+
+
+def _subject(work: Work, pair: Pair) -> Subject:
+    return read_subject(*pair, work.categories, work.settings)
+
+
+def _identity(pair: Pair) -> tuple[int, int]:
+    sample, annotation = pair
+    return sample.image_id, annotation.object_id
+
+
+def _key(pair: Pair) -> str:
+    """The name of an object's part of a table."""
+    image, thing = _identity(pair)
+    return f"{image}-{thing}"
+
+
+def uncurated(work: Work, run: Path, limit: int | None, progress: Progress) -> list[Pair]:
     """The first objects whose image and mask can be read, whether the model names them or not.
 
     Raises:
         DataError: none can be read.
     """
+    pairs = work.pairs
     progress.stage("objects", len(pairs) if limit is None else limit)
     kept: list[Pair] = []
-    for sample, annotation in pairs:
+    for pair in pairs:
         if limit is not None and len(kept) >= limit:
             break
         try:
-            read_subject(sample, annotation, dataset.categories, settings)
+            _subject(work, pair)
         except SampleError as error:
-            identity = (sample.image_id, annotation.object_id)
-            key = f"data-{sample.image_id}-{annotation.object_id}"
-            append(run, "skipped", key, [SkippedRecord("data", *identity, "", str(error))])
+            skip = SkippedRecord("data", *_identity(pair), "", str(error))
+            append(run, "skipped", f"data-{_key(pair)}", [skip])
             continue
-        kept.append((sample, annotation))
+        kept.append(pair)
         progress.step(len(kept))
     if not kept:
         reasons = "; ".join(so_far(run, "skipped")["reason"].unique().head(3).to_list())
@@ -123,57 +133,46 @@ def _nothing_kept(run: Path, candidates: int) -> str:
     )
 
 
-def measure(
-    name: str,
-    checkpoint: Checkpoint,
-    dataset: Dataset,
-    kept: Sequence[Pair],
-    pairs: Sequence[Pair],
-    run: Path,
-    settings: Settings,
-    progress: Progress,
-) -> None:
+def measure(name: str, each: Each, kept: Sequence[Pair], run: Path, progress: Progress) -> None:
     """One experiment on every kept object; one that can't be measured is counted as skipped."""
     progress.stage(name, len(kept))
     finished = done(run, name)
-    for index, (sample, annotation) in enumerate(kept, start=1):
-        key = f"{sample.image_id}-{annotation.object_id}"
-        if key not in finished:
-            try:
-                subject = read_subject(sample, annotation, dataset.categories, settings)
-                records, skipped = _EXPERIMENTS[name](checkpoint, subject, pairs, settings)
-            except RetinoscopeError as error:
-                identity = (sample.image_id, annotation.object_id)
-                records, skipped = [], [SkippedRecord(name, *identity, "", str(error))]
-            # The skips first: the experiment's own part is what says that the object is done.
-            append(run, "skipped", f"{name}-{key}", skipped)
-            append(run, name, key, records)
-        progress.step(index)
+    missing = [pair for pair in kept if _key(pair) not in finished]
+    progress.step(len(kept) - len(missing))
+    results = each(_JOBS[name], missing)
+    for index, (pair, (records, skipped)) in enumerate(zip(missing, results, strict=True), start=1):
+        # The skips first: the experiment's own part is what says that the object is done.
+        append(run, "skipped", f"{name}-{_key(pair)}", skipped)
+        append(run, name, _key(pair), records)
+        progress.step(len(kept) - len(missing) + index)
 
 
-def _ablation(
-    checkpoint: Checkpoint, subject: Subject, pairs: Sequence[Pair], settings: Settings
-) -> Measured:
-    return ablation(checkpoint, subject, donor(subject, pairs), settings)
+def _measured(name: str, work: Work, pair: Pair) -> Measured:
+    """One experiment on one object, or why it can't be measured."""
+    try:
+        return _EXPERIMENTS[name](_subject(work, pair), work)
+    except RetinoscopeError as error:
+        return [], [SkippedRecord(name, *_identity(pair), "", str(error))]
 
 
-def _lens(
-    checkpoint: Checkpoint, subject: Subject, pairs: Sequence[Pair], settings: Settings
-) -> Measured:
-    return lens(checkpoint, subject, settings), []
+def _ablation(subject: Subject, work: Work) -> Measured:
+    return ablation(work.checkpoint, subject, donor(subject, work.pairs), work.settings)
 
 
-def _knockout(
-    checkpoint: Checkpoint, subject: Subject, pairs: Sequence[Pair], settings: Settings
-) -> Measured:
-    return knockout(checkpoint, subject, settings)
+def _lens(subject: Subject, work: Work) -> Measured:
+    return lens(work.checkpoint, subject, work.settings), []
 
 
-_EXPERIMENTS: dict[str, Callable[[Checkpoint, Subject, Sequence[Pair], Settings], Measured]] = {
+def _knockout(subject: Subject, work: Work) -> Measured:
+    return knockout(work.checkpoint, subject, work.settings)
+
+
+_EXPERIMENTS: dict[str, Callable[[Subject, Work], Measured]] = {
     "ablation": _ablation,
     "lens": _lens,
     "knockout": _knockout,
 }
+_JOBS: dict[str, Job[Measured]] = {name: partial(_measured, name) for name in _EXPERIMENTS}
 
 
 def donor(subject: Subject, pairs: Sequence[Pair]) -> Image.Image:
@@ -199,40 +198,48 @@ def _after(subject: Subject, pairs: Sequence[Pair]) -> Iterator[Pair]:
     yield from (*pairs[place + 1 :], *pairs[:place])
 
 
-def sheets(
-    checkpoint: Checkpoint,
-    dataset: Dataset,
-    kept: Sequence[Pair],
-    run: Path,
-    count: int,
-    settings: Settings,
-    progress: Progress,
-) -> None:
+def sheets(each: Each, kept: Sequence[Pair], run: Path, count: int, progress: Progress) -> None:
     """Lens sheets of the first kept objects' images, and of the first few without the object.
 
     Raises:
         RunError: the folder can't be written.
     """
     chosen = kept[:count]
-    progress.stage("lens pages", len(chosen))
-    for index, (sample, annotation) in enumerate(chosen, start=1):
-        wanted = {f"{sample.image_id}.npz": lens_sheet}
-        if index <= COMPARED:
-            wanted[f"{sample.image_id}@object+1.npz"] = ablated_sheet
-        for name, read in wanted.items():
-            path = run / "lens" / name
-            if path.exists():
-                continue
-            try:
-                subject = read_subject(sample, annotation, dataset.categories, settings)
-                sheet = read(checkpoint, subject, settings)
-            except RetinoscopeError as error:
-                who = (sample.image_id, annotation.object_id)
-                skip = SkippedRecord("lens pages", *who, name, str(error))
-                append(run, "skipped", f"sheet-{name}", [skip])
-                continue
-            try:
-                save_sheet(path, sheet)
-            except OSError as error:
-                raise RunError(f"{path} can't be written: {error}") from error
-        progress.step(index)
+    progress.stage("lens pages", len(chosen) + len(chosen[:COMPARED]))
+    wanted: list[tuple[Job[LensSheet | SkippedRecord], str, Sequence[Pair]]] = [
+        (_sheet, "", chosen),
+        (_ablated_sheet, "@object+1", chosen[:COMPARED]),
+    ]
+    step = 0
+    for job, suffix, pairs in wanted:
+        paths = {_key(p): run / "lens" / f"{p[0].image_id}{suffix}.npz" for p in pairs}
+        missing = [pair for pair in pairs if not paths[_key(pair)].exists()]
+        step += len(pairs) - len(missing)
+        for pair, sheet in zip(missing, each(job, missing), strict=True):
+            if isinstance(sheet, SkippedRecord):
+                append(run, "skipped", f"sheet-{paths[_key(pair)].name}", [sheet])
+            else:
+                _save(paths[_key(pair)], sheet)
+            step += 1
+            progress.step(step)
+
+
+def _sheet(work: Work, pair: Pair) -> LensSheet | SkippedRecord:
+    try:
+        return lens_sheet(work.checkpoint, _subject(work, pair), work.settings)
+    except RetinoscopeError as error:
+        return SkippedRecord("lens pages", *_identity(pair), "", str(error))
+
+
+def _ablated_sheet(work: Work, pair: Pair) -> LensSheet | SkippedRecord:
+    try:
+        return ablated_sheet(work.checkpoint, _subject(work, pair), work.settings)
+    except RetinoscopeError as error:
+        return SkippedRecord("lens pages", *_identity(pair), "object+1", str(error))
+
+
+def _save(path: Path, sheet: LensSheet) -> None:
+    try:
+        save_sheet(path, sheet)
+    except OSError as error:
+        raise RunError(f"{path} can't be written: {error}") from error

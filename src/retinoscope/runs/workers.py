@@ -1,0 +1,127 @@
+"""Workers: the objects of a run measured in several processes, told of in their order.
+
+On a CPU two processes with one thread each get far more done than one process with two threads:
+the tensors of one object are too small to be worth sharing out.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from retinoscope.data.selection import Pair
+from retinoscope.errors import RunError
+from retinoscope.experiments import Settings
+from retinoscope.models import Checkpoint
+from retinoscope.models.vision import shared_vision
+
+AHEAD = 2
+"""Objects that each worker is given ahead of what has been asked for."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What measuring any object needs.
+
+    Attributes:
+        checkpoint: the model, with its mean visual token.
+        categories: class names by number.
+        pairs: every candidate, for other images than the object's own.
+        settings: what the experiments do.
+    """
+
+    checkpoint: Checkpoint
+    categories: tuple[str, ...]
+    pairs: Sequence[Pair]
+    settings: Settings
+
+
+Job = Callable[[Work, Pair], Result]
+"""Measures one object; a function of a module, so that another process can find it."""
+
+Each = Callable[[Job, Iterable[Pair]], Iterator]
+"""Does a job on each of some objects: the results in the objects' order, as they are wanted."""
+
+
+@contextmanager
+def working(work: Work, count: int, reopen: Callable[[], Checkpoint]) -> Iterator[Each]:
+    """Inside, jobs are done in this process (count 1) or in several.
+
+    Args:
+        work: what measuring needs in this process.
+        count: number of processes.
+        reopen: loads the same model anew, its mean aside, in each worker: a transformers model
+            that was sent to another process doesn't work there.
+
+    Yields:
+        Does a job on each object. Results come in the objects' order; a few objects are begun
+        ahead, and dropped where they are not asked for any more.
+
+    Raises:
+        RunError: a worker died.
+    """
+    if count == 1:
+        with shared_vision(work.checkpoint):
+            yield lambda job, pairs: (job(work, pair) for pair in pairs)
+        return
+    threads = max(1, torch.get_num_threads() // count)
+    parts = (work.checkpoint.mean, work.categories, work.pairs, work.settings)
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (threads, reopen, *parts))
+    try:
+        yield partial(_in_order, pool, AHEAD * count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, ahead: int, job: Job[Result], pairs: Iterable[Pair]
+) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    coming = iter(pairs)
+    try:
+        while True:
+            while len(waiting) < ahead and (pair := next(coming, None)) is not None:
+                waiting.append(pool.submit(_do, job, pair))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "A worker process died, most often because memory ran out. What was measured is kept; "
+            "the same command with --workers 1 goes on from there."
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+_begun: list[Work] = []
+"""This process's work; empty where it is no worker."""
+
+
+def _begin(
+    threads: int, reopen: Callable[[], Checkpoint], mean: Tensor | None, *given: Any
+) -> None:
+    """Get ready in a new process; Ctrl-C is for the process that asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    work = Work(replace(reopen(), mean=mean), *given)
+    shared_vision(work.checkpoint).__enter__()
+    _begun.append(work)
+
+
+def _do(job: Job[Result], pair: Pair) -> Result:
+    return job(_begun[0], pair)

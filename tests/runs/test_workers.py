@@ -1,0 +1,84 @@
+"""Laws of measuring in several processes: the same records, in the same order, or an error."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from retinoscope.data import open_data, select
+from retinoscope.data.selection import Pair
+from retinoscope.errors import RunError
+from retinoscope.experiments import Settings
+from retinoscope.models import load
+from retinoscope.results.records import TABLES
+from retinoscope.results.store import read
+from retinoscope.runs import Silent, run
+from retinoscope.runs.workers import Work, working
+from tests.runs.test_local import Impatient, plan
+
+
+def place(work: Work, pair: Pair) -> tuple[int, int]:
+    """Where a pair stands among all, and in which process; the first takes longest."""
+    index = next(i for i, one in enumerate(work.pairs) if one[1] == pair[1])
+    time.sleep(0.3 / (1 + index))
+    return index, os.getpid()
+
+
+def die(work: Work, pair: Pair) -> None:
+    """What the machine does to a process that takes too much memory."""
+    os._exit(9)
+
+
+@pytest.fixture(scope="module")
+def work() -> Work:
+    dataset = open_data("embedded:8", seed=0)
+    pairs = select(dataset, plan(Path()).filter, seed=0).pairs
+    return Work(load("embedded"), dataset.categories, pairs, Settings())
+
+
+def test_results_come_in_the_objects_order(work: Work) -> None:
+    assert len(work.pairs) >= 4
+    with working(work, 2, partial(load, "embedded")) as each:
+        found = list(each(place, work.pairs))
+        ahead = each(place, iter(work.pairs))
+        assert next(ahead)[0] == 0
+    assert [index for index, _ in found] == list(range(len(work.pairs)))
+    processes = {process for _, process in found}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def test_one_worker_is_this_process(work: Work) -> None:
+    with working(work, 1, partial(load, "nowhere")) as each:
+        assert {process for _, process in each(place, work.pairs)} == {os.getpid()}
+
+
+def test_a_worker_that_dies_is_told_of(work: Work) -> None:
+    with (
+        working(work, 2, partial(load, "embedded")) as each,
+        pytest.raises(RunError, match="--workers 1"),
+    ):
+        list(each(die, work.pairs))
+
+
+def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
+    one = run(plan(tmp_path / "one"), Silent())
+    two = tmp_path / "two"
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(two, workers=2), Impatient("ablation", 1))
+    assert read(two).manifest.status == "interrupted"
+    run(plan(two, workers=2), Silent())
+    assert read(two).manifest.status == "complete"
+    for table in TABLES:
+        mine, other = read(two)[table], read(one)[table]
+        assert mine.columns == other.columns
+        for name in mine.columns:
+            if mine[name].dtype.is_float():
+                assert mine[name].is_null().equals(other[name].is_null())
+                assert not ((mine[name] - other[name]).abs() > 1e-3).any(), (table, name)
+            else:
+                assert mine[name].equals(other[name]), (table, name)
