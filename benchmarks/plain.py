@@ -1,8 +1,8 @@
-"""The plain way to run the experiments' conditions: batches of whole forward passes.
+"""The plain way to run the experiments' conditions: whole forward passes, batched or not.
 
 Vision features are computed once, ablated token sequences are stacked into batches, attention is
 cut by masks that hooks hand to every layer, generation keeps a cache of keys and values: what a
-careful author writes without an engine.
+careful author writes without an engine. In batches of one it is what the tools of this field do.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from retinoscope.engine import Generation, Outcome, Recording
+from retinoscope.engine import Generation, Outcome, Recording, Response
+from retinoscope.engine.answer import Asked
 from retinoscope.engine.checks import Checked
 from retinoscope.interventions import Condition, Sites, as_condition
 
-ROWS = 32
+rows = 32
+"""Conditions in one batch; `benchmarks.reproduce` sets it."""
 
 
 @torch.no_grad()
 def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
     """As `retinoscope.engine.evaluate` for the last position."""
-    rows = [
+    logits = [
         _logits(recording, _decode(recording, some)[0][:, -1])
         for some in _batches(recording, conditions)
     ]
-    return Outcome(torch.cat(rows).float())
+    return Outcome(torch.cat(logits).float())
 
 
 @torch.no_grad()
@@ -56,11 +58,18 @@ def generate(recording: Recording, conditions: Sequence[Condition]) -> list[Gene
     return found
 
 
+def answer(asked: Sequence[Asked]) -> list[Response]:
+    """As `retinoscope.engine.answer`, each prompt by itself."""
+    return [
+        Response(evaluate(one, some), tuple(generate(one, some)) if one.room else ())
+        for one, some in asked
+    ]
+
+
 def _batches(recording: Recording, conditions: Sequence[Condition]) -> Iterator[list[Sites]]:
     check = Checked(recording)
     sites = [check.sites(as_condition(condition)) for condition in conditions]
-    for at in range(0, len(sites), ROWS):
-        yield sites[at : at + ROWS]
+    yield from (sites[at : at + rows] for at in range(0, len(sites), rows))
 
 
 def _decode(
