@@ -62,7 +62,8 @@ def test_only_the_cone_runs(recording: Recording) -> None:
     assert seen == [(2, 1, 1), (3, 1, 1)]
     with calls_of(recording.checkpoint) as seen:
         evaluate(recording, [(Patch([10], 3, torch.zeros(64)),)])
-    assert seen == [(3, 1, recording.length - 10)]
+    # In the last layer all give keys, and the last position alone is carried to the end.
+    assert seen == [(3, 1, recording.length - 10), (3, 1, 1)]
     with calls_of(recording.checkpoint) as seen:
         evaluate(recording, [(Patch([10], 4, torch.ones(64)),)])
     assert seen == []
@@ -83,7 +84,7 @@ def test_conditions_fork_where_they_part(recording: Recording) -> None:
     both: list[Condition] = [(ablation,), (ablation, Knockout(query, keys, [3]))]
     with calls_of(recording.checkpoint) as seen:
         evaluate(recording, both)
-    assert [rows for _, rows, _ in seen] == [1, 1, 1, 2]
+    assert [rows for _, rows, _ in seen] == [1, 1, 1, 2, 2]
 
 
 def test_every_position_can_be_asked_for(recording: Recording) -> None:

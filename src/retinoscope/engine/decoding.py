@@ -129,7 +129,8 @@ class Decoding:
         """Replay some conditions from one position on and put their states in their place."""
         recording = self.recording
         attention = SuffixAttention(recording, start, keep=True)
-        hidden, plan = replay(recording, [conditions[i] for i in members], start, attention)
+        sites, wanted = [conditions[i] for i in members], [recording.length - 1 - start]
+        hidden, plan = replay(recording, sites, start, attention, wanted=wanted)
         for layer, fork in enumerate(plan[:-1]):
             touched = [(m, row) for m, row in zip(members, fork.rows, strict=True) if row != CLEAN]
             if not touched:

@@ -113,9 +113,9 @@ def _changed(
     recording: Recording, sites: Sequence[Sites], start: int, where: tuple[int, ...]
 ) -> tuple[Float[Tensor, "rows changed vocabulary"], Tensor, list[int]]:
     """Logits of every row at those positions that can have changed; each condition's row."""
-    hidden, plan = replay(recording, sites, start)
     at = [index for index, position in enumerate(where) if position >= start]
-    states = hidden[:, [where[index] - start for index in at]]
+    wanted = [where[index] - start for index in at]
+    states, plan = replay(recording, sites, start, wanted=wanted)
     rows = torch.tensor(plan[-1].rows)
     return recording.unembed(states).float(), rows, at
 

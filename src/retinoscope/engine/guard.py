@@ -77,7 +77,8 @@ def _empty_condition(recording: Recording) -> str | None:
 
 def _random_conditions(recording: Recording) -> str | None:
     for sites in random_conditions(recording):
-        hidden, _ = replay(recording, [sites], first_changed(sites, recording))
+        start = first_changed(sites, recording)
+        hidden, _ = replay(recording, [sites], start, wanted=[recording.length - 1 - start])
         found = recording.unembed(hidden[0, -1])
         error = _error(found, full_logits(recording, sites)[0])
         if error is not None:

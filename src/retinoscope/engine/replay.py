@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,6 +18,13 @@ from retinoscope.engine.recording import Recording
 from retinoscope.engine.sharing import attend
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Sites
+
+FEW = 4
+"""Positions that are not worth a detour in the last layer."""
+
+
+class _KeysTaken(Exception):
+    """Leaves a layer once its keys and values are known."""
 
 
 class SuffixAttention:
@@ -40,6 +48,9 @@ class SuffixAttention:
         self._cut: Tensor | None = None
         self._reached = False
         self._shape: tuple[int, ...] = ()
+        self._taking = False
+        self._taken: tuple[Tensor, Tensor] | None = None
+        self._asking: Sequence[int] | None = None
 
     def through(
         self,
@@ -73,6 +84,40 @@ class SuffixAttention:
             )
         return output
 
+    def through_for(
+        self,
+        layer: int,
+        hidden: Float[Tensor, "rows suffix width"],
+        cut: Bool[Tensor, "rows heads suffix keys"] | None,
+        wanted: Sequence[int],
+    ) -> Float[Tensor, "rows wanted width"]:
+        """One layer for the outputs of some positions alone: all give keys, only these ask.
+
+        What a layer does behind its keys is most of its work. Worth it in the last layer, whose
+        outputs nothing reads but the unembedding.
+
+        Args:
+            layer: one that attends within the sequence.
+            hidden: its input at all positions of the suffix.
+            cut: edges that are cut in each row.
+            wanted: positions of the suffix, from 0; none for the keys alone.
+        """
+        self._taking = True
+        try:
+            with suppress(_KeysTaken):
+                self.through(layer, hidden, None)
+        finally:
+            self._taking = False
+        if not wanted or not len(hidden):
+            return hidden[:, list(wanted)]
+        self._cut = None if cut is None else cut[:, :, list(wanted)]
+        self._asking = [self.start + index for index in wanted]
+        try:
+            few = hidden[:, list(wanted)]
+            return call_layer(self.recording, layer, few, torch.tensor(self._asking))
+        finally:
+            self._asking = self._taken = None
+
     def _behind_context(self, layer: int, hidden: Tensor) -> Tensor:
         """A layer without attention, on as much clean left context as it depends on."""
         first = max(0, self.start - self.recording.calls[layer].context)
@@ -98,11 +143,16 @@ class SuffixAttention:
         call, start = self.recording.calls[self._layer], self.start
         if call.mixing == "cross-attention":
             return self._across(module, query, key, value, base, options)
-        if self.keep:
+        if self.keep and self._taken is None:
             self.kept[self._layer] = (key, value)
+        if self._taking:
+            self._taken = (key, value)
+            raise _KeysTaken
+        key, value = self._taken or (key, value)
         assert call.keys is not None and call.values is not None
-        end = start + query.shape[2]
-        allowed = call.allowed[start:end, :end].to(query.device)[None, None]
+        end = start + key.shape[2]
+        asking = self._asking or range(start, end)
+        allowed = call.allowed[list(asking), :end].to(query.device)[None, None]
         allowed = allowed if self._cut is None else allowed & ~self._cut.to(query.device)
         prefix = (call.keys[:, :, :start], call.values[:, :, :start])
         return attend(module, query, prefix, (key, value), allowed, base, options)
@@ -157,7 +207,8 @@ def replay(
     start: int,
     attention: SuffixAttention | None = None,
     end: int | None = None,
-) -> tuple[Float[Tensor, "rows suffix width"], list[Fork]]:
+    wanted: Sequence[int] | None = None,
+) -> tuple[Float[Tensor, "rows wanted width"], list[Fork]]:
     """The residual stream after the last layer under each condition, raw, from `start` on.
 
     Args:
@@ -166,6 +217,7 @@ def replay(
         start: the first position of the suffix.
         attention: to keep the keys and values of the suffix.
         end: replay only up to this position; None is the whole prompt.
+        wanted: positions of the suffix, from 0, whose stream is asked for; None is every one.
 
     Returns:
         One row for each way in which conditions differ, and how the rows forked: the last fork's
@@ -173,21 +225,51 @@ def replay(
     """
     attention = attention or SuffixAttention(recording, start)
     plan = forks(conditions, recording.layer_count + 1)
-    end = recording.length if end is None else end
-    hidden = recording.stream[0][:0, None].expand(0, end - start, -1)
+    positions = list(range(start, recording.length if end is None else end))
+    chosen = list(range(len(positions)) if wanted is None else wanted)
+    last = recording.layer_count - 1
+    short = _ends_early(recording, conditions, len(positions) - len(chosen))
+    hidden = recording.stream[0][:0, None].expand(0, len(positions), -1)
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
-            clean = recording.stream[place][start:end]
-            hidden = hidden.to(clean.device)
-            if place in recording.additions:
-                hidden = hidden + recording.additions[place][start:end]
-            hidden = forked(hidden, fork, clean)
+            hidden = _entering(hidden, recording, place, fork, positions)
             doing = [conditions[member] for member in fork.members]
             hidden = written(hidden, doing, place, start)
-            if place < recording.layer_count and doing:
-                cut = blocked(doing, place, recording, start)
+            cut = blocked(doing, place, recording, start) if doing and place <= last else None
+            if short and place == last:
+                positions = [positions[index] for index in chosen]
+                hidden = attention.through_for(place, hidden, cut, chosen)
+            elif doing and place <= last:
                 hidden = attention.through(place, hidden, cut)
-    return hidden, plan
+    return hidden if short else hidden[:, chosen], plan
+
+
+def _ends_early(recording: Recording, conditions: Sequence[Sites], unwanted: int) -> bool:
+    """Whether the last layer is run for the wanted positions alone.
+
+    Not where few are spared, where something is written behind that layer, or where weights are
+    brought in and out by hooks (accelerate), which must see the layer's end.
+    """
+    layers, last = recording.checkpoint.parts.layers, recording.layer_count - 1
+    behind = any(write.layer > last for sites in conditions for write in sites.writes)
+    moved = any(hasattr(module, "_hf_hook") for module in layers[last].modules())
+    attends = recording.calls[last].mixing == "attention"
+    return unwanted >= FEW and attends and not (behind or moved)
+
+
+def _entering(
+    hidden: Float[Tensor, "before positions width"],
+    recording: Recording,
+    place: int,
+    fork: Fork,
+    positions: Sequence[int],
+) -> Float[Tensor, "rows positions width"]:
+    """The rows of a place, with what the model adds there."""
+    clean = recording.stream[place][list(positions)]
+    hidden = hidden.to(clean.device)
+    if place in recording.additions:
+        hidden = hidden + recording.additions[place][list(positions)]
+    return forked(hidden, fork, clean)
 
 
 def forked(

@@ -114,7 +114,7 @@ def grow(recording: Recording, conditions: Sequence[Sites], end: int) -> Stem:
         def run(some: Sequence[int], first: int = first) -> None:
             attention = SuffixAttention(recording, first, keep=True)
             sites = [conditions[index] for index in some]
-            _, plan = replay(recording, sites, first, attention, end=end)
+            _, plan = replay(recording, sites, first, attention, end=end, wanted=())
             for layer, fork in enumerate(plan[:-1]):
                 pairs = zip(some, fork.rows, strict=True)
                 touched = [(index, row) for index, row in pairs if row != CLEAN]
