@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.bounds import bound
 from benchmarks.compare import agreement
 from benchmarks.figure import draw
+from benchmarks.page import page
 from benchmarks.subject import EMBEDDED, load, make
 from benchmarks.table import NAMES, REFERENCE, table
 from benchmarks.work import works
@@ -33,13 +34,15 @@ OURS = ("retinoscope", REFERENCE)
 
 
 def main() -> None:
-    """Measure and write `results.json`, `table.md` and `figure.svg`."""
+    """Measure, print the table, and write results, page and figure.
+
+    Full results go to `results.json` and into the docs, quick ones to `.bench/quick`.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
     parser.add_argument("--tools", nargs="*", default=list(NAMES), choices=list(NAMES))
     parser.add_argument("--works", nargs="*", default=list("abcdefgh"))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=HERE)
     given = parser.parse_args()
     names = ["small"] if given.quick else ["random", "small", EMBEDDED]
     results: dict[str, Any] = {
@@ -49,17 +52,24 @@ def main() -> None:
         "outputs compared with the plain hooks'",
         "subjects": {},
     }
-    given.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:
             folder = Path(scratch) / name
             make(name, folder)
             results["subjects"][name] = _subject(folder, given)
         results["sweeps"] = _sweeps(Path(scratch), given)
-    (given.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (given.output / "table.md").write_text(table(results))
-    draw(results["sweeps"], given.output / "figure.svg")
+    _write(results, given.quick)
     print(table(results))
+
+
+def _write(results: dict[str, Any], quick: bool) -> None:
+    data, docs = (ENVIRONMENTS / "quick",) * 2 if quick else (HERE, HERE.parent / "docs")
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "results.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    timed = HERE / "reproduce.json"
+    reproduce = json.loads(timed.read_text("utf-8")) if timed.exists() else None
+    (docs / "benchmark.md").write_text(page(results, reproduce), "utf-8")
+    draw(results["sweeps"], docs / "benchmark.svg")
 
 
 def _subject(folder: Path, given: argparse.Namespace) -> dict[str, Any]:

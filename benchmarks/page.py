@@ -1,0 +1,51 @@
+"""The page of the docs: tables, figure and the main job's times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.table import table
+
+WAYS = {
+    "one by one": "a full forward pass for each condition, image features and caches shared",
+    "batches": "the same in batches of 32",
+    "engine": "Retinoscope in one process",
+    "workers": "Retinoscope as it runs by default, a process for each core",
+}
+
+
+def page(results: dict[str, Any], reproduce: dict[str, Any] | None) -> str:
+    """Markdown, made by `make bench`.
+
+    Args:
+        results: of `benchmarks`.
+        reproduce: of `benchmarks.reproduce`, if it was run.
+    """
+    parts = [
+        "# How fast",
+        "Made by `make bench`; [benchmarks/README.md](../benchmarks/README.md) says what the "
+        "pieces of work are and how they are timed. In brackets: how many times faster than plain "
+        "hooks, and in the last column the most that counting operations allows. Every tool's "
+        "output is compared with the plain hooks' before its time counts.",
+        table(results).strip(),
+        "![Seconds against conditions and against visual tokens](benchmark.svg)",
+    ]
+    if reproduce:
+        parts += ["## The main job", _main_job(reproduce)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _main_job(found: dict[str, Any]) -> str:
+    lines = [
+        f"`retinoscope reproduce` on {found['objects']} objects, {found['cores']} cores, "
+        f"{found['date']} (`python -m benchmarks.reproduce`); all four end with the same records, "
+        "every answer equal.",
+        "",
+        "| way | seconds | times faster by default |",
+        "| --- | --- | --- |",
+    ]
+    lines += [
+        f"| {said} | {found[way]['seconds']} | {found[way]['times faster by workers']} |"
+        for way, said in WAYS.items()
+    ]
+    return "\n".join(lines)
