@@ -20,6 +20,9 @@ STAGES = (
     "things",
     "together",
     "pointing",
+    "practice",
+    "counting",
+    "settling",
 )
 """The stages in their order."""
 

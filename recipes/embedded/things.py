@@ -118,12 +118,17 @@ def label_things(pool: Pool, rows: Sequence[int] | np.ndarray, restyled: int = 0
     return Labels(patch, *(torch.from_numpy(each) for each in found))
 
 
-def draw_weights(pool: Pool) -> Float[np.ndarray, " n"]:
-    """Return the probability with which each image of a pool is drawn."""
+def draw_weights(pool: Pool, several: float = REPEATED) -> Float[np.ndarray, " n"]:
+    """Return the probability with which each image of a pool is drawn.
+
+    Args:
+        pool: the scenes.
+        several: how often those with several things of one class are drawn.
+    """
     weights = []
     for facts in pool.facts:
         repeated = max(Counter(fact.name for fact in facts).values()) > 1
-        weights.append(REPEATED if repeated else SEVERAL if len(facts) > 1 else ONE)
+        weights.append(several if repeated else SEVERAL if len(facts) > 1 else ONE)
     return np.array(weights) / sum(weights)
 
 
