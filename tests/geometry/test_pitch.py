@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retinoscope.geometry import (
@@ -24,7 +24,6 @@ def clip_grid(size: tuple[int, int]) -> PatchGrid:
 
 
 @given(side=st.integers(1, 60), columns=st.integers(1, 40), left=st.integers(-20, 20))
-@settings(deadline=None)
 def test_whole_pixels_stay_where_they_are(side: int, columns: int, left: int) -> None:
     end = left + side * columns
     grid = PatchGrid((end + 20, end + 20), (Tile(columns, columns, (left, left, end, end)),))
@@ -32,7 +31,6 @@ def test_whole_pixels_stay_where_they_are(side: int, columns: int, left: int) ->
 
 
 @given(side=SIDES)
-@settings(deadline=None)
 def test_square_images_get_the_patches_of_the_original(side: int) -> None:
     boxes = whole_pixel_pitch(clip_grid((side, side))).boxes
     for cell in (0, 23, 24, 300, 575):
@@ -41,7 +39,6 @@ def test_square_images_get_the_patches_of_the_original(side: int) -> None:
 
 
 @given(width=SIDES, height=SIDES)
-@settings(deadline=None)
 def test_patches_drift_to_the_left_by_less_than_a_pixel_each(width: int, height: int) -> None:
     grid = clip_grid((width, height))
     drift = (grid.boxes - whole_pixel_pitch(grid).boxes)[:, :2]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retinoscope.errors import RunError
@@ -34,13 +34,11 @@ def test_the_presets_are_none_and_all() -> None:
 
 
 @given(PROTOCOLS)
-@settings(deadline=None)
 def test_a_protocol_is_read_back_from_its_name(protocol: Protocol) -> None:
     assert parse_protocol(protocol_name(protocol)) == protocol
 
 
 @given(PROTOCOLS)
-@settings(deadline=None)
 def test_a_protocol_is_read_back_from_a_manifest(protocol: Protocol) -> None:
     configuration = json.loads(json.dumps({"settings": {"protocol": asdict(protocol)}}))
     assert recorded_protocol(configuration) == protocol

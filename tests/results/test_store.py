@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(order=st.permutations(range(5)), redone=st.sets(st.integers(0, 4)))
 def test_order_and_repetition_of_parts_do_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], redone: set[int]
@@ -79,7 +79,7 @@ def test_order_and_repetition_of_parts_do_not_matter(
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_text_can_be_a_key(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
     folder = tmp_path_factory.mktemp("run")
     append(folder, "skipped", key, [])
