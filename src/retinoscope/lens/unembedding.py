@@ -49,11 +49,23 @@ def read_lens(
     chosen, vocabulary = tuple(positions), recording.logits.shape[-1]
     _check(chosen, k, tracked, chunk, recording)
     size = chunk or max(1, CHUNK_LOGITS // vocabulary)
-    rows = _states(recording, chosen, size, norm_last_twice)
-    parts = [_read(recording.unembed(states).float(), k, tracked) for states in rows]
-    ids, probabilities, entropy, log_probability, rank = (
-        torch.cat(part).cpu() for part in zip(*parts, strict=True)
+    count, followed = (recording.layer_count + 1) * len(chosen), len(tracked)
+    # Room for all results first: kept one by one between the large pieces, they would leave the
+    # heap in tatters, and the process with twenty times the memory.
+    stores = (
+        torch.empty(count, k, dtype=torch.long),
+        torch.empty(count, k),
+        torch.empty(count),
+        torch.empty(count, followed),
+        torch.empty(count, followed, dtype=torch.long),
     )
+    at = 0
+    for states in _states(recording, chosen, size, norm_last_twice):
+        found = _read(recording.unembed(states).float(), k, tracked)
+        for store, part in zip(stores, found, strict=True):
+            store[at : at + len(states)] = part
+        at += len(states)
+    ids, probabilities, entropy, log_probability, rank = stores
     shape = (recording.layer_count + 1, len(chosen))
     return LensReading(
         positions=chosen,
