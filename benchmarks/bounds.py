@@ -1,4 +1,4 @@
-"""What counting floating-point operations allows: the most that recomputing the cone can save."""
+"""What counting floating-point operations predicts that recomputing the cone alone can save."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def _cone(text: Any, length: int, change: Change) -> float:
     first, layer = (min(change.ablate), 0) if change.ablate else (0, 0)
     if change.cut is not None:
         first, layer = min(change.cut.queries), min(change.cut.layers)
-    return (text.num_hidden_layers - layer) * _layer(text, length - first, length) + _head(text)
+    whole = text.num_hidden_layers - 1 - layer
+    # In the last layer all positions give keys and values, the last one alone goes on.
+    keys = 4 * (length - first) * text.hidden_size**2
+    last = keys + _layer(text, 1, length)
+    return whole * _layer(text, length - first, length) + last + _head(text)
 
 
 def _layer(text: Any, queries: int, keys: int) -> float:

@@ -25,8 +25,9 @@ def page(results: dict[str, Any], reproduce: dict[str, Any] | None) -> str:
         "# How fast",
         "Made by `make bench`; [benchmarks/README.md](../benchmarks/README.md) says what the "
         "pieces of work are and how they are timed. In brackets: how many times faster than plain "
-        "hooks, and in the last column the most that counting operations allows. Every tool's "
-        "output is compared with the plain hooks' before its time counts.",
+        "hooks, and in the last column what counting operations predicts (a plain way that wastes "
+        "time elsewhere can be beaten by more). Every tool's output is compared with the plain "
+        "hooks' before its time counts.",
         table(results).strip(),
         "![Seconds against conditions and against visual tokens](benchmark.svg)",
     ]
