@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from retinoscope.engine.budget import in_passes
+from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.evaluate import Outcome, evaluate
-from retinoscope.engine.generate import MEMORY, Generation, continued, generate, kept_bytes
+from retinoscope.engine.generate import Generation, continued, generate, kept_bytes
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.stem import grow, shared
 from retinoscope.interventions import Condition, Sites, as_condition
@@ -37,7 +37,7 @@ class Response:
 
 
 @torch.no_grad()
-def answer(asked: Sequence[Asked], *, memory: int = MEMORY) -> list[Response]:
+def answer(asked: Sequence[Asked], *, memory: int | None = None) -> list[Response]:
     """Answer prompts under conditions, equal to evaluating and generating each of them alone.
 
     What a condition changes in the beginning that all prompts share, the image above all, is
@@ -48,7 +48,8 @@ def answer(asked: Sequence[Asked], *, memory: int = MEMORY) -> list[Response]:
     Args:
         asked: recorded prompts with their conditions; those with room are also continued, for as
             many tokens as there is room for.
-        memory: bytes of keys and values that are held at once; halved when memory runs out.
+        memory: bytes of keys and values that are held at once, None for a size that suits the
+            device; halved when memory runs out.
 
     Raises:
         InterventionError: as in `evaluate`.
@@ -62,7 +63,7 @@ _Given = tuple[Recording, list[Condition]]
 _Found = tuple[Tensor, Generation | None]
 
 
-def _together(given: Sequence[_Given], memory: int) -> list[dict[int, _Found]]:
+def _together(given: Sequence[_Given], memory: int | None) -> list[dict[int, _Found]]:
     """For each prompt the answers under those of its conditions that could be shared, by index."""
     found: list[dict[int, _Found]] = [{} for _ in given]
     end = shared([recording for recording, _ in given])
@@ -91,7 +92,7 @@ def _together(given: Sequence[_Given], memory: int) -> list[dict[int, _Found]]:
                 answers.update((index, (one, text)) for index in places[some[row]])
 
     # The stem is held twice: as it is, and as the beginning of what each prompt goes on from.
-    size = max(1, memory // (2 * kept_bytes(first)))
+    size = max(1, (memory or kept_memory(first)) // (2 * kept_bytes(first)))
     in_passes([name for name, one in sites.items() if _before(one, end)], size, run)
     return found
 
@@ -101,7 +102,7 @@ def _before(sites: Sites, end: int) -> bool:
 
 
 def _response(
-    recording: Recording, conditions: list[Condition], known: dict[int, _Found], memory: int
+    recording: Recording, conditions: list[Condition], known: dict[int, _Found], memory: int | None
 ) -> Response:
     """The shared answers, and those that had to be found alone."""
     rest = [index for index in range(len(conditions)) if index not in known]

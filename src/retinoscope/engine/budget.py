@@ -13,6 +13,9 @@ CPU_MEMORY, DEVICE_MEMORY = 2**26, 2**30
 """Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
 larger passes leave its caches and are slower."""
 
+KEPT_MEMORY = 2**30
+"""Bytes of keys and values that conditions of one batch may hold, where a device has no more."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -20,6 +23,17 @@ Result = TypeVar("Result")
 def pass_memory(recording: Recording) -> int:
     """Bytes that one pass may take where the caller doesn't say."""
     return CPU_MEMORY if recording.logits.device.type == "cpu" else DEVICE_MEMORY
+
+
+def kept_memory(recording: Recording) -> int:
+    """Bytes that keys and values may take where the caller doesn't say; a quarter of a GPU's rest.
+
+    The more conditions go on together, the less often the weights are read.
+    """
+    device = recording.logits.device
+    if device.type != "cuda":
+        return KEPT_MEMORY
+    return max(KEPT_MEMORY, torch.cuda.mem_get_info(device)[0] // 4)
 
 
 def row_bytes(recording: Recording, start: int, per_head: bool) -> int:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.budget import in_passes
+from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.finish import text_config
@@ -20,9 +20,6 @@ from retinoscope.interventions import Condition, Sites, as_condition
 
 Stop = Callable[[list[int]], bool]
 """Given the tokens generated so far, whether to end here."""
-
-MEMORY = 2**30
-"""Bytes of keys and values that conditions of one batch may hold."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def generate(
     *,
     length: int | None = None,
     stop: Stop | None = None,
-    memory: int = MEMORY,
+    memory: int | None = None,
 ) -> list[Generation]:
     """Greedy continuation of the prompt under each condition, token for token the model's own.
 
@@ -60,7 +57,8 @@ def generate(
         conditions: each a tuple of interventions in force together; () is the clean run.
         length: at most this many tokens; None is all the room there is.
         stop: ends an answer early.
-        memory: bytes of keys and values in one batch; halved when memory runs out.
+        memory: bytes of keys and values in one batch, None for a size that suits the device; halved
+            when memory runs out.
 
     Raises:
         InterventionError: as in `evaluate`, or the recording has too little room.
@@ -80,7 +78,7 @@ def generate(
     def run(some: Sequence[Sites]) -> list[Generation]:
         return continued(Decoding(recording, some), recording, length, stop)
 
-    size = max(1, memory // kept_bytes(recording))
+    size = max(1, (memory or kept_memory(recording)) // kept_bytes(recording))
     return [one for _, found in in_passes(sites, size, run) for one in found]
 
 
