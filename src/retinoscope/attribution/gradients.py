@@ -57,8 +57,7 @@ def integrated_gradients(
     baseline: Float[Tensor, " width"] | Float[Tensor, "tokens width"] | None = None,
     positions: Sequence[int] | None = None,
     tolerance: float = 0.01,
-    nodes: int = 8,
-    first: int = 3,
+    nodes: int = 5,
     most: int = 256,
     chunk: int = 4,
 ) -> Attribution:
@@ -83,9 +82,7 @@ def integrated_gradients(
         positions: the tokens that travel the path, ascending; None is all visual ones.
         tolerance: the gap that is allowed, as a share of the difference (above 0).
         nodes: points on each piece of the path.
-        first: points on the whole path that are tried before, and taken where they are within the
-            tolerance already, as on a nearly straight path; 0 for no such try.
-        most: points in all, at most, a first try that failed not counted.
+        most: points in all, at most.
         chunk: points of the path in one pass; halved where memory runs out.
 
     Raises:
@@ -95,31 +92,28 @@ def integrated_gradients(
         InterventionError: the baseline has another shape than the visual tokens, or a number of
             points, or the tolerance, is out of range.
     """
-    if tolerance <= 0 or chunk < 1 or first < 0 or not 1 <= nodes <= most:
+    if tolerance <= 0 or chunk < 1 or not 1 <= nodes <= most:
         raise InterventionError(
-            "Integrated gradients need a tolerance above 0, a chunk of at least 1, first of at "
-            f"least 0 and 1 <= nodes <= most; got tolerance={tolerance}, chunk={chunk}, "
-            f"first={first}, nodes={nodes}, most={most}."
+            "Integrated gradients need a tolerance above 0, a chunk of at least 1 and 1 <= nodes "
+            f"<= most; got tolerance={tolerance}, chunk={chunk}, nodes={nodes}, most={most}."
         )
     recording.require_replay("Integrated gradients")
     path = _path(recording, token, target, baseline, positions)
     scores: dict[float, float] = {}
 
-    def integrated(start: float, end: float, count: int) -> _Piece:
+    def integrated(start: float, end: float) -> _Piece:
         nonlocal chunk
         while True:
             try:
-                return path.piece(start, end, count, chunk, scores)
+                return path.piece(start, end, nodes, chunk, scores)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if chunk == 1 or not ran_out(error):
                     raise
             chunk //= 2
 
-    used = first if 0 < first < nodes else nodes
-    pieces = [integrated(0.0, 1.0, used)]
+    pieces = [integrated(0.0, 1.0)]
+    used = nodes
     difference = pieces[0].difference
-    if used < nodes and abs(pieces[0].gap) > tolerance * abs(difference):
-        used, pieces = nodes, [integrated(0.0, 1.0, nodes)]
     while True:
         gap = sum(abs(piece.gap) for piece in pieces)
         converged = gap <= tolerance * abs(difference)
@@ -137,10 +131,7 @@ def integrated_gradients(
         worst = max(pieces, key=lambda piece: abs(piece.gap))
         pieces.remove(worst)
         middle = (worst.start + worst.end) / 2
-        pieces += [
-            integrated(worst.start, middle, nodes),
-            integrated(middle, worst.end, nodes),
-        ]
+        pieces += [integrated(worst.start, middle), integrated(middle, worst.end)]
         used += 2 * nodes
 
 
