@@ -11,6 +11,7 @@ from benchmarks.subject import Subject
 from benchmarks.work import Change
 from retinoscope.attribution import integrated_gradients
 from retinoscope.engine import Recording, evaluate, generate, record
+from retinoscope.engine.generate import end_tokens
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.interventions import Ablate, Condition, Knockout
 from retinoscope.lens import read_lens
@@ -44,7 +45,9 @@ class Tool:
         """From one recording with room."""
         recording = record(self.checkpoint, self.encoded, room=tokens)
         answers = generate(recording, self._conditions(changes, recording))
-        return torch.tensor([answer.tokens for answer in answers])
+        # As `generate` of transformers gives them: with the token that ends a text.
+        ends = sorted(end_tokens(recording))[:1]
+        return torch.tensor([[*one.tokens, *(ends if one.ended else [])] for one in answers])
 
     def lens(self, top: int) -> Tensor:
         """In chunks."""
