@@ -22,6 +22,9 @@ def draw(sweeps: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
             xs, ys = sorted(points), [points[x] for x in sorted(points)]
             panel.plot(xs, ys, marker="o", color=COLOURS[tool], label=NAMES[tool])
         panel.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds")
+        shown = sorted({x for points in sweeps[name].values() for x in points})
+        panel.set_xticks(shown, [f"{x:,}" for x in shown])
+        panel.set_xticks([], minor=True)
         panel.spines[["top", "right"]].set_visible(False)
         if panel.get_legend_handles_labels()[0]:
             panel.legend(frameon=False)
