@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.data import open_image
-from retinoscope.engine import Generation, Outcome, Recording, answer, evaluate, generate, look
+from retinoscope.engine import Outcome, Recording, answer, evaluate, generate, look
 from retinoscope.experiments.lens import read_sheet
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
@@ -180,7 +180,8 @@ class View:
 
     def answers(self, conditions: Sequence[Condition]) -> list[str]:
         """The greedy answer under each condition, generated together."""
-        return _texts(self.recording, generate(self.recording, conditions))
+        found = generate(self.recording, conditions)
+        return [self.recording.checkpoint.text(one.tokens) for one in found]
 
     def evaluate(self, conditions: Sequence[Condition]) -> Outcome:
         """Next-token logits under each condition."""
@@ -222,16 +223,8 @@ def answers(views: Sequence[View], conditions: Sequence[Condition]) -> list[list
     """
     found = answer([(view.recording, conditions) for view in views])
     return [
-        _texts(view.recording, response.generations)
+        [view.recording.checkpoint.text(one.tokens) for one in response.generations]
         for view, response in zip(views, found, strict=True)
-    ]
-
-
-def _texts(recording: Recording, generations: Sequence[Generation]) -> list[str]:
-    tokenizer = recording.checkpoint.tokenizer
-    return [
-        tokenizer.decode(list(found.tokens), skip_special_tokens=True).strip()
-        for found in generations
     ]
 
 

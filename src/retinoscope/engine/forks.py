@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from retinoscope.interventions import Sites
 
 CLEAN = -1
@@ -69,3 +73,15 @@ def _touches(sites: Sites) -> dict[int, Hashable]:
     for block in sites.blocks:
         found.setdefault(block.layer, []).append((block.queries, block.keys, block.heads))
     return {place: tuple(touch) for place, touch in found.items()}
+
+
+def forked(
+    hidden: Float[Tensor, "before suffix width"], fork: Fork, clean: Float[Tensor, "suffix width"]
+) -> Float[Tensor, "rows suffix width"]:
+    """The rows of the next place, each a copy of its parent or of the clean stream."""
+    if fork.parents == tuple(range(len(hidden))):
+        return hidden
+    if all(parent == CLEAN for parent in fork.parents):
+        return clean.expand(len(fork.parents), -1, -1)
+    parents = torch.tensor(fork.parents, device=hidden.device)
+    return torch.cat([hidden, clean[None]])[parents]

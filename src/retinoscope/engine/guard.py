@@ -7,13 +7,14 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from retinoscope.engine.cone import first_changed
 from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import replay, run_suffix
+from retinoscope.engine.rounding import disagreement
 from retinoscope.errors import RetinoscopeError
 from retinoscope.interventions import Block, Sites, Write
 
@@ -69,7 +70,7 @@ def _empty_condition(recording: Recording) -> str | None:
     start = max(0, recording.length - FEW)
     hidden = run_suffix(recording, recording.stream[0][None, start:], start)
     found = recording.unembed(hidden[0, -1])
-    error = _error(found, recording.logits)
+    error = disagreement(found, recording.logits)
     if error is None:
         return None
     return f"replaying the clean run gives other logits than the model (by {error:.2g})"
@@ -80,7 +81,7 @@ def _random_conditions(recording: Recording) -> str | None:
         start = first_changed(sites, recording)
         hidden, _ = replay(recording, [sites], start, wanted=[recording.length - 1 - start])
         found = recording.unembed(hidden[0, -1])
-        error = _error(found, full_logits(recording, sites)[0])
+        error = disagreement(found, full_logits(recording, sites)[0])
         if error is not None:
             return f"a random condition differs from the full forward (by {error:.2g})"
     return None
@@ -95,7 +96,7 @@ def _generation(recording: Recording) -> str | None:
         tokens.append(int(token))
         decoding.feed(token)
         found = decoding.logits[0].to(recording.logits.dtype)
-        error = _error(found, full_logits(recording, sites, tokens=tokens)[0])
+        error = disagreement(found, full_logits(recording, sites, tokens=tokens)[0])
         if error is not None:
             return f"a generated token differs from the full forward (by {error:.2g})"
     return None
@@ -130,11 +131,3 @@ def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
         Sites((), knockout(deep[0] if deep else 0, (draw(recording.head_count),))),
     ]
     return [sites for sites in cases if sites.writes or sites.blocks]
-
-
-def _error(found: Tensor, expected: Tensor) -> float | None:
-    """The largest difference, where it is more than rounding explains."""
-    share = 1e-3 if found.dtype == torch.float32 else 5e-2
-    error = float((found.float() - expected.float()).abs().max())
-    largest = float(expected.float().abs().max())
-    return None if error <= share * max(1.0, largest) else error

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retinoscope.engine.arguments import call_layer
 from retinoscope.engine.attention import AttentionFunction, as_mask, attending
 from retinoscope.engine.blocking import blocked
-from retinoscope.engine.forks import CLEAN, Fork, forks
+from retinoscope.engine.forks import Fork, forked, forks
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.sharing import attend
 from retinoscope.errors import InterventionError
@@ -102,21 +102,19 @@ class SuffixAttention:
             cut: edges that are cut in each row.
             wanted: positions of the suffix, from 0; none for the keys alone.
         """
-        self._taking = True
+        self._taking, chosen = True, list(wanted)
         try:
             with suppress(_KeysTaken):
                 self.through(layer, hidden, None)
-        finally:
             self._taking = False
-        if not wanted or not len(hidden):
-            return hidden[:, list(wanted)]
-        self._cut = None if cut is None else cut[:, :, list(wanted)]
-        self._asking = [self.start + index for index in wanted]
-        try:
-            few = hidden[:, list(wanted)]
-            return call_layer(self.recording, layer, few, torch.tensor(self._asking))
+            if not chosen or not len(hidden):
+                return hidden[:, chosen]
+            self._cut = None if cut is None else cut[:, :, chosen]
+            self._asking = [self.start + index for index in chosen]
+            asking = torch.tensor(self._asking)
+            return call_layer(self.recording, layer, hidden[:, chosen], asking)
         finally:
-            self._asking = self._taken = None
+            self._taking, self._taken, self._asking = False, None, None
 
     def _behind_context(self, layer: int, hidden: Tensor) -> Tensor:
         """A layer without attention, on as much clean left context as it depends on."""
@@ -270,18 +268,6 @@ def _entering(
     if place in recording.additions:
         hidden = hidden + recording.additions[place][list(positions)]
     return forked(hidden, fork, clean)
-
-
-def forked(
-    hidden: Float[Tensor, "before suffix width"], fork: Fork, clean: Float[Tensor, "suffix width"]
-) -> Float[Tensor, "rows suffix width"]:
-    """The rows of the next place, each a copy of its parent or of the clean stream."""
-    if fork.parents == tuple(range(len(hidden))):
-        return hidden
-    if all(parent == CLEAN for parent in fork.parents):
-        return clean.expand(len(fork.parents), -1, -1)
-    parents = torch.tensor(fork.parents, device=hidden.device)
-    return torch.cat([hidden, clean[None]])[parents]
 
 
 def written(

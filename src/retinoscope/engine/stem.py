@@ -18,6 +18,7 @@ from retinoscope.engine.evaluate import groups
 from retinoscope.engine.forks import CLEAN
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import SuffixAttention, replay
+from retinoscope.engine.rounding import disagreement
 from retinoscope.interventions import Sites
 
 
@@ -79,19 +80,13 @@ def _alike(first: Recording, other: Recording, end: int) -> bool:
             return False
         assert one.keys is not None and two.keys is not None
         states.append((one.keys[:, :, :end], two.keys[:, :, :end]))
-    return all(_close(one, two) for one, two in states)
+    return all(disagreement(one, two) is None for one, two in states)
 
 
 def _reads_on(recording: Recording, end: int) -> bool:
     """Whether a position before `end` reads one of the prompt behind it."""
     masks = {id(call.allowed): call.allowed for call in recording.calls}
     return any(bool(mask[:end, end : recording.length].any()) for mask in masks.values())
-
-
-def _close(first: Tensor, other: Tensor) -> bool:
-    share = 1e-3 if first.dtype == torch.float32 else 5e-2
-    largest = float(first.float().abs().max())
-    return float((first.float() - other.float()).abs().max()) <= share * max(1.0, largest)
 
 
 def grow(recording: Recording, conditions: Sequence[Sites], end: int) -> Stem:

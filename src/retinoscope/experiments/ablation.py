@@ -126,7 +126,7 @@ def _prompt(
         return _Prompted(query, recording, query, recording)
     room = settings.caption_length
     recording = look(checkpoint, subject.image, query.question, room=room)
-    probe = _mention(checkpoint, query, _text(checkpoint, generate(recording, [()])[0].tokens))
+    probe = _mention(checkpoint, query, checkpoint.text(generate(recording, [()])[0].tokens))
     if probe is None:
         reason = "the clean description does not name the object"
         skipped.append(_skip(subject, "describe: probability", reason))
@@ -177,7 +177,7 @@ def _scores(checkpoint: Checkpoint, one: _Prompted, responses: Sequence[Response
         guesses = [score_next(one.probe, row, checkpoint.tokenizer) for row in rows]
     if one.query.task != "describe":
         return guesses
-    texts = [_text(checkpoint, text.tokens) for text in responses[0].generations]
+    texts = [checkpoint.text(text.tokens) for text in responses[0].generations]
     told = [score_text(one.query, text) for text in texts]
     if not guesses:
         return told
@@ -206,10 +206,6 @@ def _record(subject: Subject, query: Query, trial: Trial | None, score: Score) -
         right_original=score.right_original,
         top_probability=score.top_probability,
     )
-
-
-def _text(checkpoint: Checkpoint, tokens: Sequence[int]) -> str:
-    return checkpoint.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
 
 
 def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:

@@ -60,4 +60,4 @@ def _description(
     recording = look(checkpoint, image, query.question, room=settings.caption_length)
     tokens = len(object_tokens(recording.encoded.layout, subject.mask, settings))
     answer = generate(recording, [()])[0]
-    return checkpoint.tokenizer.decode(answer.tokens, skip_special_tokens=True).strip(), tokens
+    return checkpoint.text(answer.tokens), tokens

@@ -154,7 +154,7 @@ def read_sheet(
     tokenizer = recording.checkpoint.tokenizer
     layout = recording.encoded.layout
     tracked = {word: ids[0] for word in words if (ids := first_tokens(tokenizer, [word]))}
-    answer = tokenizer.decode(generate(recording, [condition])[0].tokens, skip_special_tokens=True)
+    answer = recording.checkpoint.text(generate(recording, [condition])[0].tokens)
     reading = read_changed(
         recording,
         condition,
@@ -168,7 +168,7 @@ def read_sheet(
     return LensSheet(
         title=title,
         prompt=recording.encoded.prompt,
-        answer=answer.strip(),
+        answer=answer,
         model=recording.checkpoint.name,
         condition=name,
         image=_png(image),

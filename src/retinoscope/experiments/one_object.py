@@ -85,12 +85,9 @@ def _selections(recording: Recording, subject: Subject, settings: Settings) -> l
 
 
 def _scores(recording: Recording, query: Query, conditions: list[Condition]) -> list[Score]:
-    tokenizer = recording.checkpoint.tokenizer
+    checkpoint = recording.checkpoint
     if query.task != "describe":
         outcome = evaluate(recording, conditions)
-        return [score_next(query, row, tokenizer) for row in outcome.logits]
-    texts = [
-        tokenizer.decode(list(answer.tokens), skip_special_tokens=True).strip()
-        for answer in generate(recording, conditions)
-    ]
-    return [score_text(query, text) for text in texts]
+        return [score_next(query, row, checkpoint.tokenizer) for row in outcome.logits]
+    found = generate(recording, conditions)
+    return [score_text(query, checkpoint.text(answer.tokens)) for answer in found]

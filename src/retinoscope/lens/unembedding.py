@@ -50,8 +50,8 @@ def read_lens(
     _check(chosen, k, tracked, chunk, recording)
     size = chunk or max(1, CHUNK_LOGITS // vocabulary)
     count, followed = (recording.layer_count + 1) * len(chosen), len(tracked)
-    # Room for all results first: kept one by one between the large pieces, they would leave the
-    # heap in tatters, and the process with twenty times the memory.
+    # Room for all results first: kept one by one between the large pieces, they would keep freed
+    # ones from being joined, and the process growing (by 2 GB at 32,000 words and 17 layers).
     stores = (
         torch.empty(count, k, dtype=torch.long),
         torch.empty(count, k),

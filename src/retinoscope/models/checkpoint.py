@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,10 @@ class Checkpoint:
     def tokenizer(self) -> Any:
         """The processor's tokenizer."""
         return self.processor.tokenizer
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Token ids as text, special tokens and surrounding space left out."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
 
     @property
     def device(self) -> torch.device:

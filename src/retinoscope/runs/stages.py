@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from retinoscope.data import load_image
 from retinoscope.data.selection import Pair
 from retinoscope.errors import DataError, RetinoscopeError, RunError, SampleError
 from retinoscope.experiments import (
+    Settings,
     Subject,
     ablated_sheet,
     ablation,
@@ -21,6 +23,7 @@ from retinoscope.experiments import (
     lens_sheet,
     read_subject,
 )
+from retinoscope.models import Checkpoint
 from retinoscope.results.records import CurationRecord, Record, SkippedRecord
 from retinoscope.results.sheet import LensSheet, save_sheet
 from retinoscope.results.store import append, done, so_far
@@ -207,8 +210,8 @@ def sheets(each: Each, kept: Sequence[Pair], run: Path, count: int, progress: Pr
     chosen = kept[:count]
     progress.stage("lens pages", len(chosen) + len(chosen[:COMPARED]))
     wanted: list[tuple[Job[LensSheet | SkippedRecord], str, Sequence[Pair]]] = [
-        (_sheet, "", chosen),
-        (_ablated_sheet, "@object+1", chosen[:COMPARED]),
+        (partial(_sheet, lens_sheet), "", chosen),
+        (partial(_sheet, ablated_sheet), "@object+1", chosen[:COMPARED]),
     ]
     step = 0
     for job, suffix, pairs in wanted:
@@ -217,25 +220,21 @@ def sheets(each: Each, kept: Sequence[Pair], run: Path, count: int, progress: Pr
         step += len(pairs) - len(missing)
         for pair, sheet in zip(missing, each(job, missing), strict=True):
             if isinstance(sheet, SkippedRecord):
-                append(run, "skipped", f"sheet-{paths[_key(pair)].name}", [sheet])
+                skip = replace(sheet, condition=paths[_key(pair)].name)
+                append(run, "skipped", f"sheet-{skip.condition}", [skip])
             else:
                 _save(paths[_key(pair)], sheet)
             step += 1
             progress.step(step)
 
 
-def _sheet(work: Work, pair: Pair) -> LensSheet | SkippedRecord:
+def _sheet(
+    read: Callable[[Checkpoint, Subject, Settings], LensSheet], work: Work, pair: Pair
+) -> LensSheet | SkippedRecord:
     try:
-        return lens_sheet(work.checkpoint, _subject(work, pair), work.settings)
+        return read(work.checkpoint, _subject(work, pair), work.settings)
     except RetinoscopeError as error:
         return SkippedRecord("lens pages", *_identity(pair), "", str(error))
-
-
-def _ablated_sheet(work: Work, pair: Pair) -> LensSheet | SkippedRecord:
-    try:
-        return ablated_sheet(work.checkpoint, _subject(work, pair), work.settings)
-    except RetinoscopeError as error:
-        return SkippedRecord("lens pages", *_identity(pair), "object+1", str(error))
 
 
 def _save(path: Path, sheet: LensSheet) -> None:
