@@ -89,7 +89,7 @@ def reproduce(
         typer.Option(
             min=1,
             help="Processes that measure, for a model on the CPU; default one for each core (at "
-            "most 4) for the embedded model, else 1.",
+            "most 4) for the embedded model and 30 objects or more, else 1.",
         ),
     ] = None,
     out: Annotated[
@@ -141,11 +141,13 @@ def reproduce(
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
         settings=replace(Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)),
-        workers=workers or (_cores() if model == "embedded" and device_map is None else 1),
+        workers=workers or 1,
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )
     bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+    if workers is None and model == "embedded" and device_map is None:
+        plan = replace(plan, workers=_cores(plan.wanted))
     plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
     with Bars(console) as bars:
@@ -158,6 +160,9 @@ def reproduce(
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)
 
 
-def _cores() -> int:
-    """Cores of this machine, 4 at most: each worker takes about 1 GB."""
-    return min(4, os.cpu_count() or 1)
+def _cores(objects: int | None) -> int:
+    """Cores of this machine, 4 at most (each worker takes about 1 GB); 1 where few objects wait.
+
+    A worker takes some 15 seconds to start, which fewer objects don't make up for.
+    """
+    return 1 if objects is not None and objects < 30 else min(4, os.cpu_count() or 1)

@@ -1,7 +1,8 @@
 """Workers: the objects of a run measured in several processes, told of in their order.
 
-On a CPU two processes with one thread each get far more done than one process with two threads:
-the tensors of one object are too small to be worth sharing out.
+The tensors of one object are small for many threads, so that on a CPU a process for each core gets
+more done than one process with all of them, once there are objects enough to make up for its start
+(benchmarks/README.md has the times).
 """
 
 from __future__ import annotations
