@@ -23,7 +23,7 @@ from benchmarks.bounds import bound
 from benchmarks.compare import agreement
 from benchmarks.figure import draw
 from benchmarks.page import page
-from benchmarks.subject import EMBEDDED, load, make
+from benchmarks.subject import EMBEDDED, ONLY, load, make
 from benchmarks.table import NAMES, REFERENCE, table
 from benchmarks.work import works
 
@@ -41,10 +41,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
     parser.add_argument("--tools", nargs="*", default=list(NAMES), choices=list(NAMES))
-    parser.add_argument("--works", nargs="*", default=list("abcdefgh"))
+    parser.add_argument("--works", nargs="*", default=[*"abcdefgh", "g2"])
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    names = ["small"] if given.quick else ["random", EMBEDDED]
+    names = ["small"] if given.quick else ["random", "heads", EMBEDDED]
     results: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {given.threads} thread(s)",
@@ -79,9 +79,12 @@ def _subject(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     text = subject.model.config.text_config
     rows = []
     for key, work in works(subject, _tokens(given)).items():
-        if key not in given.works:
+        if key not in given.works or key not in ONLY.get(folder.name, key):
             continue
-        tools = {tool: _measure(tool, key, folder, given) for tool in _ordered(given.tools)}
+        tools: dict[str, Any] = {}
+        for tool in _ordered(given.tools):
+            gap = work.gap or tools.get(REFERENCE, {}).get("gap") or 0.0
+            tools[tool] = _measure(tool, key, folder, given, gap=gap)
         base = tools.get(REFERENCE, {"error": "not measured"})
         for tool, found in tools.items():
             found["memory_counts"] = work.kind == "lens"
@@ -92,14 +95,20 @@ def _subject(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         row = {"key": key, "title": work.title, "conditions": len(work.changes), "bound": limit}
         rows.append({**row, "tools": tools})
     about = (
-        f"hidden {text.hidden_size}, {text.num_hidden_layers} layers, {len(subject.visual)} visual "
+        f"hidden {text.hidden_size}, {text.num_hidden_layers} layers of "
+        f"{text.num_attention_heads} heads, {len(subject.visual)} visual "
         f"+ {subject.length - len(subject.visual)} text tokens, vocabulary {text.vocab_size}"
     )
     return {"about": about, "works": rows}
 
 
 def _measure(
-    tool: str, key: str, folder: Path, given: argparse.Namespace, count: int = 0
+    tool: str,
+    key: str,
+    folder: Path,
+    given: argparse.Namespace,
+    count: int = 0,
+    gap: float = 0.0,
 ) -> dict[str, Any]:
     """One process; what it can't do is its error."""
     python = Path(sys.executable) if tool in OURS else ENVIRONMENTS / tool / "bin" / "python"
@@ -110,6 +119,7 @@ def _measure(
         "sample": 8 if given.quick else 10,
         "tokens": _tokens(given),
         "count": count,
+        "gap": gap,
     }
     command = [str(python), "-m", "benchmarks.measure", tool, key, str(folder)]
     command += [str(_output(folder, tool, key))]

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.subject import load
-from benchmarks.work import EXPLAINED, GAP, LENS_TOP, Change, Work, sampled, works
+from benchmarks.work import EXPLAINED, LENS_TOP, Change, Work, sampled, works
 
 
 def main() -> None:
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gap", type=float, default=0.0)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     transformers.logging.set_verbosity_error()
@@ -55,7 +56,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     if function is None:
         return {"error": "not offered"}
     before, start = _peak(), time.process_time()
-    output = _run(function, work, [changes[index] for index in chosen])
+    output, gap = _run(function, work, [changes[index] for index in chosen], given.gap)
     seconds = time.process_time() - start
     memory = _peak() - before
     save_file({"output": output.float().contiguous()}, given.output)
@@ -65,19 +66,23 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         "conditions": len(changes),
         "memory": memory,
         "chosen": chosen,
+        "gap": gap,
     }
 
 
-def _run(function: Any, work: Work, changes: list[Change]) -> Tensor:
+def _run(
+    function: Any, work: Work, changes: list[Change], gap: float
+) -> tuple[Tensor, float | None]:
+    """What the tool gives, and the completeness gap of gradients."""
     match work.kind:
         case "next token":
-            return function(changes)
+            return function(changes), None
         case "captions":
-            return function(changes, work.tokens)
+            return function(changes, work.tokens), None
         case "lens":
-            return function(LENS_TOP)
+            return function(LENS_TOP), None
         case "gradients":
-            return function(EXPLAINED, GAP)
+            return function(EXPLAINED, gap)
 
 
 def _peak() -> int:

@@ -44,8 +44,11 @@ class Size:
 
 SIZES = {
     "random": Size(width=512, layers=16, heads=8, side=24, vocabulary=32_000),
+    "heads": Size(width=512, layers=16, heads=32, side=24, vocabulary=32_000),
     "small": Size(width=256, layers=8, heads=8, side=12, vocabulary=8_000),
 }
+ONLY = {"heads": ("h",)}
+"""Subjects that are there for some works alone: as many heads as LLaVA-1.5-7B has."""
 EMBEDDED = "embedded"
 
 

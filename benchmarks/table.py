@@ -46,6 +46,8 @@ def _cell(found: dict[str, Any], base: float | None, tool: str) -> str:
     seconds = f"{found['seconds']:.3g} s"
     if found["measured"] != found["conditions"]:
         seconds = f"~{seconds}"
+    if found.get("gap"):
+        seconds += f", gap {found['gap']:.2%}"
     memory = f", {found['memory'] / 2**20:.0f} MiB" if found["memory_counts"] else ""
     if base is None or tool == REFERENCE:
         return seconds + memory

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.subject import Subject
-from benchmarks.work import Change, Cut
+from benchmarks.work import EVEN, Change, Cut
 
 
 class Tool:
@@ -66,23 +66,41 @@ class Tool:
         states[:-1] = self.decoder.norm(states[:-1])  # the last one comes normed
         return self.model.get_output_embeddings()(states).topk(top).indices
 
-    def gradients(self, token: int, gap: float) -> Tensor:
-        """Midpoints, one full forward and backward pass each, doubled until the gap is met."""
+    def gradients(self, token: int, gap: float) -> tuple[Tensor, float]:
+        """One full forward and backward pass for each point, without the weights' gradients.
+
+        Midpoints, doubled until the gap is met; or the paper's even points where none is given.
+        """
         with torch.no_grad():
             clean = self._visual()
-            baseline = clean.mean(0).expand_as(clean)
+        baseline = clean.mean(0).expand_as(clean)
+        if not gap:
+            shares = torch.linspace(0, 1, EVEN).tolist()
+            total, scores = self._summed(token, baseline, clean, shares)
+            return total, _missing(total, scores[-1] - scores[0])
+        with torch.no_grad():
             ends = [float(self._score(tokens, token)) for tokens in (baseline, clean)]
-        difference, nodes = ends[1] - ends[0], 8
+        nodes = 8
         while True:
-            total = torch.zeros(len(clean))
-            for index in range(nodes):
-                share = (index + 0.5) / nodes
-                tokens = (baseline + share * (clean - baseline)).requires_grad_()
-                (gradient,) = torch.autograd.grad(self._score(tokens, token), tokens)
-                total += (gradient * (clean - baseline)).sum(-1) / nodes
-            if abs(float(total.sum()) - difference) <= gap * abs(difference) or nodes >= 256:
-                return total
+            shares = [(index + 0.5) / nodes for index in range(nodes)]
+            total, _ = self._summed(token, baseline, clean, shares)
+            left = _missing(total, ends[1] - ends[0])
+            if left <= gap or nodes >= 256:
+                return total, left
             nodes *= 2
+
+    def _summed(
+        self, token: int, baseline: Tensor, clean: Tensor, shares: list[float]
+    ) -> tuple[Tensor, list[float]]:
+        """Scores of every visual token, and what the target was at each point."""
+        total, targets = torch.zeros(len(clean)), []
+        for share in shares:
+            tokens = (baseline + share * (clean - baseline)).requires_grad_()
+            target = self._score(tokens, token)
+            (gradient,) = torch.autograd.grad(target, tokens)
+            total += (gradient * (clean - baseline)).sum(-1) / len(shares)
+            targets.append(float(target.detach()))
+        return total, targets
 
     @torch.no_grad()
     def _visual(self) -> Tensor:
@@ -127,6 +145,11 @@ class Tool:
             yield
         finally:
             hook.remove()
+
+
+def _missing(total: Tensor, difference: float) -> float:
+    """The completeness gap as a share of the difference."""
+    return abs(float(total.sum()) - difference) / abs(difference)
 
 
 def mask_of(cut: Cut, length: int, heads: int) -> Tensor:

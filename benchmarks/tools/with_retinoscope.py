@@ -54,11 +54,12 @@ class Tool:
         recording = record(self.checkpoint, self.encoded)
         return read_lens(recording, self.visual, k=top).ids
 
-    def gradients(self, token: int, gap: float) -> Tensor:
+    def gradients(self, token: int, gap: float) -> tuple[Tensor, float]:
         """From the image's mean token."""
         recording = record(self.checkpoint, self.encoded)
         mean = recording.residual(0)[self.visual].mean(0)
-        return integrated_gradients(recording, token, baseline=mean, tolerance=gap).score
+        found = integrated_gradients(recording, token, baseline=mean, tolerance=gap)
+        return found.score, found.gap / abs(found.difference)
 
     def _conditions(self, changes: Sequence[Change], recording: Recording) -> list[Condition]:
         mean = recording.residual(0)[self.visual].mean(0)

@@ -80,64 +80,68 @@ def test_scores_agree_with_the_textbook(recording: Recording) -> None:
 
 def test_points_go_where_the_score_bends(recording: Recording) -> None:
     """From zero, the first norm turns the whole way within a sliver of the path."""
-    halved = integrated_gradients(recording, 9, nodes=8)
-    even = integrated_gradients(recording, 9, nodes=halved.nodes)
-    assert halved.converged
-    assert not even.converged
-    assert halved.gap < 0.1 * even.gap
+    found = integrated_gradients(recording, 9)
+    clean = recording.residual(0)[list(recording.encoded.layout.visual)]
+    even = plain_gradients(recording, 9, found.nodes, torch.zeros_like(clean))
+    assert found.converged
+    assert found.gap < 0.1 * abs(float(even.sum()) - found.difference)
+
+
+def test_a_stricter_tolerance_takes_more_points_for_a_smaller_gap(recording: Recording) -> None:
+    rough, fine = (integrated_gradients(recording, 9, tolerance=t) for t in (0.1, 0.001))
+    assert rough.nodes < fine.nodes
+    assert rough.gap > fine.gap
 
 
 def test_passes_of_any_size_agree(recording: Recording) -> None:
-    one = integrated_gradients(recording, 9, nodes=8, most=8, chunk=1)
-    many = integrated_gradients(recording, 9, nodes=8, most=8, chunk=8)
+    one = integrated_gradients(recording, 9, most=9, chunk=1)
+    many = integrated_gradients(recording, 9, most=9, chunk=8)
     assert torch.allclose(one.score, many.score, atol=1e-5)
-    assert one.nodes == many.nodes == 8
+    assert one.nodes == many.nodes == 9
 
 
 def test_passes_are_halved_where_memory_runs_out(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = integrated_gradients(recording, 9, nodes=8, most=8)
+    expected = integrated_gradients(recording, 9, most=9)
     sizes: list[int] = []
 
-    def short(run: Recording, suffix: torch.Tensor, start: int) -> torch.Tensor:
+    def short(run: Recording, suffix: torch.Tensor, start: int, wanted: list[int]) -> torch.Tensor:
         sizes.append(len(suffix))
         if len(suffix) > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return run_suffix(run, suffix, start)
+        return run_suffix(run, suffix, start, wanted)
 
     monkeypatch.setattr(gradients, "run_suffix", short)
-    found = integrated_gradients(recording, 9, nodes=8, most=8, chunk=8)
-    assert sizes[:3] == [8, 4, 2]
+    found = integrated_gradients(recording, 9, most=9, chunk=8)
+    assert sizes[:3] == [5, 2, 2]
     torch.testing.assert_close(found.score, expected.score)
-    monkeypatch.setattr(
-        gradients, "run_suffix", lambda run, suffix, start: short(run, torch.zeros(3), 0)
-    )
+    monkeypatch.setattr(gradients, "run_suffix", lambda run, *_: short(run, torch.zeros(3), 0, []))
     with pytest.raises(torch.OutOfMemoryError):
-        integrated_gradients(recording, 9, nodes=8, most=8)
+        integrated_gradients(recording, 9, most=9)
 
 
 def test_a_mean_of_each_position_is_where_each_begins(recording: Recording) -> None:
     visual = recording.encoded.layout.visual
     each = torch.randn(len(visual), recording.residual(0).shape[-1])
     known = replace(recording, checkpoint=replace(recording.checkpoint, mean=each))
-    found = integrated_gradients(known, 9, nodes=8, most=8)
-    given = integrated_gradients(recording, 9, nodes=8, most=8, baseline=each)
+    found = integrated_gradients(known, 9, most=9)
+    given = integrated_gradients(recording, 9, most=9, baseline=each)
     assert torch.equal(found.score, given.score)
 
 
 def test_the_path_begins_at_the_known_mean(recording: Recording) -> None:
     mean = recording.residual(0)[list(recording.encoded.layout.visual)].mean(0)
     known = replace(recording, checkpoint=replace(recording.checkpoint, mean=mean))
-    implied = integrated_gradients(known, 9, nodes=8, most=8)
-    said = integrated_gradients(recording, 9, nodes=8, most=8, baseline=mean)
+    implied = integrated_gradients(known, 9, most=9)
+    said = integrated_gradients(recording, 9, most=9, baseline=mean)
     assert torch.equal(implied.score, said.score)
 
 
 def test_a_token_equal_to_its_baseline_scores_nothing(recording: Recording) -> None:
     baseline = torch.zeros_like(recording.residual(0)[list(recording.encoded.layout.visual)])
     baseline[2] = recording.residual(0)[recording.encoded.layout.visual[2]]
-    found = integrated_gradients(recording, 9, nodes=4, most=4, baseline=baseline)
+    found = integrated_gradients(recording, 9, most=5, baseline=baseline)
     assert found.score[2] == 0
     assert found.score.count_nonzero() == len(baseline) - 1
 
@@ -145,32 +149,32 @@ def test_a_token_equal_to_its_baseline_scores_nothing(recording: Recording) -> N
 def test_any_tokens_can_travel_the_path(recording: Recording) -> None:
     visual = recording.encoded.layout.visual
     longer = (*visual, visual[-1] + 1)
-    all_visual = integrated_gradients(recording, 9, nodes=4, most=4, positions=visual)
-    assert torch.equal(all_visual.score, integrated_gradients(recording, 9, nodes=4, most=4).score)
+    all_visual = integrated_gradients(recording, 9, most=5, positions=visual)
+    assert torch.equal(all_visual.score, integrated_gradients(recording, 9, most=5).score)
     # A text token that stays where it is travels no path: nothing changes for the others.
     baseline = torch.zeros(len(longer), recording.residual(0).shape[-1])
     baseline[-1] = recording.residual(0)[longer[-1]]
-    found = integrated_gradients(recording, 9, nodes=4, most=4, positions=longer, baseline=baseline)
+    found = integrated_gradients(recording, 9, most=5, positions=longer, baseline=baseline)
     assert found.positions == longer
     assert found.score[-1] == 0
     assert torch.allclose(found.score[:-1], all_visual.score, atol=1e-5)
 
 
 def test_magnitudes_add_up_without_signs(recording: Recording) -> None:
-    found = integrated_gradients(recording, 9, nodes=4, most=4)
+    found = integrated_gradients(recording, 9, most=5)
     assert (found.magnitude >= found.score.abs() - 1e-6).all()
     assert not torch.allclose(found.magnitude, found.score.abs())
 
 
 def test_a_gap_that_stays_is_reported(recording: Recording) -> None:
-    found = integrated_gradients(recording, 9, tolerance=1e-9, nodes=1, most=4)
+    found = integrated_gradients(recording, 9, tolerance=1e-9, most=8)
     assert not found.converged
-    assert found.nodes == 3
+    assert found.nodes == 7
     assert found.gap > 1e-9 * abs(found.difference)
 
 
 def test_no_gradient_is_left_behind(recording: Recording) -> None:
-    integrated_gradients(recording, 9, nodes=2, most=2)
+    integrated_gradients(recording, 9, most=5)
     assert all(parameter.grad is None for parameter in recording.checkpoint.model.parameters())
     assert not recording.residual(0).requires_grad
 
@@ -179,8 +183,7 @@ def test_no_gradient_is_left_behind(recording: Recording) -> None:
     ("wrong", "error"),
     [
         ({"token": 10_000}, SelectionError),
-        ({"token": 3, "nodes": 0}, InterventionError),
-        ({"token": 3, "nodes": 8, "most": 4}, InterventionError),
+        ({"token": 3, "most": 4}, InterventionError),
         ({"token": 3, "tolerance": 0.0}, InterventionError),
         ({"token": 3, "chunk": 0}, InterventionError),
         ({"token": 3, "baseline": torch.zeros(3)}, InterventionError),

@@ -66,7 +66,7 @@ def ranking(run: Run, subject: Subject, **switches: bool) -> list[int]:
 
 
 def by_score(run: Run, token: int) -> list[int]:
-    found = integrated_gradients(run[0], token, most=8, nodes=8, tolerance=0.05)
+    found = integrated_gradients(run[0], token, most=8, tolerance=0.05)
     order = np.argsort(-found.score.numpy(), kind="stable")
     return [found.positions[i] for i in order.tolist()]
 

@@ -129,7 +129,7 @@ def _overlay(view: View, request: Export) -> list[str]:
         return ["", "print('rollout:', attention_rollout(view.recording).tolist())"]
     token = int(view.recording.logits.argmax()) if request.token is None else request.token
     settings = Settings()
-    accuracy = f"tolerance={settings.gradient_tolerance}, nodes={settings.gradient_nodes}"
+    accuracy = f"tolerance={settings.gradient_tolerance}, most={settings.gradient_nodes}"
     return [
         "",
         f"found = integrated_gradients(view.recording, {token}, {accuracy})",

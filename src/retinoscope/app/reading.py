@@ -122,7 +122,7 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
         recording,
         token,
         tolerance=settings.gradient_tolerance,
-        nodes=settings.gradient_nodes,
+        most=settings.gradient_nodes,
     )
     state = "converged" if found.converged else "not converged: read with care"
     baseline = "mean visual token" if recording.mean_token is not None else "zero"

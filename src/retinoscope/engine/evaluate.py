@@ -92,7 +92,7 @@ def _replayed(
     logits: Float[Tensor, "conditions positions vocabulary"],
 ) -> None:
     """Fill in the logits of every condition, pass by pass."""
-    logits[:] = _clean(recording, where)
+    clean = torch.ones(logits.shape[:2], dtype=torch.bool)
     for start, members in groups(sites, recording):
         chosen = [sites[index] for index in members]
         per_head = any(block.heads for one in chosen for block in one.blocks)
@@ -107,6 +107,10 @@ def _replayed(
             )
             if len(touched) and at:
                 logits[touched[:, None], torch.tensor(at)] = found[rows[rows != CLEAN]]
+                clean[touched[:, None], torch.tensor(at)] = False
+    if clean.any():
+        clean = clean.to(logits.device)
+        logits[clean] = _clean(recording, where).expand_as(logits)[clean]
 
 
 def _changed(

@@ -178,25 +178,31 @@ def run_suffix(
     recording: Recording,
     hidden: Float[Tensor, "rows suffix width"],
     start: int,
-) -> Float[Tensor, "rows suffix width"]:
+    wanted: Sequence[int] | None = None,
+) -> Float[Tensor, "rows wanted width"]:
     """Every decoder layer on inputs of one's own behind the clean prefix; differentiable.
 
     Args:
         recording: the clean run.
         hidden: inputs of the first layer, at the positions from `start` on.
         start: the first position of the suffix.
+        wanted: positions of the suffix, from 0, whose stream is asked for; None is every one.
 
     Returns:
         The residual stream after the last layer, raw.
     """
     attention = SuffixAttention(recording, start)
+    chosen = list(range(hidden.shape[1]) if wanted is None else wanted)
+    last, short = recording.layer_count - 1, _ends_early(recording, hidden.shape[1] - len(chosen))
     with attending(recording.checkpoint.parts.decoder, attention):
         for place in range(recording.layer_count):
             hidden = hidden.to(recording.stream[place].device)
             if place in recording.additions:
                 hidden = hidden + recording.additions[place][start:]
+            if short and place == last:
+                return attention.through_for(place, hidden, None, chosen)
             hidden = attention.through(place, hidden, None)
-    return hidden
+    return hidden[:, chosen]
 
 
 def replay(
@@ -226,7 +232,8 @@ def replay(
     positions = list(range(start, recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
-    short = _ends_early(recording, conditions, len(positions) - len(chosen))
+    behind = any(write.layer > last for sites in conditions for write in sites.writes)
+    short = _ends_early(recording, len(positions) - len(chosen)) and not behind
     hidden = recording.stream[0][:0, None].expand(0, len(positions), -1)
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
@@ -242,17 +249,15 @@ def replay(
     return hidden if short else hidden[:, chosen], plan
 
 
-def _ends_early(recording: Recording, conditions: Sequence[Sites], unwanted: int) -> bool:
+def _ends_early(recording: Recording, unwanted: int) -> bool:
     """Whether the last layer is run for the wanted positions alone.
 
-    Not where few are spared, where something is written behind that layer, or where weights are
-    brought in and out by hooks (accelerate), which must see the layer's end.
+    Not where few are spared, or where weights are brought in and out by hooks (accelerate), which
+    must see the layer's end.
     """
     layers, last = recording.checkpoint.parts.layers, recording.layer_count - 1
-    behind = any(write.layer > last for sites in conditions for write in sites.writes)
     moved = any(hasattr(module, "_hf_hook") for module in layers[last].modules())
-    attends = recording.calls[last].mixing == "attention"
-    return unwanted >= FEW and attends and not (behind or moved)
+    return unwanted >= FEW and recording.calls[last].mixing == "attention" and not moved
 
 
 def _entering(

@@ -66,13 +66,15 @@ def _shared(
     to_own = (grouped @ own[0].transpose(-1, -2)).transpose(0, 1)
     shape = (groups, rows, per_group, queries)
     scores = torch.cat([to_prefix.view(*shape, -1), to_own.reshape(*shape, -1)], dim=-1)
-    readable = allowed.expand(-1, heads if allowed.shape[1] > 1 else 1, -1, -1)
+    readable = allowed.expand(rows, heads if allowed.shape[1] > 1 else 1, -1, -1)
     per_head = per_group if allowed.shape[1] > 1 else 1
     readable = readable.unflatten(1, (-1, per_head)).transpose(0, 1)
-    scores = scores.masked_fill(~readable, -torch.inf)
+    # Often few rows are barred from anything, and filling takes longer than scoring.
+    barred = (~readable).any((0, 2, 3, 4))
+    scores[:, barred] = scores[:, barred].masked_fill(~readable[:, barred], -torch.inf)
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    flat = weights[..., :cut].reshape(groups, -1, cut)
-    from_prefix = (flat @ prefix[1][0]).view(*shape, -1)
+    flat = weights.view(groups, rows * per_group * queries, -1)
+    from_prefix = (flat[..., :cut] @ prefix[1][0]).view(*shape, -1)
     each = weights[..., cut:].transpose(0, 1).reshape(rows, groups, per_group * queries, -1)
     from_own = (each @ own[1]).view(rows, groups, per_group, queries, -1).transpose(0, 1)
     mixed = from_prefix + from_own

@@ -46,7 +46,6 @@ def gradient_ranking(
         positions=_ranked(explained.encoded.layout, settings),
         most=settings.gradient_nodes,
         tolerance=settings.gradient_tolerance,
-        nodes=8,
     )
     scores = found.magnitude if protocol.gradient_magnitude else found.score
     # Under another prompt the same tokens may stand elsewhere; their order is the same.

@@ -37,7 +37,7 @@ class Settings:
     register_deviations: float = 2.0
     values: tuple[str, ...] = ("mean", "zero", "noise", "resampled")
     caption_length: int = 30
-    gradient_nodes: int = 16
+    gradient_nodes: int = 13
     gradient_tolerance: float = 0.05
     tasks: tuple[str, ...] = ("describe", "poll", "ask")
     sweeps: tuple[str, ...] = ("layer", "head")
