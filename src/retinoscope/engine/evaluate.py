@@ -98,16 +98,17 @@ def _replayed(
         per_head = any(block.heads for one in chosen for block in one.blocks)
         size = max(1, memory // row_bytes(recording, start, per_head))
 
-        def run(some: Sequence[int], start: int = start) -> tuple[Tensor, Tensor, list[int]]:
-            return _changed(recording, [sites[index] for index in some], start, where)
-
-        for some, (found, rows, at) in in_passes(members, size, run):
-            touched = torch.tensor(
-                [i for i, row in zip(some, rows.tolist(), strict=True) if row != CLEAN]
-            )
+        def run(some: Sequence[int], start: int = start) -> None:
+            changed = [sites[index] for index in some]
+            found, rows, at = _changed(recording, changed, start, where)
+            touched = torch.tensor(some)[rows != CLEAN]
             if len(touched) and at:
-                logits[touched[:, None], torch.tensor(at)] = found[rows[rows != CLEAN]]
+                order = rows[rows != CLEAN]
+                straight = torch.equal(order, torch.arange(len(found)))
+                logits[touched[:, None], torch.tensor(at)] = found if straight else found[order]
                 clean[touched[:, None], torch.tensor(at)] = False
+
+        in_passes(members, size, run)
     if clean.any():
         clean = clean.to(logits.device)
         logits[clean] = _clean(recording, where).expand_as(logits)[clean]
