@@ -58,7 +58,7 @@ def integrated_gradients(
     positions: Sequence[int] | None = None,
     tolerance: float = 0.01,
     most: int = 256,
-    chunk: int = 4,
+    chunk: int = 5,
 ) -> Attribution:
     """Integrated gradients of one token's score at the last position (Sundararajan et al. 2017).
 
