@@ -52,9 +52,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     tool = importlib.import_module(f"benchmarks.tools.with_{given.tool}").Tool(subject)
     changes = work.changes[: given.count] if given.count else work.changes
     chosen = list(range(len(changes))) if tool.whole else sampled(changes, given.sample)
-    function = getattr(tool, work.kind.replace(" ", "_"), None)
-    if function is None:
-        return {"error": "not offered"}
+    function = getattr(tool, work.kind.replace(" ", "_"))
     before, start = _peak(), time.process_time()
     output, gap = _run(function, work, [changes[index] for index in chosen], given.gap)
     seconds = time.process_time() - start
