@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 import retinoscope as rs
 from retinoscope.data import embedded_scenes, load_image, object_mask
+from retinoscope.errors import InterventionError
 
 
 def test_many_questions_are_answered_as_each_alone() -> None:
@@ -19,3 +22,5 @@ def test_many_questions_are_answered_as_each_alone() -> None:
     both = rs.answers(views, conditions[:2])
     assert both == [view.answers(conditions[:2]) for view in views]
     assert both[0][0] != both[0][1]
+    with pytest.raises(InterventionError, match="room"):
+        rs.answers([vlm.look(image, room=0)], [()])

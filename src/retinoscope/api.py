@@ -14,6 +14,7 @@ from torch import Tensor
 
 from retinoscope.data import open_image
 from retinoscope.engine import Outcome, Recording, answer, evaluate, generate, look
+from retinoscope.errors import InterventionError
 from retinoscope.experiments.lens import read_sheet
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
@@ -219,8 +220,15 @@ def answers(views: Sequence[View], conditions: Sequence[Condition]) -> list[list
             every view.
 
     Raises:
-        InterventionError: an intervention can't be applied to one of the views.
+        InterventionError: an intervention can't be applied to one of the views, or a view was
+            looked at without room for an answer.
     """
+    for view in views:
+        if not view.recording.room:
+            raise InterventionError(
+                f"{view.recording.encoded.prompt!r} was looked at with room=0; an answer needs at "
+                "least 1."
+            )
     found = answer([(view.recording, conditions) for view in views])
     return [
         [view.recording.checkpoint.text(one.tokens) for one in response.generations]

@@ -13,6 +13,7 @@ from retinoscope.engine.stem import grow, shared
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Ablate, Condition, Knockout
 from retinoscope.models import Checkpoint, Encoded
+from retinoscope.tokens import TokenLayout
 from tests.engine import families
 from tests.engine.conditions import conditions
 
@@ -99,6 +100,17 @@ def test_another_image_is_not_shared(recordings: list[Recording]) -> None:
     pixels = {k: v + 1 if v.is_floating_point() else v for k, v in encoded.inputs.items()}
     other = record(checkpoint, replace(encoded, inputs=pixels))
     assert shared([recordings[0], other]) == 0
+
+
+def test_texts_that_begin_otherwise_share_nothing(recordings: list[Recording]) -> None:
+    checkpoint = recordings[0].checkpoint
+    blind = [
+        record(checkpoint, Encoded({"input_ids": torch.tensor([ids])}, TokenLayout(3, ()), ""))
+        for ids in ([5, 6, 7], [8, 6, 7])
+    ]
+    assert shared(blind) == 0
+    for recording, response in zip(blind, answer([(one, [()]) for one in blind]), strict=True):
+        assert torch.equal(response.outcome.logits[0], recording.logits.float())
 
 
 def test_bad_conditions_are_refused_as_ever(recordings: list[Recording]) -> None:

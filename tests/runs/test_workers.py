@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from retinoscope.data import open_data, select
+from retinoscope.data import load_image, open_data, select
 from retinoscope.data.selection import Pair
+from retinoscope.engine import look
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
 from retinoscope.models import load
@@ -26,6 +27,19 @@ def place(work: Work, pair: Pair) -> tuple[int, int]:
     index = next(i for i, one in enumerate(work.pairs) if one[1] == pair[1])
     time.sleep(0.3 / (1 + index))
     return index, os.getpid()
+
+
+def vision_passes(work: Work, pair: Pair) -> int:
+    """How often the vision tower runs for two questions about one image."""
+    calls: list[None] = []
+    tower = work.checkpoint.model.get_submodule("model.vision_tower")
+    hook = tower.register_forward_hook(lambda *_: calls.append(None))
+    try:
+        for question in ("Describe this image.", "How many things are there?"):
+            look(work.checkpoint, load_image(pair[0]), question)
+    finally:
+        hook.remove()
+    return len(calls)
 
 
 def die(work: Work, pair: Pair) -> None:
@@ -53,6 +67,13 @@ def test_results_come_in_the_objects_order(work: Work) -> None:
 def test_one_worker_is_this_process(work: Work) -> None:
     with working(work, 1, partial(load, "nowhere")) as each:
         assert {process for _, process in each(place, work.pairs)} == {os.getpid()}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_prompts_about_an_image_share_its_features(work: Work, count: int) -> None:
+    with working(work, count, partial(load, "embedded")) as each:
+        # Once for each image; the first look at a model may compare with its own full forward.
+        assert list(each(vision_passes, work.pairs[:4]))[2:] == [1, 1]
 
 
 def test_a_worker_that_dies_is_told_of(work: Work) -> None:

@@ -66,8 +66,8 @@ def integrated_gradients(
     decoder layer; text tokens stay as they are. The integral is taken by Simpson's rule (three
     Gauss-Lobatto points) on each piece of the path, of which there are two at first. While the
     completeness gap is over the tolerance, the pieces with the largest gaps of their own are
-    halved, as few as can be enough, so that points go where the score bends: between images the
-    answer often turns within a third of the path, and near a zero baseline normalisation makes
+    halved, as few as can be enough, so that points go where the score bends: the embedded model's
+    answers mostly turn within a third of the path, and near a zero baseline normalisation makes
     nearly all of the change happen in its first thousandth. Halves take over the points of the
     whole, so that no pass is in vain. Gradients are taken for the visual tokens alone: not for
     weights, and not through the vision tower; the last layer is run for the last position alone.

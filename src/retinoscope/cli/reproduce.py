@@ -17,6 +17,10 @@ from retinoscope.cli.progress import Bars
 from retinoscope.results.protocol import parse_protocol
 from retinoscope.results.records import EXPERIMENTS
 
+MANY = 30
+"""Objects from which on workers are taken: with 6 their start costs more than they spare, with 102
+less (benchmarks/README.md)."""
+
 
 def reproduce(
     model: Annotated[
@@ -147,7 +151,7 @@ def reproduce(
     bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
     if workers is None and model == "embedded" and device_map is None:
-        plan = replace(plan, workers=_cores(plan.wanted))
+        plan = replace(plan, workers=_workers(plan.wanted))
     plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
     console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
     with Bars(console) as bars:
@@ -160,9 +164,6 @@ def reproduce(
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)
 
 
-def _cores(objects: int | None) -> int:
-    """Cores of this machine, 4 at most (each worker takes about 1 GB); 1 where few objects wait.
-
-    A worker takes some 15 seconds to start, which fewer objects don't make up for.
-    """
-    return 1 if objects is not None and objects < 30 else min(4, os.cpu_count() or 1)
+def _workers(objects: int | None) -> int:
+    """One for each core, 4 at most, since each takes about 1 GB; 1 where few objects wait."""
+    return 1 if objects is not None and objects < MANY else min(4, os.cpu_count() or 1)

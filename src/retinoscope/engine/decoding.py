@@ -13,7 +13,6 @@ from retinoscope.engine.arguments import call_layer
 from retinoscope.engine.attention import AttentionFunction, as_mask, attending
 from retinoscope.engine.blocking import blocked
 from retinoscope.engine.evaluate import groups
-from retinoscope.engine.forks import CLEAN
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import SuffixAttention, replay
 from retinoscope.engine.sharing import attend
@@ -132,10 +131,9 @@ class Decoding:
         sites, wanted = [conditions[i] for i in members], [recording.length - 1 - start]
         hidden, plan = replay(recording, sites, start, attention, wanted=wanted)
         for layer, fork in enumerate(plan[:-1]):
-            touched = [(m, row) for m, row in zip(members, fork.rows, strict=True) if row != CLEAN]
-            if not touched:
+            which, rows = fork.touched(members)
+            if not which:
                 continue
-            which, rows = (list(part) for part in zip(*touched, strict=True))
             if layer in self.keys:
                 span = slice(start - self.start, recording.length - self.start)
                 keys, values = attention.kept[layer]
@@ -146,8 +144,7 @@ class Decoding:
                 behind = min(entered.shape[1], self.inputs[layer].shape[1])
                 if behind:
                     self.inputs[layer][which, -behind:] = entered[:, -behind:]
-        last = [(m, row) for m, row in zip(members, plan[-1].rows, strict=True) if row != CLEAN]
-        which, rows = (list(part) for part in zip(*last, strict=True))
+        which, rows = plan[-1].touched(members)
         self.logits[which] = recording.unembed(hidden[rows, -1]).float()
 
     def _follow(self, conditions: Sequence[Sites]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.cone import first_changed
-from retinoscope.engine.forks import CLEAN
+from retinoscope.engine.forks import Fork
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import replay
@@ -100,13 +100,13 @@ def _replayed(
 
         def run(some: Sequence[int], start: int = start) -> None:
             changed = [sites[index] for index in some]
-            found, rows, at = _changed(recording, changed, start, where)
-            touched = torch.tensor(some)[rows != CLEAN]
-            if len(touched) and at:
-                order = rows[rows != CLEAN]
-                straight = torch.equal(order, torch.arange(len(found)))
-                logits[touched[:, None], torch.tensor(at)] = found if straight else found[order]
-                clean[touched[:, None], torch.tensor(at)] = False
+            found, fork, at = _changed(recording, changed, start, where)
+            touched, rows = fork.touched(some)
+            if touched and at:
+                place = torch.tensor(touched)[:, None], torch.tensor(at)
+                straight = rows == list(range(len(found)))
+                logits[place] = found if straight else found[rows]
+                clean[place] = False
 
         in_passes(members, size, run)
     if clean.any():
@@ -116,13 +116,12 @@ def _replayed(
 
 def _changed(
     recording: Recording, sites: Sequence[Sites], start: int, where: tuple[int, ...]
-) -> tuple[Float[Tensor, "rows changed vocabulary"], Tensor, list[int]]:
-    """Logits of every row at those positions that can have changed; each condition's row."""
+) -> tuple[Float[Tensor, "rows changed vocabulary"], Fork, list[int]]:
+    """Logits of every row at those positions that can have changed; whose row is whose."""
     at = [index for index, position in enumerate(where) if position >= start]
     wanted = [where[index] - start for index in at]
     states, plan = replay(recording, sites, start, wanted=wanted)
-    rows = torch.tensor(plan[-1].rows)
-    return recording.unembed(states).float(), rows, at
+    return recording.unembed(states).float(), plan[-1], at
 
 
 def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "positions vocabulary"]:

@@ -33,6 +33,15 @@ class Fork:
     members: tuple[int, ...]
     rows: tuple[int, ...]
 
+    def touched(self, names: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The names of those conditions that have a row, and their rows.
+
+        Args:
+            names: one for each condition.
+        """
+        named = [(name, row) for name, row in zip(names, self.rows, strict=True) if row != CLEAN]
+        return [name for name, _ in named], [row for _, row in named]
+
 
 def forks(conditions: Sequence[Sites], places: int) -> list[Fork]:
     """How the rows fork, place by place.

@@ -66,12 +66,9 @@ def _shared(
     to_own = (grouped @ own[0].transpose(-1, -2)).transpose(0, 1)
     shape = (groups, rows, per_group, queries)
     scores = torch.cat([to_prefix.view(*shape, -1), to_own.reshape(*shape, -1)], dim=-1)
-    readable = allowed.expand(rows, heads if allowed.shape[1] > 1 else 1, -1, -1)
     per_head = per_group if allowed.shape[1] > 1 else 1
-    readable = readable.unflatten(1, (-1, per_head)).transpose(0, 1)
-    # Often few rows are barred from anything, and filling takes longer than scoring.
-    barred = (~readable).any((0, 2, 3, 4))
-    scores[:, barred] = scores[:, barred].masked_fill(~readable[:, barred], -torch.inf)
+    barred = ~allowed.expand(-1, heads if allowed.shape[1] > 1 else 1, -1, -1)
+    scores = _filled(scores, barred.unflatten(1, (-1, per_head)).transpose(0, 1))
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
     flat = weights.view(groups, rows * per_group * queries, -1)
     from_prefix = (flat[..., :cut] @ prefix[1][0]).view(*shape, -1)
@@ -79,3 +76,20 @@ def _shared(
     from_own = (each @ own[1]).view(rows, groups, per_group, queries, -1).transpose(0, 1)
     mixed = from_prefix + from_own
     return mixed.permute(1, 3, 0, 2, 4).reshape(rows, queries, heads, -1)
+
+
+def _filled(
+    scores: Float[Tensor, "groups rows per_group queries keys"],
+    barred: Bool[Tensor, "#groups #rows #per_group queries keys"],
+) -> Float[Tensor, "groups rows per_group queries keys"]:
+    """Scores with minus infinity where reading is barred.
+
+    Of many conditions at one query often few are barred from anything; filling in those alone
+    spares a pass over all scores.
+    """
+    rows = barred.any(-1).any((0, 2, 3))
+    if rows.all():
+        return scores.masked_fill_(barred, -torch.inf)
+    if rows.any():
+        scores[:, rows] = scores[:, rows].masked_fill(barred[:, rows], -torch.inf)
+    return scores

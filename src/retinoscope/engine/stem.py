@@ -15,7 +15,6 @@ from torch import Tensor
 
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.evaluate import groups
-from retinoscope.engine.forks import CLEAN
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import SuffixAttention, replay
 from retinoscope.engine.rounding import disagreement
@@ -61,7 +60,7 @@ def shared(recordings: Sequence[Recording]) -> int:
             return 0
         apart = (other.stream[0][:end] != first.stream[0][:end]).any(-1).nonzero()
         end = int(apart[0]) if len(apart) else end
-    visual = [max(recording.encoded.layout.visual, default=-1) for recording in recordings]
+    visual = [max(recording.encoded.layout.visual, default=0) for recording in recordings]
     if end <= max(visual) or any(_reads_on(recording, end) for recording in recordings):
         return 0
     return end if all(_alike(first, other, end) for other in recordings[1:]) else 0
@@ -111,11 +110,9 @@ def grow(recording: Recording, conditions: Sequence[Sites], end: int) -> Stem:
             sites = [conditions[index] for index in some]
             _, plan = replay(recording, sites, first, attention, end=end, wanted=())
             for layer, fork in enumerate(plan[:-1]):
-                pairs = zip(some, fork.rows, strict=True)
-                touched = [(index, row) for index, row in pairs if row != CLEAN]
-                if not touched:
+                which, rows = fork.touched(some)
+                if not which:
                     continue
-                which, rows = (list(part) for part in zip(*touched, strict=True))
                 for store, kept in zip((keys, values), attention.kept[layer], strict=True):
                     store[layer][which, :, first - start :] = kept[rows]
 

@@ -119,10 +119,9 @@ def _begin(
     """Get ready in a new process; Ctrl-C is for the process that asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    work = Work(replace(reopen(), mean=mean), *given)
-    shared_vision(work.checkpoint).__enter__()
-    _begun.append(work)
+    _begun.append(Work(replace(reopen(), mean=mean), *given))
 
 
 def _do(job: Job[Result], pair: Pair) -> Result:
-    return job(_begun[0], pair)
+    with shared_vision(_begun[0].checkpoint):
+        return job(_begun[0], pair)
