@@ -21,7 +21,7 @@ from recipes.embedded.curves import draw_curves
 from recipes.embedded.erasing import train_erasing
 from recipes.embedded.evaluate import evaluate
 from recipes.embedded.export import assemble, export, take_apart
-from recipes.embedded.joint import train_joint
+from recipes.embedded.joining import train_joint
 from recipes.embedded.language_model import train_language_model
 from recipes.embedded.pool import render_pool
 from recipes.embedded.sprites import draw_all

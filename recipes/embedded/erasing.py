@@ -17,15 +17,8 @@ from torch import Generator, Tensor
 
 from recipes.embedded.augment import normalise, restyle
 from recipes.embedded.batches import Words, collate
-from recipes.embedded.joint import (
-    EXCHANGES,
-    PATCHES,
-    SHARES,
-    Joint,
-    compute_features,
-    exchange_accuracy,
-    look,
-)
+from recipes.embedded.joining import EXCHANGES, SHARES, exchange_accuracy
+from recipes.embedded.joint import PATCHES, Joint, compute_features, look
 from recipes.embedded.optimise import Optimiser
 from recipes.embedded.pool import GRID, PATCH, Pool, read_pool
 from recipes.embedded.text import Exchange, exchanges, make_tokenizer

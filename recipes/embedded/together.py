@@ -19,13 +19,8 @@ from torch import Generator, Tensor, nn
 from recipes.embedded.augment import normalise, restyle
 from recipes.embedded.batches import Words, collate
 from recipes.embedded.erasing import ask, erase_things
-from recipes.embedded.joint import (
-    PATCHES,
-    Joint,
-    compute_features,
-    exchange_accuracy,
-    look,
-)
+from recipes.embedded.joining import exchange_accuracy
+from recipes.embedded.joint import PATCHES, Joint, compute_features, look
 from recipes.embedded.language_model import draw_documents, lay_out, logits_of
 from recipes.embedded.optimise import Optimiser
 from recipes.embedded.pointing import looked_for, pointing_loss
