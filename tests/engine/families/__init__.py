@@ -1,0 +1,19 @@
+"""Tiny vision-language models of random weights, one builder for each family, with raw inputs.
+
+Real transformers classes; no hub, no processor. `build(name)` gives a checkpoint and an encoded
+prompt as the engine takes them.
+"""
+
+from tests.engine.families import elsewhere, gemma, other_mixers, plain_grids, qwen
+from tests.engine.families.parts import BUILDERS, VOCABULARY, build
+
+__all__ = [
+    "BUILDERS",
+    "VOCABULARY",
+    "build",
+    "elsewhere",
+    "gemma",
+    "other_mixers",
+    "plain_grids",
+    "qwen",
+]
