@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import coco_scene
 import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from playwright import sync_api as playwright
 from starlette.testclient import TestClient
 
 import retinoscope as rs
 from retinoscope.app import Limits, Session, create_app
+from retinoscope.app.listening import address, bound, server
 from retinoscope.app.session import new_session
-from retinoscope.data import open_data
+from retinoscope.data import load_image, open_data
+from retinoscope.models import load, mean_token
+from tests.app.gestures import PATIENCE, ready
 
 QUESTION = "Is there a dog in this image ?"
 
@@ -96,3 +102,42 @@ def encoded() -> Callable[..., bytes]:
 def view(session: Session) -> rs.View:
     """The run behind example-0, recorded through the library alone."""
     return session.vlm.look(session.examples["example-0"].image, QUESTION, room=session.room)
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """The explorer on a free port, its model's mean taken over a few scenes only."""
+    dataset = open_data("embedded:4", seed=7)
+    checkpoint = load("embedded")
+    mean = mean_token(checkpoint, (load_image(sample) for sample in dataset.samples)).value
+    vlm = rs.VLM(replace(checkpoint, mean=mean))
+    session = new_session(vlm, "embedded", "embedded:4", dataset, Limits(), room=12)
+    with bound("127.0.0.1", 0) as listening:
+        serving = server(session, listening)
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield address(listening)
+        serving.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def page(chromium: playwright.Browser, url: str) -> Iterator[playwright.Page]:
+    """The page, looked at with the first example; what it complains of or sends away fails."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    playwright.expect.set_options(timeout=PATIENCE)
+    wrong: list[str] = []
+    opened.on("console", lambda message: wrong.append(message.text))
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
+    sent: list[str] = []
+    opened.on("request", lambda request: sent.append(request.url))
+    opened.goto(url)
+    ready(opened)
+    yield opened
+    context.close()
+    # Chromium itself reports every refused request; these are the tests' own.
+    assert [text for text in wrong if not text.startswith("Failed to load resource")] == []
+    assert {urlsplit(place).netloc for place in sent} == {urlsplit(url).netloc}
