@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 COLOURS = (
     "red",
@@ -36,6 +36,16 @@ def colour_word(pixels: Float[np.ndarray, "n 3"]) -> str:
     Returns:
         One of `COLOURS`.
     """
+    return COLOURS[int(np.bincount(_numbers(pixels), minlength=len(COLOURS)).argmax())]
+
+
+def pixel_words(pixels: Float[np.ndarray, "n 3"]) -> list[str]:
+    """Name the colour of each pixel, as `colour_word` counts it."""
+    return [COLOURS[i] for i in _numbers(pixels)]
+
+
+def _numbers(pixels: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """The colour of each pixel by its number in `COLOURS`."""
     rgb = np.asarray(pixels, np.float32) / 255
     high, low = rgb.max(1), rgb.min(1)
     chroma = high - low
@@ -54,4 +64,4 @@ def colour_word(pixels: Float[np.ndarray, "n 3"]) -> str:
     light = (high + low) / 2
     neutral = (chroma < 0.12) | (light < 0.14) | (light > 0.93)
     grey = np.where(light < 0.28, 8, np.where(light > 0.78, 10, 9))
-    return COLOURS[int(np.bincount(np.where(neutral, grey, named), minlength=11).argmax())]
+    return np.where(neutral, grey, named)

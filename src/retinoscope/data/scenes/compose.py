@@ -22,19 +22,23 @@ class SceneObject:
     Attributes:
         name: class name.
         mask: the pixels where it is seen, (192, 192); what hides it is cut out.
+        whole: the pixels that it covers, seen or hidden, (192, 192).
         box: (left, top, right, bottom) of the mask in pixels, right and bottom exclusive.
         row: third of the image its box is centred in, 0 (top) to 2.
         column: third of the image its box is centred in, 0 (left) to 2.
-        colour: basic colour word measured from its pixels.
+        colour: basic colour word: the one it was painted in, else measured from its pixels.
+        painted: whether it was painted, so that its colour is beyond doubt.
         size: longest side of the whole thing in pixels.
     """
 
     name: str
     mask: Bool[np.ndarray, "192 192"]
+    whole: Bool[np.ndarray, "192 192"]
     box: tuple[int, int, int, int]
     row: int
     column: int
     colour: str
+    painted: bool
     size: float
 
     @property
@@ -99,9 +103,10 @@ def compose(seed: int, index: int, sprites: SpriteSplit = "train") -> Scene:
     objects = []
     hidden = np.zeros((SIZE, SIZE), bool)
     for placement, (alpha, colour) in reversed(list(zip(placements, layers, strict=True))):
-        seen = (alpha > 0.5) & ~hidden
-        hidden |= alpha > 0.5
-        objects.append(_describe(placement, seen, colour))
+        whole = alpha > 0.5
+        seen = whole & ~hidden
+        hidden |= whole
+        objects.append(_describe(placement, seen, whole, colour))
     return Scene(image.clip(0, 255).astype(np.uint8), tuple(reversed(objects)), theme, seed, index)
 
 
@@ -111,7 +116,7 @@ def _draw(
     """Draw one thing on an empty canvas: its colours, and its alpha in [0, 1]."""
     sets = renditions(placement.name, sprites)
     chosen = sets[rng.integers(len(sets))]
-    sprite = Image.fromarray(_jitter(chosen[rng.integers(len(chosen))], rng))
+    sprite = Image.fromarray(jitter(chosen[rng.integers(len(chosen))], rng))
     if rng.random() < 0.5:
         sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     angle = rng.normal(0, 10)
@@ -131,7 +136,7 @@ def _draw(
     return drawn[..., :3], drawn[..., 3] / 255
 
 
-def _jitter(sprite: UInt8[np.ndarray, "h w 4"], rng: np.random.Generator) -> np.ndarray:
+def jitter(sprite: UInt8[np.ndarray, "h w 4"], rng: np.random.Generator) -> np.ndarray:
     """Vary contrast, saturation and tint of a sprite, not its alpha."""
     colour = sprite[..., :3].astype(np.float32)
     colour = (colour - 128) * rng.uniform(0.75, 1.2) + 128 + rng.normal(0, 10, 3)
@@ -146,17 +151,24 @@ def _jitter(sprite: UInt8[np.ndarray, "h w 4"], rng: np.random.Generator) -> np.
 def _describe(
     placement: Placement,
     seen: Bool[np.ndarray, "192 192"],
+    whole: Bool[np.ndarray, "192 192"],
     colour: Float32[np.ndarray, "192 192 3"],
 ) -> SceneObject:
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    left, right = int(columns[0]), int(columns[-1]) + 1
+    left, top, right, bottom = mask_box(seen)
     return SceneObject(
         name=placement.name,
         mask=seen,
+        whole=whole,
         box=(left, top, right, bottom),
         row=third((top + bottom) / 2),
         column=third((left + right) / 2),
         colour=colour_word(colour[seen]),
+        painted=False,
         size=placement.size,
     )
+
+
+def mask_box(mask: Bool[np.ndarray, "192 192"]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a mask in pixels, right and bottom exclusive."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -12,7 +12,7 @@ SIZE = 192
 """Side of a scene in pixels."""
 
 # Centres keep clear of the borders between thirds, so that "left" is never a close call.
-_BANDS = ((0.0, 0.35), (0.41, 0.59), (0.65, 1.0))
+BANDS = ((0.0, 0.35), (0.41, 0.59), (0.65, 1.0))
 _BORDERS = (0.38, 0.62)
 _SIZES = {1: (44, 100), 2: (40, 80), 3: (38, 66)}
 
@@ -88,7 +88,7 @@ def _place(names: list[str], sizes: np.ndarray, rng: np.random.Generator) -> tup
         edge = (size / 2 - 3) / SIZE
         x, y = (
             SIZE * rng.uniform(max(edge, low), min(1 - edge, high))
-            for low, high in (_BANDS[cell % 3], _BANDS[cell // 3])
+            for low, high in (BANDS[cell % 3], BANDS[cell // 3])
         )
         found.append(Placement(name, float(x), float(y), size))
     return tuple(found)
