@@ -16,6 +16,25 @@ an index over a hundred thousand images stays small."""
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way to an answer.
+
+    Attributes:
+        op: what is done: "select", "relate", "filter", "query", "count", "compare"; data sets of
+            others keep their own words.
+        argument: what it is done with ("dog", "directly left of", "color"), or "".
+        object_ids: the objects that the step arrives at, none where it finds nothing or the data
+            does not say.
+        inputs: numbers of the earlier steps that it goes on from, counted from 0.
+    """
+
+    op: str
+    argument: str = ""
+    object_ids: tuple[int, ...] = ()
+    inputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question about an image.
 
