@@ -19,6 +19,7 @@ from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
 from retinoscope.models.processors import load_processor
 from retinoscope.models.views import image_token
+from retinoscope.models.weights import check_finite, check_whole
 
 EMBEDDED = "embedded"
 """The name of the small VLM that comes with the package."""
@@ -57,8 +58,9 @@ def load(
         mean: the mean visual token, for ablations: [width], or [positions, width].
 
     Raises:
-        ModelError: nothing is there, the weights are missing or pickled, the processor is missing
-            or does not fit, or the model has no decoder language model.
+        ModelError: nothing is there, the weights are missing, pickled or not finite, or not those
+            of the configuration, the processor is missing or does not fit, or the model has no
+            decoder language model.
     """
     name = str(name_or_path)
     source = embedded_folder() if name == EMBEDDED else name_or_path
@@ -75,11 +77,20 @@ def load(
     given = {key: value for key, value in options.items() if value is not None}
     processor = _load_processor(source, name, revision)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype or "auto", use_safetensors=True, trust_remote_code=False, **given
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=dtype or "auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            # What does not fit is refused below, by its name.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **given,
         )
     except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
+    check_whole(name, found)
+    check_finite(name, model)
     if dtype is None and device_map is None:
         model = _widened(model)
     _check_fit(name, model, processor)
