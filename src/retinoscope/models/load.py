@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 import warnings
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from retinoscope.data.content import content_hashes
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
@@ -28,8 +28,6 @@ WIDENED = 2**31
 """Bytes of weights up to which a model on the CPU is computed with in float32."""
 
 _UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
-_WHOLE_HASH_LIMIT = 2**30
-_EDGE = 2**24
 
 
 def embedded_folder() -> Path:
@@ -190,25 +188,6 @@ def _check_folder(folder: Path) -> None:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a checkpoint's folder.
-
-    Files over 1 GiB are hashed by their size and their first and last 16 MiB, which is said in
-    the value, so that a run on a 13 GB model starts at once.
-    """
-    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of one file, as in `file_hashes`."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        if size <= _WHOLE_HASH_LIMIT:
-            while block := file.read(_EDGE):
-                digest.update(block)
-            return digest.hexdigest()
-        digest.update(str(size).encode())
-        digest.update(file.read(_EDGE))
-        file.seek(-_EDGE, 2)
-        digest.update(file.read(_EDGE))
-    return f"edges:{digest.hexdigest()}"
+    """SHA-256 of every file in a checkpoint's folder, by name; remembered, see `content_hashes`."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    return {path.name: content for path, content in content_hashes(files).items()}
