@@ -113,7 +113,7 @@ def test_a_type_that_cannot_hold_the_weights_is_refused(folder: Path) -> None:
 def test_tied_weights_are_stored_once(tmp_path: Path) -> None:
     network = tiny.model()
     network.config.tie_word_embeddings = True
-    network.config.text_config.tie_word_embeddings = True
+    network.config.get_text_config().tie_word_embeddings = True
     network.tie_weights()
     network.save_pretrained(tmp_path)
     tiny.processor().save_pretrained(tmp_path)

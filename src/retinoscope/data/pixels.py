@@ -116,10 +116,10 @@ def covered(image: Image.Image) -> Bool[np.ndarray, "height width"]:
     """
     if is_gray(image):
         found = gray(image)
-        return (found.values > 0) & found.opaque
+        return np.logical_and(found.values > 0, found.opaque)
     channels = np.asarray(colour(image))
-    lit = channels[..., :3].any(axis=-1)
-    return lit & (channels[..., 3] > 0) if channels.shape[-1] == 4 else lit
+    lit = channels[..., :3].max(axis=-1) > 0
+    return np.logical_and(lit, channels[..., 3] > 0) if channels.shape[-1] == 4 else lit
 
 
 def _white(image: Image.Image) -> int | None:

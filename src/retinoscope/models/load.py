@@ -75,7 +75,7 @@ def load(
     given = {key: value for key, value in options.items() if value is not None}
     processor = _load_processor(source, name, revision)
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             dtype=dtype or "auto",
             use_safetensors=True,
@@ -87,6 +87,7 @@ def load(
         )
     except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
+    model, found = loaded
     check_whole(name, found)
     check_finite(name, model)
     if dtype is None and device_map is None:
