@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
-from retinoscope.data import open_image
+from retinoscope.data import open_image, upright_rgb
 from retinoscope.engine import Outcome, Recording, answer, evaluate, generate, look
 from retinoscope.errors import InterventionError
 from retinoscope.experiments.lens import read_sheet
@@ -63,8 +63,7 @@ class VLM:
             SampleError: the file is no image.
             ModelError, TokenMapError: the model can't take the image.
         """
-        picture = image if isinstance(image, Image.Image) else open_image(Path(image))
-        picture = picture.convert("RGB")
+        picture = upright_rgb(image) if isinstance(image, Image.Image) else open_image(Path(image))
         return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
 
 

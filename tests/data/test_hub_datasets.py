@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from retinoscope.data import ANY_SIZE, load_image, object_mask, open_data, select
+from retinoscope.data.fingerprint import fingerprint
 from retinoscope.errors import DataError, SampleError
 
 datasets = pytest.importorskip("datasets")
@@ -150,11 +151,11 @@ def test_sizes_that_lie_cost_one_sample(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_follows_the_annotations(folder: Path, tmp_path: Path) -> None:
-    before = open_data(f"datasets:{folder}").fingerprint
-    assert open_data(f"datasets:{folder}").fingerprint == before
+    before = fingerprint(open_data(f"datasets:{folder}"))
+    assert fingerprint(open_data(f"datasets:{folder}")) == before
     changed = datasets.load_from_disk(str(folder)).map(lambda row: {"question": ["What?"]})
     changed.save_to_disk(tmp_path / "changed")
-    assert open_data(f"datasets:{tmp_path / 'changed'}").fingerprint != before
+    assert fingerprint(open_data(f"datasets:{tmp_path / 'changed'}")) != before
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def dataset(images: list[list[tuple[str, float, bool]]]) -> Dataset:
         )
         for image_id, objects in enumerate(images)
     )
-    return Dataset("made", Path(), ("dog", "cat", "traffic light"), samples, "")
+    return Dataset("made", Path(), ("dog", "cat", "traffic light"), samples)
 
 
 def kept_ids(data: Dataset, chosen: Filter = PAPER_FILTER) -> set[int]:

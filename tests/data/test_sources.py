@@ -15,6 +15,7 @@ from retinoscope.data import (
     open_data,
     select,
 )
+from retinoscope.data.fingerprint import fingerprint
 from retinoscope.errors import DataError
 from tests.data.coco_folder import CocoFolder, square
 
@@ -57,7 +58,7 @@ def test_embedded_scenes_are_written_once_and_stay_the_same(cache: Path) -> None
     assert embedded_scenes(6) == first
     assert {path: path.stat().st_mtime_ns for path in first.root.rglob("*")} == written
     others = [embedded_scenes(6, seed=1), embedded_scenes(6, sprites="heldout")]
-    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 3
+    assert len({fingerprint(first), *(fingerprint(other) for other in others)}) == 3
 
 
 def test_embedded_scenes_are_whole_samples(cache: Path) -> None:

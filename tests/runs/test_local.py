@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
@@ -124,3 +126,24 @@ def test_unknown_choices_are_refused(tmp_path, changes):
 def test_unknown_data_are_refused(tmp_path):
     with pytest.raises(DataError, match="not known"):
         run(plan(tmp_path / "run", data="imagenet"), Silent())
+
+
+@pytest.mark.parametrize("change", ["added", "recoloured"])
+def test_other_images_of_the_mean_do_not_go_into_the_same_folder(tmp_path, change):
+    """Between two sittings an image is added, or one changes and keeps its size and time."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(3):
+        Image.new("RGB", (192, 192), (60 * index, 9, 9)).save(images / f"{index}.bmp")
+    asked = plan(tmp_path / "run", limit=1, mean_count=None, mean_images=str(images))
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, Impatient("curation", 1))
+    times = (images / "1.bmp").stat()
+    if change == "added":
+        Image.new("RGB", (192, 192), "white").save(images / "4.bmp")
+    else:
+        Image.new("RGB", (192, 192), "blue").save(images / "1.bmp")
+        os.utime(images / "1.bmp", ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert (images / "1.bmp").stat().st_size == times.st_size
+    with pytest.raises(RunError, match="mean_fingerprint"):
+        run(asked, Silent())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,40 @@ def test_the_model_gets_the_mean(checkpoint, folder):
     ready, mean = with_mean(checkpoint, read_folder(folder), None, Silent())
     assert ready.mean is not None
     assert torch.equal(ready.mean, mean.value)
+
+
+def test_a_mean_belongs_to_what_its_images_show(checkpoint, folder):
+    """Not to their names, sizes and times: other pixels in a file of the same size count."""
+    path = folder / "n0" / "0.png"
+    picture = Image.open(path).convert("RGB")
+    path.unlink()
+    path = path.with_suffix(".bmp")
+    picture.save(path)
+    first, times = measured_mean(checkpoint, read_folder(folder), None, Silent()), path.stat()
+    Image.fromarray(255 - np.asarray(picture)).save(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_size == times.st_size
+    assert not torch.equal(
+        measured_mean(checkpoint, read_folder(folder), None, Silent()).value, first.value
+    )
+
+
+def test_a_mean_belongs_to_the_way_the_weights_are_quantised(checkpoint, folder, monkeypatch):
+    first = measured_mean(checkpoint, read_folder(folder), 2, Silent())
+    monkeypatch.setattr(runs_mean, "visual_tokens", lambda *_: torch.ones(3, tiny.WIDTH))
+    assert torch.equal(
+        measured_mean(checkpoint, read_folder(folder), 2, Silent()).value, first.value
+    )
+    config = checkpoint.model.config
+    monkeypatch.setattr(config, "quantization_config", {"bits": 4}, raising=False)
+    assert torch.equal(
+        measured_mean(checkpoint, read_folder(folder), 2, Silent()).value, torch.ones(tiny.WIDTH)
+    )
+
+
+def test_files_that_are_no_image_are_told_of_a_known_mean_too(checkpoint, folder):
+    first = measured_mean(checkpoint, read_folder(folder), None, Silent())
+    (folder / "n1" / "another.jpg").write_bytes(b"no image")
+    again = measured_mean(checkpoint, read_folder(folder), None, Silent())
+    assert torch.equal(first.value, again.value)
+    assert len(again.skipped) == len(first.skipped) + 1

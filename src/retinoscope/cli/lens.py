@@ -100,9 +100,7 @@ def _under(view: View, places: list[str]) -> TokenSet:
         DataError: a box is not four numbers, or a mask has another size than the image.
         SelectionError: no visual token lies there.
     """
-    import numpy as np
-
-    from retinoscope.data import open_image
+    from retinoscope.data import mask_image
 
     found = None
     for place in places:
@@ -110,13 +108,14 @@ def _under(view: View, places: list[str]) -> TokenSet:
             x, y, width, height = _numbers(place)
             tokens = view.tokens.box(x, y, x + width, y + height)
         else:
-            mask = open_image(Path(place))
-            if mask.size != view.image.size:
+            mask = mask_image(Path(place))
+            height, width = mask.shape
+            if (width, height) != view.image.size:
                 raise DataError(
-                    f"--ablate {place}: the mask is {mask.width} x {mask.height} pixels, the image "
+                    f"--ablate {place}: the mask is {width} x {height} pixels, the image "
                     f"{view.image.width} x {view.image.height}; give a mask of the image's size."
                 )
-            tokens = view.tokens.under(np.asarray(mask).max(-1) > 0)
+            tokens = view.tokens.under(mask)
         found = tokens if found is None else found | tokens
     assert found is not None  # only asked where there is a place
     return found

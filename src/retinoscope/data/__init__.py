@@ -6,8 +6,8 @@ the same `Dataset`, so everything above this layer knows one kind of data.
 
 from retinoscope.data.coco import read_coco
 from retinoscope.data.folder import image_files, read_folder, single_image
-from retinoscope.data.images import MAX_PIXELS, load_image, open_image
-from retinoscope.data.masks import object_mask
+from retinoscope.data.images import MAX_PIXELS, load_image, open_image, upright_rgb
+from retinoscope.data.masks import mask_image, object_mask
 from retinoscope.data.samples import Annotation, Dataset, Question, Sample
 from retinoscope.data.selection import (
     ANY_SIZE,
@@ -33,6 +33,7 @@ __all__ = [
     "embedded_scenes",
     "image_files",
     "load_image",
+    "mask_image",
     "object_mask",
     "open_data",
     "open_image",
@@ -41,4 +42,5 @@ __all__ = [
     "read_folder",
     "select",
     "single_image",
+    "upright_rgb",
 ]

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.questions import read_questions
 from retinoscope.data.samples import Annotation, Box, Dataset, Question, Sample
 from retinoscope.errors import DataError
@@ -69,25 +68,18 @@ def read_coco(
     folder = instances_path.parent
     base = folder.parent if folder.name == "annotations" else folder
     split = instances_path.stem.removeprefix("instances").strip("_-")
-    content = _read(instances_path)
-    instances = _parse(content, instances_path)
+    instances = _parse(_read(instances_path), instances_path)
     _check(instances, instances_path)
     images = _image_folder(base, split, instances.images, instances_path)
     question_path = Path(questions) if questions else _find_questions(folder, split)
     asked: dict[int, tuple[Question, ...]] = {}
     if question_path:
         asked = read_questions(question_path, {image.id for image in instances.images})
-    samples = _samples(instances, images, asked)
     return Dataset(
         name=f"coco {split}".strip(),
         root=base,
         categories=tuple(dict.fromkeys(category.name for category in instances.categories)),
-        samples=samples,
-        fingerprint=fingerprint(
-            base,
-            (sample.path for sample in samples),
-            [content, _read(question_path) if question_path else b""],
-        ),
+        samples=_samples(instances, images, asked),
     )
 
 

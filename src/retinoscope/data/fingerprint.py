@@ -1,37 +1,82 @@
-"""A stable name for the content of a data set, for the keys of caches."""
+"""A stable name for samples, made of their content alone: equal for equal data wherever it lies."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 
-def fingerprint(root: Path, listed: Iterable[Path], read: Iterable[bytes] = ()) -> str:
-    """A hash of a data set that does not depend on where the folder lies.
+from retinoscope.data.content import ABSENT, content_hashes
+from retinoscope.data.samples import Annotation, Dataset, Sample
+from retinoscope.errors import SampleError
 
-    Image files count by their path under `root` and their size in bytes, so that a hundred
-    thousand of them are taken in within seconds; annotation files count by content.
+
+def fingerprint(dataset: Dataset) -> str:
+    """A hash of everything that a run measures on a data set.
+
+    What counts are the samples in their order: ids, the bytes of image and mask files, annotations
+    and questions, and the names of the classes. Where files lie and what they are called doesn't.
 
     Args:
-        root: the data set's folder.
-        listed: image files under it, in any order; a missing one counts as missing.
-        read: contents of the annotation files, in a fixed order.
+        dataset: an index of samples.
 
     Returns:
         32 hexadecimal digits.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for content in read:
-        digest.update(f"{len(content)}:".encode())
-        digest.update(content)
-    prefix = os.path.join(root, "")
-    names = sorted(str(path) for path in listed)
-    for name in names:
-        try:
-            size = os.stat(name).st_size
-        except FileNotFoundError:
-            size = -1
-        digest.update(f"{name.removeprefix(prefix)}\0{size}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    masks = content_hashes(
+        item.segmentation
+        for sample in dataset.samples
+        for item in sample.annotations
+        if isinstance(item.segmentation, Path)
+    )
+    described = (
+        (sample.image_id, [_annotation(item, masks) for item in sample.annotations])
+        for sample in dataset.samples
+    )
+    asked = (sample.questions for sample in dataset.samples)
+    images = image_fingerprint(dataset.samples)
+    parts = (_encoded([images, dataset.categories]), _encoded(described), _encoded(asked))
+    return digest(itertools.chain.from_iterable(parts))
+
+
+def image_fingerprint(samples: Sequence[Sample]) -> str:
+    """A hash of the samples' images alone, in their order: their bytes, and the sizes expected.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    files = content_hashes(sample.path for sample in samples if sample.read is None)
+    contents = ((_image(sample, files), sample.width, sample.height) for sample in samples)
+    return digest(_encoded(contents))
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """A hash of contents in their order, 32 hexadecimal digits."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(f"{len(part)}:".encode())
+        state.update(part)
+    return state.hexdigest()[:32]
+
+
+def _encoded(values: Iterable[object]) -> Iterable[bytes]:
+    encoder = msgspec.msgpack.Encoder()
+    return (encoder.encode(value) for value in values)
+
+
+def _annotation(item: Annotation, masks: dict[Path, str]) -> tuple[object, ...]:
+    shape = item.segmentation
+    drawn = masks[shape] if isinstance(shape, Path) else shape
+    return (item.object_id, item.class_name, item.area, item.box, item.crowd, drawn)
+
+
+def _image(sample: Sample, files: dict[Path, str]) -> str:
+    if sample.read is None:
+        return files[sample.path]
+    try:
+        return hashlib.sha256(sample.read()).hexdigest()
+    except SampleError:
+        return ABSENT

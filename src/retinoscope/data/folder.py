@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from retinoscope.data.boxes import boxed
-from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.images import image_size
 from retinoscope.data.mask_files import MASK_ENDING, MASK_FOLDER, UNNAMED, masks_beside
 from retinoscope.data.masks import mask_image
@@ -74,7 +73,7 @@ def read_folder(root: str | Path) -> Dataset:
     skipped: list[str] = []
     for path in paths:
         rows = [ObjectRow(name, None, mask) for mask, name in masks.get(path, ())]
-        rows += table.rows.pop(path.relative_to(root).as_posix(), [])
+        rows += table.pop(path.relative_to(root).as_posix(), [])
         try:
             width, height = image_size(path)
         except SampleError as error:
@@ -87,14 +86,12 @@ def read_folder(root: str | Path) -> Dataset:
             except SampleError as error:
                 skipped.append(str(error))
         samples.append(Sample(len(samples) + 1, path, width, height, tuple(annotations)))
-    skipped += [f"{root}: the objects table names {name}, not there." for name in table.rows]
-    mask_paths = [mask for listed in masks.values() for mask, _ in listed]
+    skipped += [f"{root}: the objects table names {name}, not there." for name in table]
     return Dataset(
         name=f"folder {root.resolve().name}",
         root=root,
         categories=tuple(sorted(set(_class_names(samples)))),
         samples=tuple(samples),
-        fingerprint=fingerprint(root, [*paths, *mask_paths], [table.content]),
         skipped=tuple(skipped),
     )
 
@@ -126,13 +123,11 @@ def single_image(
         row = ObjectRow(class_name, box, Path(mask) if mask is not None else None)
         annotations = (_annotation(path, row, 1, width, height),)
     sample = Sample(1, path, width, height, annotations)
-    files = [path] if mask is None else [path, Path(mask)]
     return Dataset(
         name=path.name,
         root=path.parent,
         categories=tuple(_class_names([sample])),
         samples=(sample,),
-        fingerprint=fingerprint(path.parent, files, [f"{class_name} {box}".encode()]),
     )
 
 

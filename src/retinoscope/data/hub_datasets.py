@@ -28,7 +28,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from retinoscope.data.boxes import boxed
-from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.images import image_size
 from retinoscope.data.samples import Annotation, Box, Dataset, Question, Sample
 from retinoscope.errors import DataError, SampleError
@@ -103,7 +102,6 @@ def read_datasets(text: str, split: str | None = None) -> Dataset:
         root=Path(name),
         categories=tuple(labels) or tuple(sorted(present)),
         samples=tuple(samples),
-        fingerprint=_fingerprint(table, columns),
         skipped=tuple(skipped),
     )
 
@@ -280,13 +278,3 @@ def _labels(feature: Any, category: str) -> list[str]:
         return _labels(feature.get(category), category)
     inner = getattr(feature, "feature", None)
     return _labels(inner, category) if inner is not None else list(getattr(feature, "names", []))
-
-
-def _fingerprint(table: Any, columns: Columns) -> str:
-    """Annotations count by content, images by the bytes of them all."""
-    others = [name for name in table.column_names if name != columns.image]
-    parts = [repr(columns).encode(), f"{len(table)} {table.data.nbytes}".encode()]
-    if others:
-        rows = table.select_columns(others)
-        parts += [json.dumps(row, sort_keys=True, default=str).encode() for row in rows]
-    return fingerprint(Path(), [], parts)

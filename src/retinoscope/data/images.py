@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from retinoscope.data.pixels import over_white
 from retinoscope.data.samples import Sample
 from retinoscope.errors import SampleError
 
@@ -73,7 +73,7 @@ def open_image(
 ) -> Image.Image:
     """Read one image as it is meant to be seen.
 
-    Grayscale, CMYK and palette images become RGB; 16-bit channels are scaled to 8 bits, not
+    Grayscale, CMYK, LAB and palette images become RGB; 16-bit channels are scaled to 8 bits, not
     clipped; transparency is laid over white; the EXIF orientation is applied; of an animation the
     first frame is taken.
 
@@ -89,7 +89,21 @@ def open_image(
         SampleError: see `opened`.
     """
     with opened(source, name=name, max_pixels=max_pixels) as image:
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return over_white(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An image that is open already, as `open_image` would read its file.
+
+    Raises:
+        SampleError: its samples have no stated range, or what is read of it now is broken.
+    """
+    try:
+        return over_white(image)
+    except BROKEN as error:
+        raise SampleError(
+            f"The image of mode {image.mode} can't be read ({error}). Give it as RGB."
+        ) from error
 
 
 def load_image(sample: Sample) -> Image.Image:
@@ -117,7 +131,8 @@ def image_size(source: Path | bytes, *, name: str | None = None) -> tuple[int, i
         SampleError: see `opened`.
     """
     with opened(source, name=name) as image:
-        turned = image.getexif().get(ORIENTATION, 1) in TURNED
+        # Pillow tells the size of a TIFF turned already, of any other format as it is stored.
+        turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in TURNED
         return (image.height, image.width) if turned else image.size
 
 
@@ -132,28 +147,3 @@ def _too_large(name: str, size: str, max_pixels: int) -> str:
         f"{name}: {size} pixels, more than the {max_pixels} that are accepted. "
         "Scale the image down."
     )
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F"):
-        image = _scale_wide(image)
-    if image.mode.startswith("I;16"):
-        return _gray(np.asarray(image))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _scale_wide(image: Image.Image) -> Image.Image:
-    """32-bit integers that hold a 16-bit image, as some PNG and PGM files are read."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit samples have no stated range; save it with 8 or 16 bits")
-    return _gray(values)
-
-
-def _gray(values: np.ndarray) -> Image.Image:
-    """16-bit gray values [height, width], 0 to 65535, as RGB."""
-    return Image.fromarray(np.round(values / 257.0).astype(np.uint8)).convert("RGB")

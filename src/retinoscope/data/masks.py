@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import ImageOps
 from pycocotools import mask as coco_mask
 
 from retinoscope.data.images import opened
+from retinoscope.data.pixels import covered
 from retinoscope.data.samples import Annotation, Sample
 from retinoscope.errors import SampleError
 from retinoscope.geometry.grid import Box
@@ -68,20 +68,14 @@ def object_mask(
 def mask_image(path: Path) -> Mask:
     """The object in a mask image: every pixel that is neither black nor transparent.
 
-    In a palette image the object is every pixel whose index is not 0, as in Pascal VOC.
+    It is the decoded colour that counts, not how the file stores it: index 0 of a palette may be
+    white, and CMYK's zeros are. Gray samples of 16 or 32 bits count at their full precision.
 
     Raises:
-        SampleError: the file is missing, broken or not an image.
+        SampleError: the file is missing, broken or not an image, or its samples are no colours.
     """
     with opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "P":
-            return np.asarray(upright) > 0
-        if "A" in upright.getbands() or "transparency" in upright.info:
-            colour = np.asarray(upright.convert("RGBA"))
-            return colour[..., :3].any(axis=-1) & (colour[..., 3] > 0)
-        values = np.asarray(upright)
-        return values > 0 if values.ndim == 2 else np.any(values > 0, axis=-1)
+        return covered(image)
 
 
 def _decode(segmentation: Any, shape: tuple[int, int], within: Box | None) -> Mask:

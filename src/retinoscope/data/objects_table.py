@@ -33,29 +33,20 @@ class ObjectRow:
     mask: Path | None
 
 
-@dataclass(frozen=True)
-class ObjectsTable:
-    """The rows by the image's path under the folder ("" and {} where there is no table)."""
-
-    content: bytes
-    rows: dict[str, list[ObjectRow]]
-
-
-def read_objects(root: Path) -> ObjectsTable:
-    """The folder's objects table; an empty one where there is none.
+def read_objects(root: Path) -> dict[str, list[ObjectRow]]:
+    """The folder's objects table, by the image's path under the folder; empty where there is none.
 
     Raises:
         DataError: both a CSV and a JSON are there, or the one there is malformed.
     """
     present = [path for path in (root / "objects.csv", root / "objects.json") if path.is_file()]
     if not present:
-        return ObjectsTable(b"", {})
+        return {}
     if len(present) > 1:
         raise DataError(f"{root}: both objects.csv and objects.json. Keep one of them.")
     path = present[0]
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
         entries = _csv_entries(text) if path.suffix == ".csv" else json.loads(text)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: can't be read ({error}). Save it as UTF-8.") from error
@@ -70,7 +61,7 @@ def read_objects(root: Path) -> ObjectsTable:
                 f"{path}: object {number}: {error!r}. Expected image, class and either x, y, "
                 "width, height in pixels or mask."
             ) from error
-    return ObjectsTable(content, dict(rows))
+    return dict(rows)
 
 
 def _csv_entries(text: str) -> list[dict[str, Any]]:

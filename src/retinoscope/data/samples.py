@@ -108,8 +108,6 @@ class Dataset:
         root: the folder it was read from.
         categories: every class name of the data set, in its order, present in an image or not.
         samples: the samples, sorted by image id.
-        fingerprint: a hash of the annotations and of the listing of the image files; equal for
-            equal data wherever it lies, for use in the keys of caches.
         skipped: for every file that could not be indexed, why; a run reports them.
     """
 
@@ -117,5 +115,4 @@ class Dataset:
     root: Path
     categories: tuple[str, ...]
     samples: tuple[Sample, ...] = field(repr=False)
-    fingerprint: str
     skipped: tuple[str, ...] = ()

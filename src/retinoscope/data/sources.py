@@ -10,7 +10,7 @@ from typing import Literal
 import platformdirs
 
 from retinoscope.data.coco import read_coco
-from retinoscope.data.fingerprint import fingerprint
+from retinoscope.data.fingerprint import digest
 from retinoscope.data.folder import read_folder
 from retinoscope.data.hub_datasets import read_datasets
 from retinoscope.data.samples import Dataset
@@ -110,4 +110,4 @@ def _scenes_version() -> str:
     root = Path(str(files("retinoscope.data.scenes")))
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     names = [path.relative_to(root).as_posix().encode() for path in paths]
-    return fingerprint(root, [], [*names, *(path.read_bytes() for path in paths)])
+    return digest([*names, *(path.read_bytes() for path in paths)])

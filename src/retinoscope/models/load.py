@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
 import warnings
 from collections.abc import Mapping
@@ -14,11 +13,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
+from retinoscope.data.content import content_hashes
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
 from retinoscope.models.processors import load_processor
 from retinoscope.models.views import image_token
+from retinoscope.models.weights import check_finite, check_whole
 
 EMBEDDED = "embedded"
 """The name of the small VLM that comes with the package."""
@@ -27,8 +28,6 @@ WIDENED = 2**31
 """Bytes of weights up to which a model on the CPU is computed with in float32."""
 
 _UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
-_WHOLE_HASH_LIMIT = 2**30
-_EDGE = 2**24
 
 
 def embedded_folder() -> Path:
@@ -57,8 +56,9 @@ def load(
         mean: the mean visual token, for ablations: [width], or [positions, width].
 
     Raises:
-        ModelError: nothing is there, the weights are missing or pickled, the processor is missing
-            or does not fit, or the model has no decoder language model.
+        ModelError: nothing is there, the weights are missing, pickled or not finite, or not those
+            of the configuration, the processor is missing or does not fit, or the model has no
+            decoder language model.
     """
     name = str(name_or_path)
     source = embedded_folder() if name == EMBEDDED else name_or_path
@@ -75,11 +75,21 @@ def load(
     given = {key: value for key, value in options.items() if value is not None}
     processor = _load_processor(source, name, revision)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype or "auto", use_safetensors=True, trust_remote_code=False, **given
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=dtype or "auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            # What does not fit is refused below, by its name.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **given,
         )
     except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
+    model, found = loaded
+    check_whole(name, found)
+    check_finite(name, model)
     if dtype is None and device_map is None:
         model = _widened(model)
     _check_fit(name, model, processor)
@@ -179,25 +189,6 @@ def _check_folder(folder: Path) -> None:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a checkpoint's folder.
-
-    Files over 1 GiB are hashed by their size and their first and last 16 MiB, which is said in
-    the value, so that a run on a 13 GB model starts at once.
-    """
-    return {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of one file, as in `file_hashes`."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        if size <= _WHOLE_HASH_LIMIT:
-            while block := file.read(_EDGE):
-                digest.update(block)
-            return digest.hexdigest()
-        digest.update(str(size).encode())
-        digest.update(file.read(_EDGE))
-        file.seek(-_EDGE, 2)
-        digest.update(file.read(_EDGE))
-    return f"edges:{digest.hexdigest()}"
+    """SHA-256 of every file in a checkpoint's folder, by name; remembered, see `content_hashes`."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    return {path.name: content for path, content in content_hashes(files).items()}

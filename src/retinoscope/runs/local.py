@@ -57,10 +57,18 @@ def run(plan: Plan, progress: Progress) -> Path:
     dataset = open_data(
         plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
     )
+    images = _images_of_the_mean(plan)
     progress.step(2)
-    with _sitting(plan, checkpoint, dataset) as counts:
-        _stages(plan, checkpoint, dataset, counts, progress)
+    with _sitting(plan, checkpoint, dataset, images) as counts:
+        _stages(plan, checkpoint, dataset, images, counts, progress)
     return plan.out
+
+
+def _images_of_the_mean(plan: Plan) -> Dataset | None:
+    """What the mean visual token is measured over; None where it is read from a file."""
+    if plan.mean_file is not None:
+        return None
+    return mean_dataset(plan.data, plan.mean_images, plan.mean_wanted or OWN_COUNT, plan.split)
 
 
 def _load(plan: Plan) -> Checkpoint:
@@ -72,6 +80,7 @@ def _stages(
     plan: Plan,
     checkpoint: Checkpoint,
     dataset: Dataset,
+    images: Dataset | None,
     counts: dict[str, int],
     progress: Progress,
 ) -> None:
@@ -81,10 +90,7 @@ def _stages(
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
     pairs = with_questions(dataset, chosen.pairs)
-    if plan.mean_file is None:
-        images = mean_dataset(
-            plan.data, plan.mean_images, plan.mean_wanted or OWN_COUNT, plan.split
-        )
+    if images is not None:
         checkpoint, mean = with_mean(
             checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
         )
@@ -115,13 +121,15 @@ def _skip_files(run: Path, stage: str, reasons: Sequence[str]) -> None:
 
 
 @contextmanager
-def _sitting(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Iterator[dict[str, int]]:
+def _sitting(
+    plan: Plan, checkpoint: Checkpoint, dataset: Dataset, images: Dataset | None
+) -> Iterator[dict[str, int]]:
     """Keep the manifest true while a run goes on, is interrupted, or ends.
 
     Yields:
         What the stages count, to be filled by them in the order in which it should be read.
     """
-    manifest = _opened(plan, checkpoint, dataset)
+    manifest = _opened(plan, checkpoint, dataset, images)
     begun = time.monotonic()
     status = "interrupted"
     counts = {"images": len(dataset.samples)}
@@ -136,9 +144,11 @@ def _sitting(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Iterator[d
         write_manifest(plan.out, _counted(ended, plan, counts))
 
 
-def _opened(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Manifest:
+def _opened(
+    plan: Plan, checkpoint: Checkpoint, dataset: Dataset, images: Dataset | None
+) -> Manifest:
     """The manifest of a new run, or that of the one to go on with."""
-    choices = configuration(plan, checkpoint, dataset)
+    choices = configuration(plan, checkpoint, dataset, images)
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -157,7 +167,7 @@ def _opened(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> Manifest:
             "spec": plan.data,
             "name": dataset.name,
             "images": len(dataset.samples),
-            "fingerprint": dataset.fingerprint,
+            "fingerprint": choices["fingerprint"],
         },
         seeds={"run": plan.settings.seed, "mean scenes": MEAN_SEED},
         versions=installed_versions(),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
 
 from retinoscope.data import Dataset, Sample, embedded_scenes, load_image, open_data, open_images
+from retinoscope.data.fingerprint import image_fingerprint
 from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
 from retinoscope.models.load import EMBEDDED
@@ -31,6 +34,9 @@ MEAN_SEED = 900_001
 
 OWN_COUNT = 400
 """Most images of a mean where no images of its own were given for it."""
+
+SHAPING = ("retinoscope", "torch", "transformers", "pillow")
+"""Packages whose version is a part of a mean's identity: they read, prepare and embed images."""
 
 SAVED_EVERY = 30.0
 """Seconds between two writings of the sums: what a killed process loses at most."""
@@ -123,15 +129,17 @@ def measured_mean(
             what is cached is broken.
         KeyboardInterrupt: interrupted; the sums so far are kept.
     """
-    chosen = _chosen(dataset, count)
-    path = _cache_path(checkpoint, dataset, len(chosen), per_position)
+    chosen = chosen_images(dataset, count)
+    path = _cache_path(checkpoint, chosen, per_position)
     if path.exists():
-        return read_mean(path)
+        known = read_mean(path)
+        return replace(known, skipped=(*dataset.skipped, *known.skipped))
     progress.stage("mean visual token", len(chosen))
     partial = path.with_suffix(".sums.safetensors")
     sums = _streamed(checkpoint, chosen, partial, progress, per_position)
     mean = finished(replace(sums, skipped=(*dataset.skipped, *sums.skipped)))
-    write_mean(mean, path)
+    # What the data set lists as no image is not of these images, by which the mean is kept.
+    write_mean(replace(mean, skipped=sums.skipped), path)
     partial.unlink(missing_ok=True)
     return mean
 
@@ -163,7 +171,7 @@ def _streamed(
     return sums
 
 
-def _chosen(dataset: Dataset, count: int | None) -> list[Sample]:
+def chosen_images(dataset: Dataset, count: int | None) -> list[Sample]:
     """All samples, or a fixed random choice in their order: folders are often sorted by class."""
     total = len(dataset.samples)
     if count is None or count >= total:
@@ -172,18 +180,24 @@ def _chosen(dataset: Dataset, count: int | None) -> list[Sample]:
     return [dataset.samples[index] for index in sorted(drawn.tolist())]
 
 
-def _cache_path(checkpoint: Checkpoint, dataset: Dataset, count: int, per_position: bool) -> Path:
-    processor = checkpoint.processor.image_processor.to_dict()
+def _cache_path(checkpoint: Checkpoint, chosen: Sequence[Sample], per_position: bool) -> Path:
+    """Where the mean is kept, under a name made of everything that shapes it."""
+    versions = installed_versions()
     identity = {
         # A folder's files name the model wherever it lies.
         "model": dict(checkpoint.files) or [checkpoint.name, checkpoint.revision],
-        "processor": processor,
+        "processor": checkpoint.processor.image_processor.to_dict(),
         "dtype": str(checkpoint.model.dtype),
-        "data": dataset.fingerprint,
-        "count": count,
+        "quantisation": _plain(getattr(checkpoint.model.config, "quantization_config", None)),
+        "images": image_fingerprint(chosen),
         "per position": per_position,
-        "version": installed_versions()["retinoscope"],
+        "versions": {name: versions[name] for name in SHAPING},
     }
     text = json.dumps(identity, sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:24]
     return Path(platformdirs.user_cache_dir("retinoscope")) / "means" / f"{key}.safetensors"
+
+
+def _plain(quantisation: Any) -> Any:
+    """A quantisation's settings as plain values; it may be a mapping, a settings object or None."""
+    return quantisation.to_dict() if hasattr(quantisation, "to_dict") else quantisation

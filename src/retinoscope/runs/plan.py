@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from retinoscope.data import ANY_SIZE, EMBEDDED_FILTER, PAPER_FILTER, Dataset, Filter
+from retinoscope.data.content import content_hashes
+from retinoscope.data.fingerprint import fingerprint, image_fingerprint
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
-from retinoscope.models.load import file_hash
 from retinoscope.results.records import EXPERIMENTS
-from retinoscope.runs.mean import OWN_COUNT
+from retinoscope.runs.mean import OWN_COUNT, chosen_images
 
 EMBEDDED_LIMIT = 102
 """Objects of the embedded scenes that are measured by default."""
@@ -115,8 +116,18 @@ class Plan:
         return OWN_COUNT if self.mean_count is None and not self.mean_images else self.mean_count
 
 
-def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[str, Any]:
-    """Every choice that shapes the numbers, as plain values; not where the folder is."""
+def configuration(
+    plan: Plan, checkpoint: Checkpoint, dataset: Dataset, images: Dataset | None
+) -> dict[str, Any]:
+    """Every choice that shapes the numbers, as plain values; not where the folder is.
+
+    Args:
+        plan: what was asked for.
+        checkpoint: the model.
+        dataset: the data, which count by their content.
+        images: those that the mean visual token is measured over, which count by theirs; None
+            where it is read from a file.
+    """
     return {
         "model": checkpoint.name,
         "revision": checkpoint.revision,
@@ -124,11 +135,12 @@ def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
         "data": plan.data,
         "split": plan.split,
-        "fingerprint": dataset.fingerprint,
+        "fingerprint": fingerprint(dataset),
         "mean_images": plan.mean_images,
+        "mean_fingerprint": _mean_fingerprint(plan, images),
         "mean_count": plan.mean_wanted,
         "mean_per_position": plan.mean_per_position,
-        "mean_file": file_hash(plan.mean_file) if plan.mean_file else None,
+        "mean_file": content_hashes([plan.mean_file])[plan.mean_file] if plan.mean_file else None,
         "curated": plan.curated,
         "filter": asdict(plan.filter),
         "limit": plan.wanted,
@@ -139,3 +151,9 @@ def configuration(plan: Plan, checkpoint: Checkpoint, dataset: Dataset) -> dict[
             for key, value in asdict(plan.settings).items()
         },
     }
+
+
+def _mean_fingerprint(plan: Plan, images: Dataset | None) -> str | None:
+    if images is None:
+        return None
+    return image_fingerprint(chosen_images(images, plan.mean_wanted))
