@@ -119,8 +119,9 @@ def test_congruent_things_fill_blocks_of_patches_of_their_own(layouts: list[Layo
         assert len({thing.size for thing in layout.things}) == 1
         same += len({thing.name for thing in layout.things}) < len(blocks)
     assert 0 < same < ROUND
+    thing = of_kind(layouts, "congruent")[0].things[0]
     with pytest.raises(DataError, match="not aligned"):
-        _ = replace(layout.things[0], x=layout.things[0].x + 1).block
+        _ = replace(thing, x=thing.x + 1).block
 
 
 def test_classes_and_paints_are_dealt_equally_to_every_slot(layouts: list[Layout]) -> None:

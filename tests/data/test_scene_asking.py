@@ -29,10 +29,11 @@ from retinoscope.data.scenes import (
     render,
 )
 from retinoscope.data.scenes.arrange import MOST
-from retinoscope.data.scenes.asking import DIRECTIONS, Asked, blank, neighbour
+from retinoscope.data.scenes.asking import blank
 from retinoscope.data.scenes.language import caption, place, questions
 from retinoscope.data.scenes.layouts import imagine_facts
 from retinoscope.data.scenes.pairs import add_thing, mirror, remove_thing, repaint_thing
+from retinoscope.data.scenes.wording import DIRECTIONS, Asked, neighbour
 from retinoscope.errors import DataError
 
 

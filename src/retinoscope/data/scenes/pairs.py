@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from retinoscope.data.scenes.arrange import MOST, spread
-from retinoscope.data.scenes.asking import Asked, ask
+from retinoscope.data.scenes.asking import FORMS, Asked, ask
 from retinoscope.data.scenes.classes import NAMES
 from retinoscope.data.scenes.layout import SIZE
 from retinoscope.data.scenes.layouts import Layout, Thing
@@ -114,9 +114,10 @@ def minimal_pairs(layout: Layout, asked: Asked, rng: np.random.Generator) -> lis
         At most one pair of each change.
     """
     found = []
+    form = {asked.kind: FORMS[asked.kind]}
     for change, changes in _CHANGES.items():
         for changed in changes(layout, asked, rng):
-            again = next((q for q in ask(changed) if q.question == asked.question), None)
+            again = next((q for q in ask(changed, form) if q.question == asked.question), None)
             if again is not None and (again.answer == asked.answer) == (change == "add"):
                 found.append(MinimalPair(change, layout, asked, changed, again))
                 break
