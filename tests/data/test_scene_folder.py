@@ -13,7 +13,16 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from retinoscope.data.scenes import CLASSES, compose, write_scenes
+from retinoscope.data import load_image, object_mask, read_coco
+from retinoscope.data.scenes import (
+    CLASSES,
+    arrange,
+    ask,
+    compose,
+    render,
+    write_arranged,
+    write_scenes,
+)
 from retinoscope.errors import DataError
 
 COUNT, SEED = 12, 21
@@ -106,3 +115,57 @@ def test_senseless_numbers_are_refused(tmp_path: Path) -> None:
         write_scenes(tmp_path / "scenes", 0, 0)
     with pytest.raises(DataError, match="seed=-1"):
         write_scenes(tmp_path / "scenes", 1, -1)
+
+
+@pytest.fixture(scope="module")
+def arranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_arranged(tmp_path_factory.mktemp("coco") / "overlap", "overlap", COUNT, SEED)
+
+
+def test_arranged_scenes_carry_whole_masks_paints_and_who_is_in_front(arranged: Path) -> None:
+    hiding = 0
+    for sample in read_coco(arranged).samples:
+        picture = render(arrange("overlap", SEED, sample.image_id - 1))
+        assert np.array_equal(np.asarray(load_image(sample)), picture.image)
+        for item, thing in zip(sample.annotations, picture.objects, strict=True):
+            assert np.array_equal(object_mask(sample, item), thing.mask)
+            assert np.array_equal(object_mask(sample, item.whole), thing.whole)
+            assert item.attributes == ((thing.colour,) if thing.painted else ())
+        ids = [item.object_id for item in sample.annotations]
+        assert [(r.subject, r.name, r.object) for r in sample.relations] == [
+            (ids[front], "in front of", ids[behind]) for front, behind in picture.in_front
+        ]
+        hiding += len(sample.relations)
+    assert hiding
+
+
+@pytest.mark.parametrize("kind", ["rows", "groups"])
+def test_steps_travel_through_the_folder(kind: str, tmp_path: Path) -> None:
+    folder = write_arranged(tmp_path / kind, kind, 3, SEED)
+    for sample in read_coco(folder).samples:
+        asked = ask(arrange(kind, SEED, sample.image_id - 1))
+        ids = [item.object_id for item in sample.annotations]
+        assert len(sample.questions) == len(asked) > 0
+        for read_back, question in zip(sample.questions, asked, strict=True):
+            assert read_back.text == question.question
+            assert (read_back.answer, read_back.kind) == (question.answer, question.kind)
+            subject = None if question.subject is None else ids[question.subject]
+            assert read_back.object_id == subject
+            for one, other in zip(read_back.steps, question.steps, strict=True):
+                assert (one.op, one.argument, one.inputs) == (
+                    other.op,
+                    other.argument,
+                    other.inputs,
+                )
+                assert one.object_ids == tuple(ids[i] for i in other.object_ids)
+
+
+def test_a_folder_of_another_kind_is_never_taken_for_this_one(arranged: Path) -> None:
+    assert write_arranged(arranged, "overlap", COUNT, SEED) == arranged
+    with pytest.raises(DataError, match="remove it or name another"):
+        write_arranged(arranged, "rows", COUNT, SEED)
+    with pytest.raises(DataError, match="remove it or name another"):
+        write_scenes(arranged, COUNT, SEED)
+    with pytest.raises(DataError, match="kind 'pile' is unknown"):
+        write_arranged(arranged.parent / "pile", "pile", 1, 0)
+    assert not (arranged.parent / "pile").exists()

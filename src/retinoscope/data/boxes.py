@@ -46,4 +46,4 @@ def boxed(
             f"{width} x {height} image. Give pixels of the upright image."
         )
     corners = f"[[{left},{top},{right},{top},{right},{bottom},{left},{bottom}]]"
-    return Annotation(object_id, class_name, wide * high, box, False, corners.encode())
+    return Annotation(object_id, class_name, wide * high, box, False, corners.encode(), "box")

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
 from retinoscope.data.questions import read_questions
-from retinoscope.data.samples import Annotation, Box, Dataset, Question, Sample
+from retinoscope.data.samples import Annotation, Box, Dataset, Question, Relation, Sample
 from retinoscope.errors import DataError
 
 PROBED = 50
 """How many images are looked for in a candidate image folder before it is dismissed."""
+
+
+_NOT_GIVEN = msgspec.Raw(b"")
+
+
+class _Relation(msgspec.Struct, gc=False):
+    subject: int
+    name: str
+    object: int
 
 
 class _Image(msgspec.Struct, gc=False):
@@ -21,6 +31,7 @@ class _Image(msgspec.Struct, gc=False):
     file_name: str
     width: int
     height: int
+    relations: tuple[_Relation, ...] = ()
 
 
 class _Category(msgspec.Struct, gc=False):
@@ -36,6 +47,8 @@ class _Object(msgspec.Struct, gc=False):
     bbox: Box
     segmentation: msgspec.Raw
     iscrowd: int = 0
+    attributes: Any = ()
+    amodal_segmentation: msgspec.Raw = _NOT_GIVEN
 
 
 class _Instances(msgspec.Struct):
@@ -128,8 +141,14 @@ def _check(instances: _Instances, path: Path) -> None:
     """Ids are unique and refer to something; file names stay inside the folder; sizes are sizes."""
     image_ids = _unique((image.id for image in instances.images), "images", path)
     category_ids = _unique((category.id for category in instances.categories), "categories", path)
-    _unique((item.id for item in instances.annotations), "annotations", path)
+    object_ids = _unique((item.id for item in instances.annotations), "annotations", path)
     for image in instances.images:
+        for relation in image.relations:
+            if not {relation.subject, relation.object} <= object_ids:
+                raise DataError(
+                    f"{path}: image {image.id} has a relation {relation.name!r} between "
+                    f"{relation.subject} and {relation.object}; expected ids of annotations."
+                )
         name = PurePosixPath(image.file_name)
         if name.is_absolute() or ".." in name.parts or not name.parts:
             raise DataError(
@@ -184,6 +203,8 @@ def _samples(
                 box=item.bbox,
                 crowd=bool(item.iscrowd),
                 segmentation=bytes(item.segmentation),
+                attributes=_words(item.attributes),
+                amodal=bytes(item.amodal_segmentation) or None,
             )
         )
     return tuple(
@@ -194,6 +215,14 @@ def _samples(
             height=image.height,
             annotations=tuple(objects[image.id]),
             questions=questions.get(image.id, ()),
+            relations=tuple(Relation(r.subject, r.name, r.object) for r in image.relations),
         )
         for image in sorted(instances.images, key=lambda image: image.id)
     )
+
+
+def _words(attributes: Any) -> tuple[str, ...]:
+    """Attributes as words; some tools write names with values, `{"occluded": false}`."""
+    if isinstance(attributes, dict):
+        return tuple(f"{name}={value}" for name, value in attributes.items())
+    return tuple(map(str, attributes)) if isinstance(attributes, list) else ()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from retinoscope.data.content import ABSENT, content_hashes
-from retinoscope.data.samples import Annotation, Dataset, Sample
+from retinoscope.data.samples import Annotation, Dataset, Sample, Segment, Segmentation
 from retinoscope.errors import SampleError
 
 
 def fingerprint(dataset: Dataset) -> str:
     """A hash of everything that a run measures on a data set.
 
-    What counts are the samples in their order: ids, the bytes of image and mask files, annotations
-    and questions, and the names of the classes. Where files lie and what they are called doesn't.
+    What counts are the samples in their order: ids, the bytes of image and mask files,
+    annotations, relations and questions, and the names of the classes. Where files lie and what
+    they are called doesn't.
 
     Args:
         dataset: an index of samples.
@@ -27,13 +30,19 @@ def fingerprint(dataset: Dataset) -> str:
         32 hexadecimal digits.
     """
     masks = content_hashes(
-        item.segmentation
+        path
         for sample in dataset.samples
         for item in sample.annotations
-        if isinstance(item.segmentation, Path)
+        for shape in (item.segmentation, item.amodal)
+        if (path := _mask_file(shape)) is not None
     )
     described = (
-        (sample.image_id, [_annotation(item, masks) for item in sample.annotations])
+        (
+            sample.image_id,
+            [_annotation(item, masks) for item in sample.annotations],
+            sample.relations,
+            sample.raw,
+        )
         for sample in dataset.samples
     )
     asked = (sample.questions for sample in dataset.samples)
@@ -67,10 +76,30 @@ def _encoded(values: Iterable[object]) -> Iterable[bytes]:
     return (encoder.encode(value) for value in values)
 
 
-def _annotation(item: Annotation, masks: dict[Path, str]) -> tuple[object, ...]:
-    shape = item.segmentation
-    drawn = masks[shape] if isinstance(shape, Path) else shape
-    return (item.object_id, item.class_name, item.area, item.box, item.crowd, drawn)
+def _mask_file(shape: Segmentation | None) -> Path | None:
+    match shape:
+        case Path():
+            return shape
+        case Segment(path=path):
+            return path
+        case _:
+            return None
+
+
+def _annotation(item: Annotation, masks: dict[Path, str]) -> list[object]:
+    values = (getattr(item, field.name) for field in fields(item))
+    return [_shape(value, masks) for value in values]
+
+
+def _shape(value: Any, masks: dict[Path, str]) -> object:
+    """A value of an annotation; where it names a file, the file's content stands for it."""
+    match value:
+        case Path():
+            return masks[value]
+        case Segment(path=path, number=number):
+            return masks[path], number
+        case _:
+            return value
 
 
 def _image(sample: Sample, files: dict[Path, str]) -> str:

@@ -13,7 +13,8 @@ from pycocotools import mask as coco_mask
 
 from retinoscope.data.images import opened
 from retinoscope.data.pixels import covered
-from retinoscope.data.samples import Annotation, Sample
+from retinoscope.data.samples import Annotation, Sample, Segment
+from retinoscope.data.segments import segment_mask
 from retinoscope.errors import SampleError
 from retinoscope.geometry.grid import Box
 
@@ -47,6 +48,8 @@ def object_mask(
     try:
         if isinstance(annotation.segmentation, Path):
             mask = mask_image(annotation.segmentation)
+        elif isinstance(annotation.segmentation, Segment):
+            mask = segment_mask(annotation.segmentation)
         else:
             shape = (sample.height, sample.width)
             mask = _decode(json.loads(annotation.segmentation), shape, vertices_within)

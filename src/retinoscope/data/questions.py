@@ -7,12 +7,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data.samples import Question
+from retinoscope.data.samples import Question, Step
 from retinoscope.errors import DataError
 
 FIELDS = ("question", "answer", "kind", "word")
-"""The text fields of a question in our own form; `annotation_id` (a whole number or null) is the
-fifth. Only `question` is required."""
+"""The text fields of a question in our own form. `annotation_id` is a whole number or null,
+`choices` a list of texts, `steps` a list of steps. Only `question` is required; what else there is
+is kept in `Question.raw`."""
+
+STEP = {"op": str, "argument": str, "annotation_ids": list, "inputs": list}
+"""The fields of a step and their types. Only `op` is required."""
 
 
 def read_questions(path: Path, image_ids: Collection[int]) -> dict[int, tuple[Question, ...]]:
@@ -20,7 +24,8 @@ def read_questions(path: Path, image_ids: Collection[int]) -> dict[int, tuple[Qu
 
     Two forms are read, also mixed: the paper's, `{"10694": "What is behind the television?"}`
     with one question or a list of them, and our own, `{"1": [{"question": "What is at the left?",
-    "answer": "It is a dog.", "kind": "position", "word": "dog", "annotation_id": 7}]}`.
+    "answer": "It is a dog.", "kind": "position", "word": "dog", "annotation_id": 7, "choices": [],
+    "steps": [{"op": "query", "argument": "name", "annotation_ids": [7], "inputs": []}]}]}`.
 
     Args:
         path: the JSON file.
@@ -67,13 +72,39 @@ def _question(path: Path, key: str, entry: Any) -> Question:
         raise _malformed(
             path, f'"{key}", field "annotation_id"', object_id, "a whole number or null"
         )
+    choices = entry.get("choices", [])
+    if not isinstance(choices, list) or not all(isinstance(c, str) for c in choices):
+        raise _malformed(path, f'"{key}", field "choices"', choices, "a list of texts")
+    steps = entry.get("steps", [])
+    if not isinstance(steps, list):
+        raise _malformed(path, f'"{key}", field "steps"', steps, "a list of steps")
+    known = {*FIELDS, "annotation_id", "choices", "steps"}
     return Question(
         text=entry["question"],
         answer=entry.get("answer", ""),
         word=entry.get("word", ""),
         kind=entry.get("kind", "free"),
         object_id=object_id,
+        steps=tuple(_step(path, key, step, number) for number, step in enumerate(steps)),
+        choices=tuple(choices),
+        raw={name: value for name, value in entry.items() if name not in known},
     )
+
+
+def _step(path: Path, key: str, entry: Any, number: int) -> Step:
+    """One step; its inputs are earlier ones."""
+    where = f'"{key}", step {number}'
+    if not isinstance(entry, dict) or "op" not in entry:
+        raise _malformed(path, where, entry, 'an object with "op"')
+    for name, kind in STEP.items():
+        if not isinstance(entry.get(name, kind()), kind):
+            raise _malformed(path, f'{where}, field "{name}"', entry[name], kind.__name__)
+    ids, inputs = entry.get("annotation_ids", []), entry.get("inputs", [])
+    if not all(type(i) is int for i in ids):
+        raise _malformed(path, f'{where}, field "annotation_ids"', ids, "whole numbers")
+    if not all(type(i) is int and 0 <= i < number for i in inputs):
+        raise _malformed(path, f'{where}, field "inputs"', inputs, "numbers of earlier steps")
+    return Step(entry["op"], entry.get("argument", ""), tuple(ids), tuple(inputs))
 
 
 def _malformed(path: Path, where: str, given: Any, expected: str) -> DataError:

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
+
+from retinoscope.errors import SampleError
 
 Box = tuple[float, float, float, float]
 """x, y of the top left corner, width, height; in pixels of the upright original image."""
 
-Segmentation = bytes | Path
-"""Where an object's pixels are: COCO's `segmentation` value as JSON text (polygons or RLE), or
-the path of a mask image. It is decoded by `object_mask` only when the mask is asked for, so that
-an index over a hundred thousand images stays small."""
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a panoptic image: the pixels that have its number.
+
+    Attributes:
+        path: the PNG, whose pixels are the numbers R + 256 G + 65536 B.
+        number: the segment's number; 0 is nothing.
+    """
+
+    path: Path
+    number: int
+
+
+Segmentation = bytes | Path | Segment
+"""Where an object's pixels are: COCO's `segmentation` value as JSON text (polygons or RLE), the
+path of a mask image, or a segment of a panoptic one. It is decoded by `object_mask` only when the
+mask is asked for, so that an index over a hundred thousand images stays small."""
+
+Extent = Literal["outline", "box", "approximate"]
+"""What the pixels of an object are: its own, all those of its box, or a guess at its place."""
+
+Raw = Mapping[str, Any]
+"""Fields of the data set that have no place of their own here, as its file spells them."""
+
+_NOTHING: dict[str, Any] = {}
+
+
+def _nothing() -> Raw:
+    """The one empty mapping that all who have no further fields share."""
+    return _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +74,11 @@ class Question:
         word: the word that makes an answer right ("dog"); "" where the data gives none (the
             paper's question files): then the class name of the selected object is meant.
         kind: what is asked: "position", "relation", "count", "colour", "where", "kind"; "free"
-            for questions without a stated kind.
+            for questions without a stated kind; other data sets keep their own words.
         object_id: the annotation that the question is about, or None.
+        steps: the way to the answer; () where the data gives none.
+        choices: the answers to choose from, the right one among them; () for open questions.
+        raw: what else the data set says of it.
     """
 
     text: str
@@ -53,6 +86,9 @@ class Question:
     word: str = ""
     kind: str = "free"
     object_id: int | None = None
+    steps: tuple[Step, ...] = ()
+    choices: tuple[str, ...] = ()
+    raw: Raw = field(default_factory=_nothing, repr=False, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +102,10 @@ class Annotation:
         box: bounding box, see `Box`.
         crowd: the region covers a group of objects of the class, not one of them.
         segmentation: where the object's pixels are, see `Segmentation`.
+        extent: what these pixels are, see `Extent`.
+        attributes: words that the data set says of it ("red", "wooden").
+        amodal: where the whole object is, hidden parts included; None where the data doesn't say.
+        raw: what else the data set says of it.
     """
 
     object_id: int
@@ -74,6 +114,39 @@ class Annotation:
     box: Box
     crowd: bool
     segmentation: Segmentation = field(repr=False)
+    extent: Extent = "outline"
+    attributes: tuple[str, ...] = ()
+    amodal: Segmentation | None = field(default=None, repr=False)
+    raw: Raw = field(default_factory=_nothing, repr=False, hash=False)
+
+    @property
+    def whole(self) -> Annotation:
+        """The same object with all its pixels, seen or hidden, for `object_mask`.
+
+        Raises:
+            SampleError: the data doesn't say where its hidden parts are.
+        """
+        if self.amodal is None:
+            raise SampleError(
+                f"object {self.object_id} ({self.class_name}) has no amodal mask; take data that "
+                "has them, such as the embedded scenes"
+            )
+        return replace(self, segmentation=self.amodal)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How one object of an image stands to another: "the dog (subject) in front of the car".
+
+    Attributes:
+        subject: object id.
+        name: as the data set spells it ("to the left of").
+        object: object id.
+    """
+
+    subject: int
+    name: str
+    object: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +161,8 @@ class Sample:
         questions: questions about the image, in the data set's order.
         read: gives the image file's content where it is no file of its own (a Hugging Face
             dataset's rows); called each time the image is used, nothing is kept.
+        relations: how the objects stand to each other; () where the data doesn't say.
+        raw: what else the data set says of the image.
     """
 
     image_id: int
@@ -97,6 +172,8 @@ class Sample:
     annotations: tuple[Annotation, ...] = ()
     questions: tuple[Question, ...] = ()
     read: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
+    relations: tuple[Relation, ...] = ()
+    raw: Raw = field(default_factory=_nothing, repr=False, hash=False)
 
 
 @dataclass(frozen=True)

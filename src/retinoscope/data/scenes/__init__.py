@@ -12,7 +12,7 @@ from retinoscope.data.scenes.compose import Scene, SceneObject, compose
 from retinoscope.data.scenes.layouts import KINDS, Layout, LayoutKind, Thing
 from retinoscope.data.scenes.pairs import MinimalPair, minimal_pairs
 from retinoscope.data.scenes.render import Picture, render
-from retinoscope.data.scenes.write import write_scenes
+from retinoscope.data.scenes.write import write_arranged, write_scenes
 
 __all__ = [
     "CLASSES",
@@ -40,5 +40,6 @@ __all__ = [
     "kept_forms",
     "minimal_pairs",
     "render",
+    "write_arranged",
     "write_scenes",
 ]
