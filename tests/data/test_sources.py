@@ -9,6 +9,7 @@ from PIL import Image
 
 from retinoscope.data import (
     EMBEDDED_FILTER,
+    arranged_scenes,
     embedded_scenes,
     load_image,
     object_mask,
@@ -71,6 +72,18 @@ def test_embedded_scenes_are_whole_samples(cache: Path) -> None:
         for item in sample.annotations:
             assert object_mask(sample, item).sum() == item.area
     assert select(dataset, EMBEDDED_FILTER).kept >= 10
+
+
+def test_arranged_scenes_are_opened_by_their_kind(cache: Path) -> None:
+    first = open_data("arranged:rows:3")
+    assert first.name == "arranged rows train x3 seed 0"
+    assert arranged_scenes("rows", 3).samples == first.samples
+    assert any(question.steps for question in first.samples[0].questions)
+    assert arranged_scenes("rows", 3, seed=1).samples != first.samples
+    with pytest.raises(DataError, match="kind 'pile' is unknown"):
+        open_data("arranged:pile:3")
+    with pytest.raises(DataError, match="whole number"):
+        open_data("arranged:rows:many")
 
 
 def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

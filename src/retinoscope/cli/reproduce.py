@@ -29,7 +29,8 @@ def reproduce(
     data: Annotated[
         str,
         typer.Option(
-            help="`embedded[:COUNT]`, `coco:PATH`, `folder:PATH` or `datasets:NAME_OR_PATH`."
+            help="`embedded[:COUNT]`, `arranged:KIND[:COUNT]`, `coco:PATH`, `folder:PATH`, "
+            "`datasets:NAME_OR_PATH`, or a benchmark such as `gqa:PATH` (docs/data.md)."
         ),
     ] = "embedded",
     questions: Annotated[

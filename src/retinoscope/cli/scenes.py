@@ -32,10 +32,20 @@ def write(
     sprites: Annotated[
         Sprites, typer.Option(help="The set the model was trained on, or the one held out.")
     ] = Sprites.train,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Arranged scenes of one kind, with questions in steps: scatter, overlap, rows, "
+            "groups, congruent or twins."
+        ),
+    ] = None,
 ) -> None:
     """Write embedded scenes as a COCO folder: images, instances, captions and questions."""
     # Imported here so that --help answers at once.
-    from retinoscope.data.scenes.write import write_scenes
+    from retinoscope.data.scenes.write import write_arranged, write_scenes
 
-    write_scenes(directory, count=count, seed=seed, sprites=sprites.value)
+    if layout is None:
+        write_scenes(directory, count=count, seed=seed, sprites=sprites.value)
+    else:
+        write_arranged(directory, layout, count=count, seed=seed, sprites=sprites.value)
     Console().print(f"{count} scenes in {directory}", soft_wrap=True)

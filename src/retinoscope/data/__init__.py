@@ -8,7 +8,7 @@ from retinoscope.data.coco import read_coco
 from retinoscope.data.folder import image_files, read_folder, single_image
 from retinoscope.data.images import MAX_PIXELS, load_image, open_image, upright_rgb
 from retinoscope.data.masks import mask_image, object_mask
-from retinoscope.data.samples import Annotation, Dataset, Question, Sample
+from retinoscope.data.samples import Annotation, Dataset, Question, Relation, Sample, Segment, Step
 from retinoscope.data.selection import (
     ANY_SIZE,
     EMBEDDED_FILTER,
@@ -17,19 +17,30 @@ from retinoscope.data.selection import (
     Selection,
     select,
 )
-from retinoscope.data.sources import embedded_scenes, open_data, open_images
+from retinoscope.data.sources import (
+    SOURCES,
+    arranged_scenes,
+    embedded_scenes,
+    open_data,
+    open_images,
+)
 
 __all__ = [
     "ANY_SIZE",
     "EMBEDDED_FILTER",
     "MAX_PIXELS",
     "PAPER_FILTER",
+    "SOURCES",
     "Annotation",
     "Dataset",
     "Filter",
     "Question",
+    "Relation",
     "Sample",
+    "Segment",
     "Selection",
+    "Step",
+    "arranged_scenes",
     "embedded_scenes",
     "image_files",
     "load_image",

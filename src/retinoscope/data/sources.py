@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,13 @@ from retinoscope.data.coco import read_coco
 from retinoscope.data.fingerprint import digest
 from retinoscope.data.folder import read_folder
 from retinoscope.data.hub_datasets import read_datasets
+from retinoscope.data.readers.clevr import read_clevr
+from retinoscope.data.readers.gqa import read_gqa
+from retinoscope.data.readers.panoptic import read_panoptic
+from retinoscope.data.readers.pope import read_pope
+from retinoscope.data.readers.tallyqa import read_tallyqa
+from retinoscope.data.readers.vsr import read_vsr
+from retinoscope.data.readers.whatsup import read_whatsup
 from retinoscope.data.samples import Dataset
 from retinoscope.errors import DataError
 
@@ -21,13 +30,35 @@ Sprites = Literal["train", "heldout"]
 DEFAULT_COUNT = 400
 """Embedded scenes where no count is given."""
 
-KINDS = ("embedded", "coco", "folder", "datasets")
 
-POSSIBLE = (
-    "embedded (the scenes that come with Retinoscope), embedded:COUNT, coco:PATH (a COCO folder "
-    "or its instances JSON), folder:PATH (any folder of images), "
-    "datasets:NAME_OR_PATH (a Hugging Face dataset)"
-)
+@dataclass(frozen=True)
+class Source:
+    """A kind of data that a text can name.
+
+    Attributes:
+        usage: what is written for it.
+        what: what it is.
+        read: opens it, from what is written after the colon.
+    """
+
+    usage: str
+    what: str
+    read: Callable[[str, Choices], Dataset]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen of a source beside its text; what a source can't choose it refuses.
+
+    Attributes:
+        split: of data that have several.
+        questions: a JSON of questions by image id.
+        seed: of composed scenes.
+    """
+
+    split: str | None
+    questions: Path | None
+    seed: int
 
 
 def open_data(
@@ -36,9 +67,9 @@ def open_data(
     """Open the data that a text names.
 
     Args:
-        spec: "embedded", "embedded:COUNT", "coco:PATH", "folder:PATH" or
-            "datasets:NAME_OR_PATH?COLUMNS" (see `retinoscope.data.hub_datasets`).
-        split: which split of a COCO folder or of a Hugging Face dataset that has several.
+        spec: the kind of data, then where it lies or what is chosen of it, such as
+            "coco:PATH"; `SOURCES` lists the kinds.
+        split: which split of data that have several.
         questions: a JSON of questions by image id, for COCO; see `read_questions`.
         seed: of the embedded scenes.
 
@@ -48,18 +79,11 @@ def open_data(
     kind, _, rest = spec.partition(":")
     if questions is not None and kind != "coco":
         raise DataError(f"{questions}: questions by image id are read for coco:PATH alone.")
-    if kind == "embedded":
-        count = rest or str(DEFAULT_COUNT)
-        if not (count.isascii() and count.isdigit() and int(count) > 0):
-            raise DataError(f"data {spec!r}: the count must be a whole number, at least 1.")
-        return embedded_scenes(int(count), seed=seed)
-    if kind == "coco" and rest:
-        return read_coco(Path(rest).expanduser(), split, questions)
-    if kind == "folder" and rest:
-        return read_folder(Path(rest).expanduser())
-    if kind == "datasets" and rest:
-        return read_datasets(rest, split)
-    raise DataError(f"data {spec!r} is not known. Possible: {POSSIBLE}.")
+    source = SOURCES.get(kind)
+    if source is None or not (rest or kind == "embedded"):
+        possible = ", ".join(f"{source.usage} ({source.what})" for source in SOURCES.values())
+        raise DataError(f"data {spec!r} is not known. Possible: {possible}.")
+    return source.read(rest, Choices(split, questions, seed))
 
 
 def open_images(text: str, *, split: str | None = None) -> Dataset:
@@ -68,9 +92,63 @@ def open_images(text: str, *, split: str | None = None) -> Dataset:
     Raises:
         DataError: there is no such folder, or the data can't be read.
     """
-    if text.partition(":")[0] in KINDS:
+    if text.partition(":")[0] in SOURCES:
         return open_data(text, split=split)
     return read_folder(Path(text).expanduser())
+
+
+def _embedded(rest: str, choices: Choices) -> Dataset:
+    return embedded_scenes(_count(rest or str(DEFAULT_COUNT)), seed=choices.seed)
+
+
+def _arranged(rest: str, choices: Choices) -> Dataset:
+    kind, _, count = rest.partition(":")
+    return arranged_scenes(kind, _count(count or str(DEFAULT_COUNT)), seed=choices.seed)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise DataError(f"{text!r} scenes: the count must be a whole number, at least 1.")
+    return int(text)
+
+
+def _coco(rest: str, choices: Choices) -> Dataset:
+    return read_coco(Path(rest).expanduser(), choices.split, choices.questions)
+
+
+def _folder(rest: str, choices: Choices) -> Dataset:
+    return read_folder(Path(rest).expanduser())
+
+
+def _datasets(rest: str, choices: Choices) -> Dataset:
+    return read_datasets(rest, choices.split)
+
+
+def _benchmark(read: Callable[[Path, str | None], Dataset]) -> Callable[[str, Choices], Dataset]:
+    return lambda rest, choices: read(Path(rest).expanduser(), choices.split)
+
+
+SOURCES: dict[str, Source] = {
+    "embedded": Source(
+        "embedded[:COUNT]",
+        "the scenes that come with Retinoscope, embedded:COUNT of them",
+        _embedded,
+    ),
+    "arranged": Source(
+        "arranged:KIND[:COUNT]", "embedded scenes in a layout, with questions in steps", _arranged
+    ),
+    "coco": Source("coco:PATH", "a COCO folder or its instances JSON", _coco),
+    "folder": Source("folder:PATH", "any folder of images", _folder),
+    "datasets": Source("datasets:NAME_OR_PATH", "a Hugging Face dataset", _datasets),
+    "gqa": Source("gqa:PATH", "GQA's questions and scene graphs", _benchmark(read_gqa)),
+    "clevr": Source("clevr:PATH", "CLEVR's questions and scenes", _benchmark(read_clevr)),
+    "vsr": Source("vsr:PATH", "VSR's statements", _benchmark(read_vsr)),
+    "whatsup": Source("whatsup:PATH", "What'sUp's captions", _benchmark(read_whatsup)),
+    "pope": Source("pope:PATH", "POPE's polls", _benchmark(read_pope)),
+    "tallyqa": Source("tallyqa:PATH", "TallyQA's counts", _benchmark(read_tallyqa)),
+    "panoptic": Source("panoptic:PATH", "COCO's panoptic segments", _benchmark(read_panoptic)),
+}
+"""Every kind of data by the word that names it."""
 
 
 def embedded_scenes(count: int, *, seed: int = 0, sprites: Sprites = "train") -> Dataset:
@@ -91,18 +169,44 @@ def embedded_scenes(count: int, *, seed: int = 0, sprites: Sprites = "train") ->
     # Imported here: composing needs the sprite atlas, which other sources never touch.
     from retinoscope.data.scenes.write import write_scenes
 
+    write = partial(write_scenes, count=count, seed=seed, sprites=sprites)
+    dataset = _cached(f"{sprites}-seed{seed}-{count}", write)
+    return replace(dataset, name=f"embedded {sprites} x{count} seed {seed}")
+
+
+def arranged_scenes(kind: str, count: int, *, seed: int = 0, sprites: Sprites = "train") -> Dataset:
+    """Embedded scenes in one kind of layout, cached as `embedded_scenes`.
+
+    Args:
+        kind: of the layout, see `retinoscope.data.scenes.arrange`.
+        count: number of scenes, at least 1.
+        seed: of their composition.
+        sprites: the set that the model was trained on, or the one held out.
+
+    Raises:
+        DataError: the kind is unknown, or the cache folder can't be written.
+    """
+    from retinoscope.data.scenes.write import write_arranged
+
+    write = partial(write_arranged, kind=kind, count=count, seed=seed, sprites=sprites)
+    dataset = _cached(f"{kind}-{sprites}-seed{seed}-{count}", write)
+    return replace(dataset, name=f"arranged {kind} {sprites} x{count} seed {seed}")
+
+
+def _cached(name: str, write: Callable[[Path], Path]) -> Dataset:
+    """The folder of that name in the cache, written first where it is not there."""
     cache = Path(platformdirs.user_cache_dir("retinoscope")) / "scenes" / _scenes_version()
-    folder = cache / f"{sprites}-seed{seed}-{count}"
+    folder = cache / name
     if not folder.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            write_scenes(folder, count=count, seed=seed, sprites=sprites)
+            write(folder)
         except OSError as error:
             raise DataError(
                 f"{folder}: the embedded scenes can't be written ({error}). Make the folder "
                 "writable, or set XDG_CACHE_HOME to one that is."
             ) from error
-    return replace(read_coco(folder), name=f"embedded {sprites} x{count} seed {seed}")
+    return read_coco(folder)
 
 
 def _scenes_version() -> str:
