@@ -23,7 +23,7 @@ from retinoscope.errors import DataError, SampleError
 EXPECTED = (
     "a folder with *_questions.json, *_sceneGraphs.json and images/, or the questions file itself"
 )
-_IDS = re.compile(r"\s*\(([-\d,]*)\)\s*$")
+_IDS = re.compile(r"\s*\(([-\d,\s]*)\)\s*$")
 _OTHERS = 10**9
 """Images that are not Visual Genome's are called n161313 and the like; so much is added to their
 number, so that ids stay whole and distinct."""
@@ -130,7 +130,7 @@ def _step(entry: Entry, number: int) -> Step:
 
 
 def _ids(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part.isdigit())
+    return tuple(int(part) for part in text.replace(",", " ").split() if part.isdigit())
 
 
 def _objects(
