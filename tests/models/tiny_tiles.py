@@ -20,6 +20,7 @@ from retinoscope.models.processors import image_only
 from tests.models.lfm2_images import Lfm2VlImages
 from tests.models.tiny_parts import (
     PATCH,
+    PINPOINTS,
     SIDE,
     WIDTH,
     Options,
@@ -29,8 +30,6 @@ from tests.models.tiny_parts import (
     tokenizer,
     tower,
 )
-
-PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
 
 
 def llava_next(**images: Any) -> Checkpoint:
