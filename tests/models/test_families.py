@@ -271,9 +271,9 @@ def test_a_processor_of_another_model_is_refused() -> None:
 
 
 def test_what_a_family_says_is_verified_is_what_is_tested_here() -> None:
-    placed = {sharp(kind).family.name for kind in tiny_families.PLACED}
-    unplaced = {kind().family.name for kind in tiny_families.UNPLACED.values()}
-    for family in families().values():
-        assert (TOKEN_MAP in family.verified) == (family.name in placed)
-        assert (RUNNING in family.verified) == (family.name in unplaced)
+    placed = {sharp(kind).model.config.model_type for kind in tiny_families.PLACED}
+    unplaced = {kind().model.config.model_type for kind in tiny_families.UNPLACED.values()}
+    for model_type, family in families().items():
+        assert (TOKEN_MAP in family.verified) == (model_type in placed)
+        assert (RUNNING in family.verified) == (model_type in unplaced)
         assert family.unverified

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from retinoscope.models.checkpoint import Checkpoint
-from tests.models.tiny_qwen import qwen2_5_vl, qwen2_vl, qwen3_5, qwen3_vl
+from tests.models.tiny_glm import glm4v, glm4v_moe, glm5_next, glm46v, glm_ocr
+from tests.models.tiny_qwen import (
+    qwen2_5_vl,
+    qwen2_vl,
+    qwen3_5,
+    qwen3_5_moe,
+    qwen3_vl,
+    qwen3_vl_moe,
+    qwen4_exp,
+)
 from tests.models.tiny_tiles import (
     aya_vision,
     idefics3,
@@ -17,6 +26,7 @@ from tests.models.tiny_tiles import (
     smolvlm,
 )
 from tests.models.tiny_unplaced import QUERIES, blip2, instructblip, mllama
+from tests.models.tiny_videos import gemma4, llava_next_video, minicpmv4_6, video_llava
 from tests.models.tiny_views import (
     gemma3,
     gemma3_pan_and_scan,
@@ -28,7 +38,7 @@ from tests.models.tiny_views import (
     vipllava,
 )
 
-__all__ = ["PLACED", "QUERIES", "UNPLACED"]
+__all__ = ["EVERY", "OTHERS", "PLACED", "QUERIES", "UNPLACED"]
 
 PLACED: dict[str, Callable[..., Checkpoint]] = {
     kind.__name__: kind
@@ -53,8 +63,24 @@ PLACED: dict[str, Callable[..., Checkpoint]] = {
         gemma3_pan_and_scan,
         mistral3,
         lfm2_vl,
+        glm4v,
+        glm4v_moe,
+        glm46v,
+        glm_ocr,
+        qwen3_vl_moe,
+        qwen3_5_moe,
+        llava_next_video,
+        video_llava,
+        minicpmv4_6,
+        gemma4,
     )
 }
 UNPLACED: dict[str, Callable[..., Checkpoint]] = {
     kind.__name__: kind for kind in (mllama, blip2, instructblip)
 }
+OTHERS: dict[str, Callable[..., Checkpoint]] = {
+    kind.__name__: kind for kind in (qwen4_exp, glm5_next)
+}
+"""Models without a family, for what the engine says of them."""
+
+EVERY = {**PLACED, **UNPLACED, **OTHERS}
