@@ -101,8 +101,12 @@ def find_parts(model: PreTrainedModel) -> Parts:
             f"{type(model).__name__} has no stack of {count} decoder layers or no unembedding "
             "that can be found; only models with a decoder language model can be looked into."
         )
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError as error:
+        raise ModelError(f"{type(model).__name__} has no token embedding: {error}") from error
     heads = _only(model, config, "num_attention_heads")
-    return Parts(decoder, stacks[0], head, model.get_input_embeddings(), heads)
+    return Parts(decoder, stacks[0], head, embedding, heads)
 
 
 def _only(model: PreTrainedModel, config: Any, name: str) -> int:
