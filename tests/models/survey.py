@@ -4,8 +4,9 @@
 
 asks every class of transformers' image-text-to-text mapping and writes the answers into the
 package (`retinoscope models` prints them) and into docs/models.md. Where the tests make a tiny
-random-weight model, it is saved, loaded and looked at (of Florence-2, recorded). Of every other class the default config is
-built without weights, which tells whether a language model is found in it.
+random-weight model, it is saved, loaded and looked at (of Florence-2, recorded). Of every other
+class the default config is built without weights, which tells whether a language model is found
+in it.
 """
 
 from __future__ import annotations

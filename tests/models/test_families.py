@@ -123,7 +123,9 @@ def test_changing_the_pixels_of_cells_changes_the_tokens_that_the_map_names(
     rng = np.random.default_rng(1)
     for _ in range(2):
         mask = np.zeros(image.size[::-1], dtype=bool)
-        for box in span.grid.boxes[rng.random(len(span.grid)) < 0.5]:
+        chosen = rng.random(len(span.grid)) < 0.5
+        chosen[0] |= not chosen.any()
+        for box in span.grid.boxes[chosen]:
             mask[pixels_of(box, image.size, 1.5)] = True
         after = states(found, encode(found, inverted(image, mask), "Is there a dog ?"))
         moved = changed(before, after)
@@ -225,6 +227,19 @@ def test_shared_vision_is_exact_and_computed_once(
     assert all(torch.equal(a, b) for a, b in zip(plain, shared, strict=True))
 
 
+WITHOUT_PLACE = {
+    "mllama": (0, "cross-attention"),
+    "blip2": (tiny_families.QUERIES, "Q-Former"),
+    "instructblip": (tiny_families.QUERIES, "Q-Former"),
+    "got_ocr2": (256, "convolutions blend"),
+    "idefics2": (tiny_families.QUERIES, "Perceiver"),
+    "aria": (tiny_families.QUERIES, "projector"),
+    "emu3": (5 * 12, "VQ-VAE"),
+    "fast_vlm": (64, "convolutions blend"),
+}
+"""How many visual tokens an image has, and why they have no place."""
+
+
 @pytest.mark.parametrize("kind", tiny_families.UNPLACED)
 def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: str) -> None:
     found = tiny_families.UNPLACED[kind]()
@@ -233,8 +248,8 @@ def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: st
     with torch.no_grad():
         logits = found.model(**encoded.inputs).logits
     assert logits.shape[1] == encoded.layout.length and logits.isfinite().all()
-    assert len(encoded.layout.visual) == (0 if kind == "mllama" else tiny_families.QUERIES)
-    why = "cross-attention" if kind == "mllama" else "Q-Former"
+    count, why = WITHOUT_PLACE[kind]
+    assert len(encoded.layout.visual) == count
     with pytest.raises(TokenMapError, match=why):
         under(encoded.layout, np.ones(image.size[::-1], dtype=bool))
     with pytest.raises(TokenMapError, match=why):

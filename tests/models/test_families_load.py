@@ -37,7 +37,8 @@ def test_a_saved_model_is_loaded_without_torchvision(kind: str, tmp_path: Path) 
     loaded = load(tmp_path)
     assert loaded.family == made.family
     assert type(loaded.processor).__name__ == type(made.processor).__name__
-    assert type(loaded.processor.image_processor).__name__.endswith("Pil")
+    bases = {base.__name__ for base in type(loaded.processor.image_processor).__mro__}
+    assert "TorchvisionBackend" not in bases
     expected, found = (
         encode(checkpoint, picture(SIZES["wide"]), "Is there a dog ?")
         for checkpoint in (made, loaded)
@@ -45,7 +46,7 @@ def test_a_saved_model_is_loaded_without_torchvision(kind: str, tmp_path: Path) 
     grids = [[span.grid for span in encoded.layout.spans] for encoded in (expected, found)]
     assert grids[0] == grids[1]
     # Qwen3.5's tokenizer class splits words in its own way, whatever was saved.
-    if kind != "qwen3_5":
+    if kind not in ("qwen3_5", "qwen3_5_moe"):
         assert all(torch.equal(expected.inputs[k], found.inputs[k]) for k in expected.inputs)
 
 

@@ -15,6 +15,7 @@ from tests.models.tiny_qwen import (
     qwen3_vl_moe,
     qwen4_exp,
 )
+from tests.models.tiny_squares import deepseek_vl, janus, lighton_ocr
 from tests.models.tiny_tiles import (
     aya_vision,
     idefics3,
@@ -23,9 +24,20 @@ from tests.models.tiny_tiles import (
     llava_next,
     llava_onevision,
     llava_onevision_shrunk,
+    ovis2,
     smolvlm,
 )
-from tests.models.tiny_unplaced import QUERIES, blip2, instructblip, mllama
+from tests.models.tiny_unplaced import (
+    QUERIES,
+    aria,
+    blip2,
+    emu3,
+    fast_vlm,
+    got_ocr2,
+    idefics2,
+    instructblip,
+    mllama,
+)
 from tests.models.tiny_videos import gemma4, llava_next_video, minicpmv4_6, video_llava
 from tests.models.tiny_views import (
     gemma3,
@@ -73,10 +85,15 @@ PLACED: dict[str, Callable[..., Checkpoint]] = {
         video_llava,
         minicpmv4_6,
         gemma4,
+        janus,
+        deepseek_vl,
+        lighton_ocr,
+        ovis2,
     )
 }
 UNPLACED: dict[str, Callable[..., Checkpoint]] = {
-    kind.__name__: kind for kind in (mllama, blip2, instructblip)
+    kind.__name__: kind
+    for kind in (mllama, blip2, instructblip, got_ocr2, idefics2, aria, emu3, fast_vlm)
 }
 OTHERS: dict[str, Callable[..., Checkpoint]] = {
     kind.__name__: kind for kind in (qwen4_exp, glm5_next)

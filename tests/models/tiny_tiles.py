@@ -13,6 +13,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
+from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from retinoscope.models.checkpoint import Checkpoint
@@ -190,3 +191,23 @@ def lfm2_vl(**images: Any) -> Checkpoint:
     )
     processor = hf.Lfm2VlProcessor(Lfm2VlImages(**images), words)
     return checkpoint(hf.Lfm2VlForConditionalGeneration(config), processor)
+
+
+def ovis2(**images: Any) -> Checkpoint:
+    """Ovis2: a view of the whole, then tiles; 2 x 2 patches merged into a mix of visual words."""
+    marks = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>")
+    words = tokenizer("<IMG_ATOM>", *marks, image_token="<image>")
+    view = Ovis2ImageProcessorPil(
+        size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6, **images
+    )
+    atom, *others = words.convert_tokens_to_ids(["<IMG_ATOM>", *marks])
+    config = hf.Ovis2Config(
+        vision_config=tower(patch_size=PATCH // 2, vocab_size=40, hidden_stride=2),
+        text_config=hf.Qwen2Config(**text(words)),
+        image_token_id=atom,
+        visual_indicator_token_ids=others,
+        vocab_size=len(words),
+        hidden_size=WIDTH,
+    )
+    processor = hf.Ovis2Processor(image_processor=view, tokenizer=words, image_seq_length=16)
+    return checkpoint(hf.Ovis2ForConditionalGeneration(config), processor)

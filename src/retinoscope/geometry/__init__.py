@@ -6,6 +6,7 @@ from retinoscope.geometry.pitch import whole_pixel_pitch
 from retinoscope.geometry.resize import (
     centre_crop,
     centred_square,
+    fitted_square,
     letterbox,
     padded_fit,
     padded_square,
@@ -23,6 +24,7 @@ __all__ = [
     "centred_square",
     "closest_canvas",
     "coverage",
+    "fitted_square",
     "letterbox",
     "outside",
     "padded_fit",
