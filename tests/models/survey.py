@@ -96,7 +96,7 @@ def _looked_at(made: Checkpoint) -> tuple[str, str]:
     status = WORKS if placed else UNPLACED
     if recording.fallback:
         status = FALLS_BACK
-    return status, "; ".join(filter(None, reasons))
+    return status, "; ".join(reason.rstrip(".") for reason in reasons if reason)
 
 
 def _recorded(checkpoint: Checkpoint, encoded: Encoded) -> tuple[str, str]:

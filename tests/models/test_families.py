@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from retinoscope.errors import TokenMapError
+from retinoscope.errors import ModelError, TokenMapError
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import Encoded, encode
-from retinoscope.models.family import RUNNING, TOKEN_MAP, families, family_of
+from retinoscope.models.family import RUNNING, SEVERAL_IMAGES, TOKEN_MAP, families, family_of
 from retinoscope.models.vision import first_states, local_vision, shared_vision
 from retinoscope.tokens import VisualSpan, row, under
 from tests.models import tiny_families
@@ -168,6 +168,10 @@ def test_every_visual_token_has_a_cell_in_the_image_or_its_padding(kind: str, sh
 def test_several_images_keep_their_tokens_apart(kind: str) -> None:
     found = sharp(kind)
     images = [picture(SIZES["wide"]), picture(SIZES["square"], seed=3)]
+    if SEVERAL_IMAGES not in found.family.verified:
+        with pytest.raises(ModelError, match="refused 2 image"):
+            encode(found, images, "Is there a dog ?")
+        return
     encoded = encode(found, images, "Is there a dog ?")
     first, second = encoded.layout.spans
     assert (first.grid.size, second.grid.size) == (SIZES["wide"], SIZES["square"])

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 LOADED = [
-    # Pan and scan is an option of the call, which is not saved; LFM2-VL needs torchvision.
+    # Pan and scan is an option of the call, which is not saved; the others need torchvision.
     kind
     for kind in (*tiny_families.PLACED, *tiny_families.UNPLACED)
-    if kind not in ("gemma3_pan_and_scan", "lfm2_vl")
+    if kind not in ("gemma3_pan_and_scan", "lfm2_vl", "perception_lm", "cohere2_vision")
 ]
 
 

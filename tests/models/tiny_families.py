@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
 
 from retinoscope.models.checkpoint import Checkpoint
 from tests.models.tiny_glm import glm4v, glm4v_moe, glm5_next, glm46v, glm_ocr
@@ -18,6 +22,7 @@ from tests.models.tiny_qwen import (
 from tests.models.tiny_squares import deepseek_vl, janus, lighton_ocr
 from tests.models.tiny_tiles import (
     aya_vision,
+    cohere2_vision,
     idefics3,
     internvl,
     lfm2_vl,
@@ -25,6 +30,7 @@ from tests.models.tiny_tiles import (
     llava_onevision,
     llava_onevision_shrunk,
     ovis2,
+    perception_lm,
     smolvlm,
 )
 from tests.models.tiny_unplaced import (
@@ -52,8 +58,21 @@ from tests.models.tiny_views import (
 
 __all__ = ["EVERY", "OTHERS", "PLACED", "QUERIES", "UNPLACED"]
 
+
+def seeded(kind: Callable[..., Checkpoint]) -> Callable[..., Checkpoint]:
+    """The builder with the same weights at every call: some classes draw theirs when made."""
+
+    @wraps(kind)
+    def build(**images: Any) -> Checkpoint:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return kind(**images)
+
+    return build
+
+
 PLACED: dict[str, Callable[..., Checkpoint]] = {
-    kind.__name__: kind
+    kind.__name__: seeded(kind)
     for kind in (
         llava,
         llava_siglip,
@@ -89,14 +108,16 @@ PLACED: dict[str, Callable[..., Checkpoint]] = {
         deepseek_vl,
         lighton_ocr,
         ovis2,
+        perception_lm,
+        cohere2_vision,
     )
 }
 UNPLACED: dict[str, Callable[..., Checkpoint]] = {
-    kind.__name__: kind
+    kind.__name__: seeded(kind)
     for kind in (mllama, blip2, instructblip, got_ocr2, idefics2, aria, emu3, fast_vlm)
 }
 OTHERS: dict[str, Callable[..., Checkpoint]] = {
-    kind.__name__: kind for kind in (qwen4_exp, glm5_next)
+    kind.__name__: seeded(kind) for kind in (qwen4_exp, glm5_next)
 }
 """Models without a family, for what the engine says of them."""
 

@@ -12,7 +12,13 @@ from retinoscope.geometry.resize import (
     padded_square,
     whole_image,
 )
-from retinoscope.geometry.tiling import best_resolution, closest_canvas, pan_and_scan, split
+from retinoscope.geometry.tiling import (
+    best_resolution,
+    closest_canvas,
+    least_scaled_canvas,
+    pan_and_scan,
+    split,
+)
 from retinoscope.geometry.unplaced import UnplacedGrid
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "closest_canvas",
     "coverage",
     "fitted_square",
+    "least_scaled_canvas",
     "letterbox",
     "outside",
     "padded_fit",
