@@ -50,12 +50,16 @@ def test_a_saved_model_is_loaded_without_torchvision(kind: str, tmp_path: Path) 
         assert all(torch.equal(expected.inputs[k], found.inputs[k]) for k in expected.inputs)
 
 
-def test_a_processor_that_needs_torchvision_says_so(tmp_path: Path) -> None:
-    made = tiny_families.PLACED["lfm2_vl"]()
+@pytest.mark.parametrize("kind", ["lfm2_vl", "perception_lm", "cohere2_vision"])
+def test_a_processor_that_needs_torchvision_says_so(kind: str, tmp_path: Path) -> None:
+    made = tiny_families.PLACED[kind]()
     made.model.save_pretrained(tmp_path)
     made.processor.save_pretrained(tmp_path)
     config = tmp_path / "processor_config.json"
-    config.write_text(config.read_text().replace('"Lfm2VlImages"', '"Lfm2VlImageProcessor"'))
+    stand_in = type(made.processor.image_processor).__name__
+    real = stand_in.replace("Images", "ImageProcessor")
+    assert stand_in in config.read_text()
+    config.write_text(config.read_text().replace(f'"{stand_in}"', f'"{real}"'))
     with pytest.raises(ModelError, match="torchvision"):
         load(tmp_path)
 
