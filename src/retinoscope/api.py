@@ -14,12 +14,12 @@ from torch import Tensor
 
 from retinoscope.data import open_image, upright_rgb
 from retinoscope.engine import Outcome, Recording, answer, evaluate, generate, look
-from retinoscope.errors import InterventionError
+from retinoscope.errors import InterventionError, ModelError
 from retinoscope.experiments.lens import read_sheet
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition, Intervention
 from retinoscope.lens import LensReading, read_changed
-from retinoscope.models import Checkpoint
+from retinoscope.models import Checkpoint, as_pictures
 from retinoscope.models import load as load_checkpoint
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.showing import HEIGHT, Shown, show
@@ -61,9 +61,10 @@ class VLM:
 
         Raises:
             SampleError: the file is no image.
-            ModelError, TokenMapError: the model can't take the image.
+            ModelError: neither an image nor a file, or more than one; the model can't take it.
+            TokenMapError: the sequence's visual tokens don't match the image's geometry.
         """
-        picture = upright_rgb(image) if isinstance(image, Image.Image) else open_image(Path(image))
+        picture = _picture(image)
         return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
 
 
@@ -205,6 +206,16 @@ class View:
         k = min(k, self.recording.logits.shape[-1])
         reading = read_changed(self.recording, interventions, chosen, k=k)
         return Lens(reading, self, interventions)
+
+
+def _picture(image: object) -> Image.Image:
+    """The one image that somebody gave, or its file's, upright and RGB."""
+    if isinstance(image, (str, Path)):
+        return open_image(Path(image))
+    pictures = as_pictures(image)
+    if len(pictures) > 1:
+        raise ModelError(f"One image is looked at at a time; got {len(pictures)}.")
+    return upright_rgb(pictures[0])
 
 
 def answers(views: Sequence[View], conditions: Sequence[Condition]) -> list[list[str]]:

@@ -1,18 +1,8 @@
-"""LFM2-VL's image processor without torchvision: its own arithmetic around Pillow's resizing.
-
-transformers has no Pillow twin of it, and its module can't be imported without torchvision. The
-pure-Python functions that choose sizes and tiles are compiled from that module's source, so that
-the layout is decided by the real code; only resizing and cutting are done here.
-"""
+"""LFM2-VL's image processor without torchvision: its own choices around Pillow's resizing."""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import math
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,30 +11,17 @@ from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import SizeDict
 from transformers.processing_utils import ImagesKwargs
 
-CHOOSERS = ("_target_ratios", "_get_grid_layout", "smart_resize", "_is_image_too_large")
+from tests.models.real_source import choosers
 
-
-def choosers() -> dict[str, Any]:
-    """The functions and methods that choose sizes, compiled from the installed source."""
-    package = importlib.util.find_spec("transformers.models.lfm2_vl")
-    assert package is not None and package.origin is not None
-    source = Path(package.origin).with_name("image_processing_lfm2_vl.py").read_text()
-    module = ast.parse(source)
-    functions = [node for node in module.body if isinstance(node, ast.FunctionDef)]
-    (kind,) = (
-        node
-        for node in module.body
-        if isinstance(node, ast.ClassDef) and node.name == "Lfm2VlImageProcessor"
-    )
-    methods = [
-        node for node in kind.body if isinstance(node, ast.FunctionDef) and node.name in CHOOSERS
-    ]
-    wanted = ("round_by_factor", "find_closest_aspect_ratio")
-    kept = [node for node in functions if node.name in wanted]
-    assert len(methods) == len(CHOOSERS) and len(kept) == len(wanted)
-    names: dict[str, Any] = {"math": math, "lru_cache": lru_cache}
-    exec(compile(ast.Module([*kept, *methods], []), "lfm2_vl", "exec"), names)
-    return {name: names[name] for name in CHOOSERS}
+CHOOSERS = choosers(
+    "lfm2_vl",
+    "_target_ratios",
+    "_get_grid_layout",
+    "smart_resize",
+    "_is_image_too_large",
+    "round_by_factor",
+    "find_closest_aspect_ratio",
+)
 
 
 class Lfm2VlKwargs(ImagesKwargs, total=False):
@@ -127,5 +104,5 @@ class Lfm2VlImages(PilBackend):
         return cut.reshape(rows * columns, -1), [rows, columns]
 
 
-for _name, _chooser in choosers().items():
+for _name, _chooser in CHOOSERS.items():
     setattr(Lfm2VlImages, _name, _chooser)

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from retinoscope.errors import TokenMapError
+from retinoscope.errors import ModelError, TokenMapError
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import Encoded, encode
-from retinoscope.models.family import RUNNING, TOKEN_MAP, families, family_of
+from retinoscope.models.family import RUNNING, SEVERAL_IMAGES, TOKEN_MAP, families, family_of
 from retinoscope.models.vision import first_states, local_vision, shared_vision
 from retinoscope.tokens import VisualSpan, row, under
 from tests.models import tiny_families
@@ -123,7 +123,9 @@ def test_changing_the_pixels_of_cells_changes_the_tokens_that_the_map_names(
     rng = np.random.default_rng(1)
     for _ in range(2):
         mask = np.zeros(image.size[::-1], dtype=bool)
-        for box in span.grid.boxes[rng.random(len(span.grid)) < 0.5]:
+        chosen = rng.random(len(span.grid)) < 0.5
+        chosen[0] |= not chosen.any()
+        for box in span.grid.boxes[chosen]:
             mask[pixels_of(box, image.size, 1.5)] = True
         after = states(found, encode(found, inverted(image, mask), "Is there a dog ?"))
         moved = changed(before, after)
@@ -166,6 +168,10 @@ def test_every_visual_token_has_a_cell_in_the_image_or_its_padding(kind: str, sh
 def test_several_images_keep_their_tokens_apart(kind: str) -> None:
     found = sharp(kind)
     images = [picture(SIZES["wide"]), picture(SIZES["square"], seed=3)]
+    if SEVERAL_IMAGES not in found.family.verified:
+        with pytest.raises(ModelError, match="refused 2 image"):
+            encode(found, images, "Is there a dog ?")
+        return
     encoded = encode(found, images, "Is there a dog ?")
     first, second = encoded.layout.spans
     assert (first.grid.size, second.grid.size) == (SIZES["wide"], SIZES["square"])
@@ -225,6 +231,19 @@ def test_shared_vision_is_exact_and_computed_once(
     assert all(torch.equal(a, b) for a, b in zip(plain, shared, strict=True))
 
 
+WITHOUT_PLACE = {
+    "mllama": (0, "cross-attention"),
+    "blip2": (tiny_families.QUERIES, "Q-Former"),
+    "instructblip": (tiny_families.QUERIES, "Q-Former"),
+    "got_ocr2": (256, "convolutions blend"),
+    "idefics2": (tiny_families.QUERIES, "Perceiver"),
+    "aria": (tiny_families.QUERIES, "projector"),
+    "emu3": (5 * 12, "VQ-VAE"),
+    "fast_vlm": (64, "convolutions blend"),
+}
+"""How many visual tokens an image has, and why they have no place."""
+
+
 @pytest.mark.parametrize("kind", tiny_families.UNPLACED)
 def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: str) -> None:
     found = tiny_families.UNPLACED[kind]()
@@ -233,8 +252,8 @@ def test_models_without_spatial_tokens_run_and_say_why_they_have_no_map(kind: st
     with torch.no_grad():
         logits = found.model(**encoded.inputs).logits
     assert logits.shape[1] == encoded.layout.length and logits.isfinite().all()
-    assert len(encoded.layout.visual) == (0 if kind == "mllama" else tiny_families.QUERIES)
-    why = "cross-attention" if kind == "mllama" else "Q-Former"
+    count, why = WITHOUT_PLACE[kind]
+    assert len(encoded.layout.visual) == count
     with pytest.raises(TokenMapError, match=why):
         under(encoded.layout, np.ones(image.size[::-1], dtype=bool))
     with pytest.raises(TokenMapError, match=why):
@@ -271,9 +290,9 @@ def test_a_processor_of_another_model_is_refused() -> None:
 
 
 def test_what_a_family_says_is_verified_is_what_is_tested_here() -> None:
-    placed = {sharp(kind).family.name for kind in tiny_families.PLACED}
-    unplaced = {kind().family.name for kind in tiny_families.UNPLACED.values()}
-    for family in families().values():
-        assert (TOKEN_MAP in family.verified) == (family.name in placed)
-        assert (RUNNING in family.verified) == (family.name in unplaced)
+    placed = {sharp(kind).model.config.model_type for kind in tiny_families.PLACED}
+    unplaced = {kind().model.config.model_type for kind in tiny_families.UNPLACED.values()}
+    for model_type, family in families().items():
+        assert (TOKEN_MAP in family.verified) == (model_type in placed)
+        assert (RUNNING in family.verified) == (model_type in unplaced)
         assert family.unverified

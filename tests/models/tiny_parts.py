@@ -12,6 +12,7 @@ from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import family_of
 
 SIDE, PATCH, WIDTH = 56, 14, 32
+PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
 WORDS = "<pad> <bos> <eos> <unk> USER : ASSISTANT Is there a dog ? Describe this image .".split()
 Options = dict[str, Any]
 

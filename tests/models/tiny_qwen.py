@@ -15,6 +15,10 @@ VISION = ("<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
 ROPE = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0}
 
 
+PROCESSORS = dict.fromkeys(("Qwen3_5", "Qwen3_5Moe", "Qwen3VLMoe", "Qwen4Exp"), "Qwen3VL")
+"""Models that come with another one's processor."""
+
+
 def _qwen(name: str, vision: Options, language: Options, images: Options) -> Checkpoint:
     words = tokenizer(*VISION, "<|im_start|>", "<|im_end|>", image_token="<|image_pad|>")
     view = Qwen2VLImageProcessorPil(
@@ -29,8 +33,7 @@ def _qwen(name: str, vision: Options, language: Options, images: Options) -> Che
         vision_start_token_id=start,
         vision_end_token_id=end,
     )
-    # Qwen3.5 comes with Qwen3-VL's processor.
-    kind = getattr(hf, f"{name.replace('3_5', '3VL')}Processor")
+    kind = getattr(hf, f"{PROCESSORS.get(name, name)}Processor")
     processor = image_only(kind)(image_processor=view, tokenizer=words)
     return checkpoint(getattr(hf, f"{name}ForConditionalGeneration")(config), processor)
 
@@ -70,21 +73,59 @@ def qwen3_vl(**images: Any) -> Checkpoint:
     return _qwen("Qwen3VL", vision, {"head_dim": 8, "rope_parameters": rope}, images)
 
 
+LINEAR = {
+    "head_dim": 16,
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 1e4,
+        "mrope_section": [1, 1, 0],
+        "partial_rotary_factor": 0.25,
+        "mrope_interleaved": True,
+    },
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
+"""The language model of Qwen3.5: linear attention below full attention."""
+
+
 def qwen3_5(**images: Any) -> Checkpoint:
     """Qwen3.5: linear attention in the language model."""
+    return _qwen("Qwen3_5", QWEN3_TOWER, LINEAR, images)
+
+
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+
+
+def qwen3_vl_moe(**images: Any) -> Checkpoint:
+    """Qwen3-VL with a mixture of experts."""
+    rope = {**ROPE, "mrope_interleaved": True}
+    vision = {**QWEN3_TOWER, "deepstack_visual_indexes": [1]}
+    language = {"head_dim": 8, "rope_parameters": rope, "decoder_sparse_step": 1, **EXPERTS}
+    return _qwen("Qwen3VLMoe", vision, language, images)
+
+
+def qwen3_5_moe(**images: Any) -> Checkpoint:
+    """Qwen3.5 with a mixture of experts."""
+    language = {**LINEAR, **EXPERTS, "shared_expert_intermediate_size": 16}
+    return _qwen("Qwen3_5Moe", QWEN3_TOWER, language, images)
+
+
+def qwen4_exp(**images: Any) -> Checkpoint:
+    """Qwen4 Experimental: several residual streams, sparse attention, n-gram embeddings."""
     language = {
-        "head_dim": 16,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 1e4,
-            "mrope_section": [1, 1, 0],
-            "partial_rotary_factor": 0.25,
-            "mrope_interleaved": True,
-        },
-        "layer_types": ["linear_attention", "full_attention"],
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4,
+        **LINEAR,
+        **EXPERTS,
+        "shared_expert_intermediate_size": 16,
+        "layer_types": ["linear_attention", "indexed_attention"],
+        "hc_count": 2,
+        "hc_lowrank": 8,
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 8,
+        "indexer_budget": 8,
+        "indexer_compress_ratio": 2,
     }
-    return _qwen("Qwen3_5", QWEN3_TOWER, language, images)
+    return _qwen("Qwen4Exp", QWEN3_TOWER, language, images)

@@ -13,13 +13,16 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
+from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.processors import image_only
 from tests.models.lfm2_images import Lfm2VlImages
+from tests.models.tiled_images import Cohere2VisionImages, PerceptionLMImages
 from tests.models.tiny_parts import (
     PATCH,
+    PINPOINTS,
     SIDE,
     WIDTH,
     Options,
@@ -29,8 +32,6 @@ from tests.models.tiny_parts import (
     tokenizer,
     tower,
 )
-
-PINPOINTS = [[56, 112], [112, 56], [112, 112], [168, 56], [56, 168]]
 
 
 def llava_next(**images: Any) -> Checkpoint:
@@ -191,3 +192,67 @@ def lfm2_vl(**images: Any) -> Checkpoint:
     )
     processor = hf.Lfm2VlProcessor(Lfm2VlImages(**images), words)
     return checkpoint(hf.Lfm2VlForConditionalGeneration(config), processor)
+
+
+def ovis2(**images: Any) -> Checkpoint:
+    """Ovis2: a view of the whole, then tiles; 2 x 2 patches merged into a mix of visual words."""
+    marks = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>")
+    words = tokenizer("<IMG_ATOM>", *marks, image_token="<image>")
+    view = Ovis2ImageProcessorPil(
+        size={"height": SIDE, "width": SIDE}, crop_to_patches=True, max_patches=6, **images
+    )
+    atom, *others = words.convert_tokens_to_ids(["<IMG_ATOM>", *marks])
+    config = hf.Ovis2Config(
+        vision_config=tower(patch_size=PATCH // 2, vocab_size=40, hidden_stride=2),
+        text_config=hf.Qwen2Config(**text(words)),
+        image_token_id=atom,
+        visual_indicator_token_ids=others,
+        vocab_size=len(words),
+        hidden_size=WIDTH,
+    )
+    processor = hf.Ovis2Processor(image_processor=view, tokenizer=words, image_seq_length=16)
+    return checkpoint(hf.Ovis2ForConditionalGeneration(config), processor)
+
+
+def perception_lm(**images: Any) -> Checkpoint:
+    """PerceptionLM: a view of the whole, then tiles; a CLIP tower stands for timm's."""
+    words = tokenizer(image_token="<|image|>", video_token="<|video|>")
+    config = hf.PerceptionLMConfig(
+        vision_config=hf.CLIPVisionConfig(
+            **tower(patch_size=PATCH // 2), model_args={"embed_dim": 24}
+        ),
+        text_config=hf.LlamaConfig(**text(words)),
+        projector_pooling_ratio=2,
+        image_token_id=words.image_token_id,
+        video_token_id=words.video_token_id,
+    )
+    processor = image_only(hf.PerceptionLMProcessor)(
+        image_processor=PerceptionLMImages(**images),
+        tokenizer=words,
+        patch_size=PATCH // 2,
+        pooling_ratio=2,
+    )
+    return checkpoint(hf.PerceptionLMForConditionalGeneration(config), processor)
+
+
+def cohere2_vision(**images: Any) -> Checkpoint:
+    """Command A Vision: tiles and thumbnail, pixel shuffle."""
+    words = tokenizer(
+        image_token="<|IMG_PATCH|>",
+        boi_token="<|START_OF_IMG|>",
+        eoi_token="<|END_OF_IMG|>",
+        img_line_break_token="<|IMG_LINE_BREAK|>",
+    )
+    config = hf.Cohere2VisionConfig(
+        vision_config=siglip(patch_size=PATCH // 2),
+        text_config=hf.Cohere2Config(
+            **text(words, sliding_window=9, layer_types=["sliding_attention", "full_attention"])
+        ),
+        downsample_factor=2,
+        image_token_id=words.image_token_id,
+        alignment_intermediate_size=48,
+    )
+    processor = hf.Cohere2VisionProcessor(
+        image_processor=Cohere2VisionImages(**images), tokenizer=words
+    )
+    return checkpoint(hf.Cohere2VisionForConditionalGeneration(config), processor)

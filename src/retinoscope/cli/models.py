@@ -1,9 +1,10 @@
-"""`retinoscope models`: the families that are known, and what is proved of each."""
+"""`retinoscope models`: what works, falls back, is unplaced or refused, and what is proved."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,12 +14,41 @@ from rich.table import Table
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the families of vision-language models, and what the tests prove of each."""
+    """List every class of vision-language model in transformers, and what is proved of each family.
+
+    The list of classes is made by a test on tiny models with random weights.
+    """
     # Imported here so that --help answers at once: transformers takes seconds.
+    from retinoscope.models.family import families
+    from retinoscope.models.support import MEANING, supported
+
+    known = families()
+    classes = [asdict(row) for row in supported()]
+    for row in classes:
+        row["family"] = known[row["model_type"]].name if row["model_type"] in known else ""
+    rows = _families()
+    if as_json:
+        typer.echo(json.dumps({"classes": classes, "families": rows}, indent=2))
+        return
+    console = Console()
+    table = Table("model type", "family", "status", "remark")
+    for row in classes:
+        table.add_row(row["model_type"], row["family"], row["status"], row["reason"])
+    console.print(table)
+    for status, meaning in MEANING.items():
+        console.print(f"[bold]{status}[/]: {meaning}")
+    table = Table("family", "model types", "verified", "not verified", show_lines=True)
+    for row in rows:
+        table.add_row(row["family"], *("\n".join(row[column]) for column in list(row)[1:]))
+    console.print(table)
+
+
+def _families() -> list[dict[str, Any]]:
+    """Each family with what the tests prove of it."""
     from retinoscope.models.family import families
 
     known = {family.name: family for family in families().values()}
-    rows = [
+    return [
         {
             "family": family.name,
             "model_types": [kind or "any other" for kind in family.model_types],
@@ -27,10 +57,3 @@ def models(
         }
         for family in sorted(known.values(), key=lambda family: family.name.lower())
     ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table("family", "model types", "verified", "not verified", show_lines=True)
-    for row in rows:
-        table.add_row(row["family"], *("\n".join(row[column]) for column in list(row)[1:]))
-    Console().print(table)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from retinoscope.engine.record import record
 from retinoscope.engine.recording import Recording
-from retinoscope.models import Checkpoint, encode
+from retinoscope.models import Checkpoint, as_pictures, encode
 
 
 def look(
@@ -29,7 +29,9 @@ def look(
         room: positions to keep ready for generating behind the prompt.
 
     Raises:
-        ModelError: the processor refuses the inputs, or the model can't be watched.
+        ModelError: there is no image, the processor refuses the inputs, or the model can't be
+            watched.
         TokenMapError: the sequence's visual tokens don't match the image's geometry.
     """
-    return record(checkpoint, encode(checkpoint, images, question, prefix=prefix), room=room)
+    encoded = encode(checkpoint, as_pictures(images), question, prefix=prefix)
+    return record(checkpoint, encoded, room=room)

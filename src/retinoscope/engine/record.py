@@ -117,7 +117,13 @@ def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room
     if not watch.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
     total = length + room
-    entered = watch.layers[min(watch.layers)].entered.shape[-2]
+    shape = tuple(watch.layers[min(watch.layers)].entered.shape)
+    entered = shape[-2]
+    if entered != total and total in shape[:-2]:
+        raise ModelError(
+            f"{checkpoint.name} keeps {entered} residual streams at every position (its hidden "
+            f"states have the shape {shape}); only models with one can be looked into."
+        )
     if entered != total:
         raise ModelError(
             f"The language model of {checkpoint.name} saw {entered} positions, the prompt has "
@@ -140,11 +146,24 @@ def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
             )
         if len(layer.attended) > 1:
             return f"decoder layer {index} attends {len(layer.attended)} times"
+    width, wide = run.seen[0].entered.shape[-1], _embedding_width(checkpoint)
+    if width != wide:
+        return (
+            f"the first decoder layer reads {width} numbers at a position and the token embedding "
+            f"has {wide}"
+        )
     if not run.watch.norms:
         return "the final norm, the module that receives the last layer's output, was not found"
     if run.watch.head_output is None or run.watch.head_output.shape != run.logits.shape:
         return "the logits don't come from the unembedding position by position"
     return None
+
+
+def _embedding_width(checkpoint: Checkpoint) -> int:
+    """How many numbers the embedding of one token has."""
+    embedding = checkpoint.parts.embedding
+    token = torch.zeros(1, dtype=torch.long, device=checkpoint.device)
+    return embedding(token).shape[-1]
 
 
 def _calls(run: _Run) -> tuple[LayerCall, ...]:

@@ -6,12 +6,19 @@ from retinoscope.geometry.pitch import whole_pixel_pitch
 from retinoscope.geometry.resize import (
     centre_crop,
     centred_square,
+    fitted_square,
     letterbox,
     padded_fit,
     padded_square,
     whole_image,
 )
-from retinoscope.geometry.tiling import best_resolution, closest_canvas, pan_and_scan, split
+from retinoscope.geometry.tiling import (
+    best_resolution,
+    closest_canvas,
+    least_scaled_canvas,
+    pan_and_scan,
+    split,
+)
 from retinoscope.geometry.unplaced import UnplacedGrid
 
 __all__ = [
@@ -23,6 +30,8 @@ __all__ = [
     "centred_square",
     "closest_canvas",
     "coverage",
+    "fitted_square",
+    "least_scaled_canvas",
     "letterbox",
     "outside",
     "padded_fit",

@@ -89,6 +89,31 @@ def padded_fit(size: tuple[int, int], target: tuple[int, int]) -> Box:
     )
 
 
+def fitted_square(size: tuple[int, int], side: int, smallest: int) -> Box:
+    """Resize the longer edge to a square's side, then pad the shorter one: Janus's way.
+
+    Both edges are rounded to whole pixels, the shorter one to at least `smallest`; an odd pixel of
+    padding goes to the right or the bottom.
+
+    Args:
+        size: (width, height) of the original image.
+        side: side of the square in pixels.
+        smallest: least number of pixels of the shorter edge after resizing.
+
+    Returns:
+        The square in original-image pixels; it leaves the image on two sides.
+    """
+    fitted = [max(round(edge * (side / max(size))), smallest) for edge in size]
+    before = [(max(fitted) - edge) // 2 for edge in fitted]
+    pixel = [edge / resized for edge, resized in zip(size, fitted, strict=True)]
+    return (
+        -before[0] * pixel[0],
+        -before[1] * pixel[1],
+        (max(fitted) - before[0]) * pixel[0],
+        (max(fitted) - before[1]) * pixel[1],
+    )
+
+
 def padded_square(size: tuple[int, int]) -> Box:
     """Pad the shorter side to a square with whole pixels, the odd one to the right or the bottom.
 

@@ -70,6 +70,33 @@ def closest_canvas(
     return best[1], best[0]
 
 
+def least_scaled_canvas(size: tuple[int, int], side: int, most: int) -> tuple[int, int]:
+    """The (rows, columns) of square tiles that need least scaling up: Command A Vision's.
+
+    Where none holds the whole image, the one that needs least scaling down.
+
+    Args:
+        size: (width, height) of the original image.
+        side: side of a tile in pixels.
+        most: largest number of tiles.
+    """
+    canvases = [
+        (columns, rows)
+        for columns in range(1, most + 1)
+        for rows in range(1, most + 1)
+        if columns * rows <= most
+    ]
+    scales = {
+        (columns, rows): min(columns * side / size[0], rows * side / size[1])
+        for columns, rows in sorted(canvases, key=lambda canvas: canvas[0] * canvas[1])
+    }
+    large = {canvas: scale for canvas, scale in scales.items() if scale >= 1}
+    columns, rows = (
+        min(large, key=large.__getitem__) if large else max(scales, key=scales.__getitem__)
+    )
+    return rows, columns
+
+
 def best_resolution(
     size: tuple[int, int], resolutions: Iterable[tuple[int, int]]
 ) -> tuple[int, int]:

@@ -83,11 +83,11 @@ def find_parts(model: PreTrainedModel) -> Parts:
     """The language model's parts, found without naming any family.
 
     Raises:
-        ModelError: the decoder's layers or the unembedding can't be found.
+        ModelError: the decoder's layers, the unembedding or their number of heads can't be found.
     """
     decoder = model.get_decoder()
     config = decoder.config.get_text_config(decoder=True)
-    count = config.num_hidden_layers
+    count = _only(model, config, "num_hidden_layers")
     stacks = [
         module
         for module in decoder.modules()
@@ -101,4 +101,23 @@ def find_parts(model: PreTrainedModel) -> Parts:
             f"{type(model).__name__} has no stack of {count} decoder layers or no unembedding "
             "that can be found; only models with a decoder language model can be looked into."
         )
-    return Parts(decoder, stacks[0], head, model.get_input_embeddings(), config.num_attention_heads)
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError as error:
+        raise ModelError(f"{type(model).__name__} has no token embedding: {error}") from error
+    heads = _only(model, config, "num_attention_heads")
+    return Parts(decoder, stacks[0], head, embedding, heads)
+
+
+def _only(model: PreTrainedModel, config: Any, name: str) -> int:
+    """A number of the language model's config that is one for all its layers."""
+    try:
+        found = getattr(config, name, None)
+    except RuntimeError:  # transformers' own, where the number differs from layer to layer
+        found = "one for each layer"
+    if isinstance(found, int):
+        return found
+    raise ModelError(
+        f"The config of {type(model).__name__} must give one {name} for all layers of its language "
+        f"model; it gives {found}. Such a model can't be looked into."
+    )

@@ -47,10 +47,10 @@ def encode(
         prefix: the beginning of the answer, such as "It is a" (paper, section 3.1).
 
     Raises:
-        ModelError: the processor refuses the inputs.
+        ModelError: there is no image, or the processor refuses the inputs.
         TokenMapError: the sequence's visual tokens don't match the image's geometry.
     """
-    pictures = [images] if isinstance(images, Image.Image) else list(images)
+    pictures = as_pictures(images)
     prompt = written_prompt(checkpoint, question, len(pictures))
     prompt = f"{prompt} {prefix}" if prefix else prompt
     try:
@@ -71,6 +71,27 @@ def encode(
         k: v.to(checkpoint.model.dtype) if v.is_floating_point() else v for k, v in tensors.items()
     }
     return Encoded(cast, layout, prompt)
+
+
+def as_pictures(images: object) -> list[Image.Image]:
+    """One image or several as a list.
+
+    Args:
+        images: what somebody gave as the image.
+
+    Raises:
+        ModelError: it is no PIL image, or a list without one.
+    """
+    pictures = list(images) if isinstance(images, (list, tuple)) else [images]
+    found = [picture for picture in pictures if isinstance(picture, Image.Image)]
+    if found and len(found) == len(pictures):
+        return found
+    wrong = [type(given).__name__ for given in pictures if not isinstance(given, Image.Image)]
+    raise ModelError(
+        f"An image is needed, as a PIL image; got {', '.join(wrong) or 'an empty list'}. A file is "
+        "read by retinoscope.data.open_image(path), an array becomes one by "
+        "PIL.Image.fromarray(array)."
+    )
 
 
 def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> str:

@@ -41,8 +41,16 @@ def load_processor(source: str | Path, revision: str | None = None) -> Any:
     return processor
 
 
+class Unused:
+    """What stands in a slot for videos: every option of it is None, and it can't be called."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
 def image_only(kind: type[Any]) -> type[Any]:
-    """The processor class with an empty slot for videos; the class itself if it has no such slot.
+    """The processor class with an unused slot for videos; the class itself if it has no such slot.
 
     Args:
         kind: a processor class of transformers.
@@ -52,7 +60,16 @@ def image_only(kind: type[Any]) -> type[Any]:
     if kept == slots:
         return kind
 
-    class ImageOnly(kind):
+    class KeptSlots(ProcessorMixin):
+        """Stands between the class and ProcessorMixin: fills each slot by its name."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            given = {**dict(zip(slots, args, strict=False)), **kwargs}
+            for slot in set(slots) - set(kept):
+                given.pop(slot, None)
+            super().__init__(**given)
+
+    class ImageOnly(kind, KeptSlots):
         """The same processor for images alone."""
 
         @classmethod
@@ -67,6 +84,10 @@ def image_only(kind: type[Any]) -> type[Any]:
             filled = [next(given) if slot in kept else None for slot in slots]
             return super().from_args_and_dict(filled, processor_dict, **kwargs)
 
+    # Some processors read the video processor's options when they are made. As attributes of the
+    # class these are not written into the processor's files.
+    for slot in set(slots) - set(kept):
+        setattr(ImageOnly, slot, Unused())
     # The name is written into the processor's files, which others read.
     ImageOnly.__name__ = ImageOnly.__qualname__ = kind.__name__
     return ImageOnly

@@ -96,6 +96,10 @@ def view_box(processor: Any, size: tuple[int, int]) -> Box:
         raise TokenMapError("The image processor has do_resize off; turn it on.")
     if getattr(images, "do_pad", False):
         raise TokenMapError("The image processor pads (do_pad); only resizing is known here.")
+    if getattr(images, "size", None) is None:
+        raise TokenMapError(
+            f"The image processor ({type(images).__name__}) has no size: how it resizes is its own."
+        )
     resized = {key: value for key, value in dict(images.size).items() if value is not None}
     cropped = bool(getattr(images, "do_center_crop", False))
     if cropped and resized.get("shortest_edge"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from retinoscope.geometry import PatchGrid, whole_image
+from retinoscope.geometry import PatchGrid
 from retinoscope.models.family import PROVED, RELEASED, Family
 from retinoscope.models.views import one_view
 
@@ -18,6 +18,8 @@ def grid(
     config: Any, processor: Any, size: tuple[int, int], inputs: Mapping[str, Any], image: int
 ) -> PatchGrid:
     """The merged patches of the squeezed image; its size in pixels is in the outputs.
+
+    Patches at the right and the bottom that make no whole group are not merged into any token.
 
     Args:
         config: the model's config, for the patch size and how many are merged.
@@ -28,7 +30,9 @@ def grid(
     """
     height, width = (int(side) for side in inputs["image_sizes"][image])
     cell = config.vision_config.patch_size * getattr(config, "spatial_merge_size", 1)
-    return one_view(size, whole_image(size), (height // cell, width // cell))
+    rows, columns = height // cell, width // cell
+    shown = (0.0, 0.0, size[0] * columns * cell / width, size[1] * rows * cell / height)
+    return one_view(size, shown, (rows, columns))
 
 
 FAMILY = Family(

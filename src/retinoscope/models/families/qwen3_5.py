@@ -10,8 +10,5 @@ FAMILY = Family(
     prompt=qwen2_vl.PROMPT,
     image=qwen2_vl.IMAGE,
     verified=PROVED,
-    unverified=(
-        RELEASED,
-        "the mixture-of-experts class",
-    ),
+    unverified=(RELEASED,),
 )

@@ -33,7 +33,8 @@ def grid(
     tokens = int((inputs["input_ids"][0] == image_token(config)).sum())
     side = math.isqrt(tokens)
     reason = f"its {tokens} image tokens are not a square grid of one view of one image."
-    if side and side * side == tokens and len(inputs["pixel_values"]) == 1:
+    views = len(inputs["pixel_values"]) if "pixel_values" in inputs else 0
+    if side and side * side == tokens and views == 1:
         try:
             return one_view(size, view_box(processor, size), (side, side))
         except TokenMapError as error:

@@ -1,0 +1,40 @@
+"""`retinoscope models` prints what works and what doesn't."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from retinoscope.cli.models import models
+from retinoscope.models.family import families
+from retinoscope.models.support import MEANING, supported
+
+
+def test_every_class_has_its_line_and_every_status_its_meaning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    models(as_json=False)
+    output = capsys.readouterr().out
+    for row in supported():
+        assert row.model_type in output
+    for status, meaning in MEANING.items():
+        assert status in output and meaning[:40] in output
+
+
+def test_json_holds_the_classes_and_the_families(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models(as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [row["model_type"] for row in found["classes"]] == [r.model_type for r in supported()]
+    assert {row["family"] for row in found["families"]} == {f.name for f in families().values()}
+    (llava,) = (row for row in found["classes"] if row["model_type"] == "llava")
+    assert llava == {
+        "model_type": "llava",
+        "class_name": "LlavaForConditionalGeneration",
+        "status": "works",
+        "reason": "",
+        "family": "LLaVA-1.5",
+    }
