@@ -8,6 +8,7 @@ from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from retinoscope.engine import sharing
+from retinoscope.engine.attention import AttentionCall
 from retinoscope.engine.forks import CLEAN, forks
 from retinoscope.interventions import Block, Sites, Write
 
@@ -35,18 +36,19 @@ def test_both_ways_of_sharing_a_prefix_agree(
     shape = {"together": (1, 1), "by row": (rows, 1), "by head": (rows, heads)}[masked]
     allowed = torch.rand(*shape, queries, prefix + queries, generator=draw) > 0.3
     allowed[..., 0] = True
+    call = AttentionCall(
+        module=Grouped(heads // groups),
+        query=query,
+        key=own[0],
+        value=own[1],
+        mask=None,
+        base=sdpa_attention_forward,
+        options={"scaling": 0.3},
+    )
     found = []
     for few in (0, 100):
         monkeypatch.setattr(sharing, "FEW_QUERIES", few)
-        output, _ = sharing.attend(
-            Grouped(heads // groups),
-            query,
-            (shared[0], shared[1]),
-            (own[0], own[1]),
-            allowed,
-            sdpa_attention_forward,
-            {"scaling": 0.3},
-        )
+        output, _ = sharing.attend(call, (shared[0], shared[1]), (own[0], own[1]), allowed)
         found.append(output)
     assert torch.allclose(found[0], found[1], atol=1e-6)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from retinoscope.engine import Recording
 from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionFunction, as_mask, attending, eager_attention
+from retinoscope.engine.attention import AttentionCall, attending, eager_attention
 from retinoscope.errors import ModelError
 
 
@@ -45,18 +45,9 @@ def _weights(recording: Recording, layer: int) -> Float[Tensor, "heads positions
     found: list[Tensor] = []
     length = recording.length
 
-    def attention(
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        allowed = recording.calls[layer].allowed[:length, :length].to(query.device)
-        additive = as_mask(allowed[None, None], query, eager_attention)
-        output, weights = eager_attention(module, query, key, value, additive, **options)
+    def attention(call: AttentionCall) -> tuple[Tensor, Tensor | None]:
+        allowed = recording.calls[layer].allowed[:length, :length].to(call.query.device)
+        output, weights = replace(call, base=eager_attention).masked(allowed[None, None]).run()
         if weights is not None:
             found.append(weights[0])
         return output, None

@@ -9,10 +9,11 @@ with plain causal attention.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -21,30 +22,78 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 
+from retinoscope.errors import ModelError
+
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
 
-@runtime_checkable
-class Handler(Protocol):
-    """Stands in for the attention function of every layer while it is installed."""
+@dataclass(frozen=True, eq=False)
+class AttentionCall:
+    """One call of a layer's attention function.
 
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attend, usually by calling `base` with another mask or other keys."""
-        ...
+    Attributes:
+        module: the attention module that calls.
+        query: after position embedding, [batch, heads, queries, width].
+        key: likewise, [batch, groups, keys, width].
+        value: [batch, groups, keys, width].
+        mask: as the module gives it, boolean or additive; None where there is none.
+        base: the attention function that the model runs.
+        options: its keyword arguments.
+    """
 
+    module: nn.Module
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    base: AttentionFunction
+    options: Mapping[str, Any]
+
+    def run(self) -> tuple[Tensor, Tensor | None]:
+        """What the attention function makes of it: [batch, queries, heads, width], and weights."""
+        return self.base(self.module, self.query, self.key, self.value, self.mask, **self.options)
+
+    def masked(self, allowed: Bool[Tensor, "#rows #heads queries keys"]) -> AttentionCall:
+        """The same call with another mask, True where reading is allowed."""
+        return replace(self, mask=as_mask(allowed, self.query, self.base))
+
+    @property
+    def causal(self) -> bool:
+        """Without a mask, no position reads a later one."""
+        said = self.options.get("is_causal")
+        return bool(getattr(self.module, "is_causal", True) if said is None else said)
+
+    @property
+    def crossing(self) -> bool:
+        """The keys stand for something outside the sequence, in a pass over the whole of it."""
+        named = "cross" in type(self.module).__name__.lower()
+        return named or self.key.shape[-2] != self.query.shape[-2]
+
+
+Handler = Callable[[AttentionCall], tuple[Tensor, Tensor | None]]
+"""Stands in for the attention function of every layer; usually runs the call with a change."""
 
 _handler: ContextVar[Handler | None] = ContextVar("retinoscope_attention", default=None)
 
 _PREFIX = "retinoscope_"
+
+
+class _SeatName(str):
+    """The name of a back end that reads as the base's and is looked up as the seat's.
+
+    Models compare the name of their back end to decide whether to build a sparse mask themselves
+    (`in ("eager", "sdpa")`: Mistral Large 4, MiniMax M3, Dots 3, GLM 5); another name would
+    change what they compute. The registry finds the seat by this name's hash.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) or other == _PREFIX + str(self)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(_PREFIX + str(self))
 
 
 def _seat(base: AttentionFunction) -> AttentionFunction:
@@ -56,17 +105,26 @@ def _seat(base: AttentionFunction) -> AttentionFunction:
         attention_mask: Tensor | None,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
+        call = AttentionCall(module, query, key, value, attention_mask, base, options)
         handler = _handler.get()
-        if handler is None:
-            return base(module, query, key, value, attention_mask, **options)
-        return handler(module, query, key, value, attention_mask, base, **options)
+        return call.run() if handler is None else handler(call)
 
     return attention
 
 
 def eager_attention(module: nn.Module, *args: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
-    """The eager attention function that the module's own file defines."""
-    return sys.modules[type(module).__module__].eager_attention_forward(module, *args, **options)
+    """The eager attention function that the module's own file defines.
+
+    Raises:
+        ModelError: it defines none under the usual name.
+    """
+    home = sys.modules[type(module).__module__]
+    if not hasattr(home, "eager_attention_forward"):
+        raise ModelError(
+            f"{home.__name__} defines no eager_attention_forward, so the eager attention of "
+            f'{type(module).__name__} can\'t be watched; load it with attn_implementation="sdpa".'
+        )
+    return home.eager_attention_forward(module, *args, **options)
 
 
 AttentionInterface.register(f"{_PREFIX}sdpa", _seat(sdpa_attention_forward))
@@ -91,13 +149,18 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
     token = _handler.set(handler)
     try:
         for key, config in configs.items():
-            base = "eager" if before[key] == "eager" else "sdpa"
-            config._attn_implementation = f"{_PREFIX}{base}"
+            # Under "" it is this configuration's own name; a bare name would go to all below it.
+            config._attn_implementation = {"": _SeatName(base_of(before[key]))}
         yield
     finally:
         for key, config in configs.items():
-            config._attn_implementation = before[key]
+            config._attn_implementation = {"": before[key]}
         _handler.reset(token)
+
+
+def base_of(implementation: str | None) -> str:
+    """The back end that a seat stands over: eager attention (None is eager too), else SDPA."""
+    return "eager" if implementation in ("eager", None) else "sdpa"
 
 
 def as_allowed(mask: Tensor) -> Bool[Tensor, ...]:

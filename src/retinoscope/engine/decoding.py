@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionFunction, as_mask, attending
+from retinoscope.engine.attention import AttentionCall, attending
 from retinoscope.engine.blocking import blocked
 from retinoscope.engine.evaluate import groups
 from retinoscope.engine.recording import Recording
@@ -175,32 +174,22 @@ class Decoding:
             return output[:, -1:]
         return call_layer(recording, layer, hidden, here)
 
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend from every new position to what stands before it."""
-        call = self.recording.calls[self._layer]
-        crossing = call.mixing == "cross-attention"
-        end = self.position + (1 if crossing else query.shape[2])
-        allowed = self._allowed(call.allowed[self.position : end]).to(query.device)
+        layer, clean = self._layer, self.recording.calls[self._layer]
+        crossing, queries = clean.mixing == "cross-attention", call.query.shape[2]
+        end = self.position + (1 if crossing else queries)
+        allowed = self._allowed(clean.allowed[self.position : end]).to(call.query.device)
         if crossing:
-            rows = query.shape[2]
-            readable = allowed.expand(rows, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
-            return base(module, query, key, value, as_mask(readable, query, base), **options)
-        assert call.keys is not None and call.values is not None
-        at, layer = slice(self.position - self.start, end - self.start), self._layer
-        self.keys[layer][:, :, at] = key
-        self.values[layer][:, :, at] = value
-        prefix = (call.keys[:, :, : self.start], call.values[:, :, : self.start])
+            readable = allowed.expand(queries, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
+            return call.masked(readable).run()
+        assert clean.keys is not None and clean.values is not None
+        at = slice(self.position - self.start, end - self.start)
+        self.keys[layer][:, :, at] = call.key
+        self.values[layer][:, :, at] = call.value
+        prefix = (clean.keys[:, :, : self.start], clean.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
-        return attend(module, query, prefix, own, allowed[..., :end], base, options)
+        return attend(call, prefix, own, allowed[..., :end])
 
     def _allowed(self, rows: Bool[Tensor, "new keys"]) -> Bool[Tensor, "#live #heads new keys"]:
         """What the new positions may read in this layer, in each live condition."""

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from retinoscope.engine.attention import AttentionFunction, as_allowed, attending
+from retinoscope.engine.attention import AttentionCall, as_allowed, attending
 from retinoscope.engine.blocking import cut
 from retinoscope.engine.checks import check_edges, check_queries
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping, with_tokens
-from retinoscope.engine.watch import is_causal, is_crossing
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Block, Sites
 from retinoscope.models import Parts
@@ -111,40 +111,22 @@ class _CutAttention:
         self.reached: set[int] = set()
         self.edges: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
 
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend with this layer's edges cut."""
-        layer = self.index.get(id(module))
-        if layer is None or (is_crossing(module) and layer in self.reached):
-            return base(module, query, key, value, mask, **options)
+        layer = self.index.get(id(call.module))
+        if layer is None or (call.crossing and layer in self.reached):
+            return call.run()
         self.reached.add(layer)
         blocks = self.blocks.get(layer, [])
-        if blocks or query.shape[2] > self.length:
-            mask = self._cut(layer, blocks, module, query, key, mask, options)
-        return base(module, query, key, value, mask, **options)
+        if blocks or call.query.shape[2] > self.length:
+            call = replace(call, mask=self._cut(layer, blocks, call))
+        return call.run()
 
-    def _cut(
-        self,
-        layer: int,
-        blocks: list[Block],
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        mask: Tensor | None,
-        options: dict[str, Any],
-    ) -> Tensor:
-        queries, keys = query.shape[2], key.shape[2]
+    def _cut(self, layer: int, blocks: list[Block], call: AttentionCall) -> Tensor:
+        mask, (heads, queries), keys = call.mask, call.query.shape[1:3], call.key.shape[2]
         if mask is None:
-            mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
-            if is_causal(module, options):
+            mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=call.query.device)
+            if call.causal:
                 mask = mask.tril()
         allowed = as_allowed(mask)[0, 0]
         for block in blocks:
@@ -152,11 +134,11 @@ class _CutAttention:
             before = self.edges.get((block.queries, block.keys), torch.zeros_like(edge))
             self.edges[block.queries, block.keys] = before | edge
         if blocks:
-            check_queries(layer, blocks, allowed, query.shape[1])
-        gone = torch.zeros(query.shape[1], queries, keys, dtype=torch.bool)
+            check_queries(layer, blocks, allowed, heads)
+        gone = torch.zeros(heads, queries, keys, dtype=torch.bool)
         for block in blocks:
             cut(gone, block)
-        if queries > self.length and not (is_crossing(module) or queries != keys):
+        if queries > self.length and not call.crossing:
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]
         gone = gone[None].to(mask.device)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionFunction, as_mask, attending
+from retinoscope.engine.attention import AttentionCall, attending
 from retinoscope.engine.blocking import blocked
 from retinoscope.engine.forks import Fork, forked, forks
 from retinoscope.engine.recording import Recording
@@ -126,52 +125,33 @@ class SuffixAttention:
         positions = torch.arange(first, first + longer.shape[1])
         return call_layer(self.recording, layer, longer, positions)[:, self.start - first :]
 
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend from every row to the clean prefix and to its own suffix."""
         self._reached = True
-        call, start = self.recording.calls[self._layer], self.start
-        if call.mixing == "cross-attention":
-            return self._across(module, query, key, value, base, options)
+        clean, start, device = self.recording.calls[self._layer], self.start, call.query.device
+        if clean.mixing == "cross-attention":
+            return self._across(call)
         if self.keep and self._taken is None:
-            self.kept[self._layer] = (key, value)
+            self.kept[self._layer] = (call.key, call.value)
         if self._taking:
-            self._taken = (key, value)
+            self._taken = (call.key, call.value)
             raise _KeysTaken
-        key, value = self._taken or (key, value)
-        assert call.keys is not None and call.values is not None
-        end = start + key.shape[2]
+        own = self._taken or (call.key, call.value)
+        assert clean.keys is not None and clean.values is not None
+        end = start + own[0].shape[2]
         asking = self._asking or range(start, end)
-        allowed = call.allowed[list(asking), :end].to(query.device)[None, None]
-        allowed = allowed if self._cut is None else allowed & ~self._cut.to(query.device)
-        prefix = (call.keys[:, :, :start], call.values[:, :, :start])
-        return attend(module, query, prefix, (key, value), allowed, base, options)
+        allowed = clean.allowed[list(asking), :end].to(device)[None, None]
+        allowed = allowed if self._cut is None else allowed & ~self._cut.to(device)
+        return attend(call, (clean.keys[:, :, :start], clean.values[:, :, :start]), own, allowed)
 
-    def _across(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        base: AttentionFunction,
-        options: dict[str, Any],
-    ) -> tuple[Tensor, Tensor | None]:
+    def _across(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Cross-attention: all rows one after the other in one sequence, on shared image states."""
         rows, suffix = self._shape
         allowed = self.recording.calls[self._layer].allowed[self.start : self.start + suffix]
-        readable = allowed.to(query.device).expand(rows, 1, -1, -1)
+        readable = allowed.to(call.query.device).expand(rows, 1, -1, -1)
         if self._cut is not None:
-            readable = readable & ~self._cut.to(query.device)
-        readable = readable.transpose(0, 1).flatten(1, 2)[None]
-        return base(module, query, key, value, as_mask(readable, query, base), **options)
+            readable = readable & ~self._cut.to(call.query.device)
+        return call.masked(readable.transpose(0, 1).flatten(1, 2)[None]).run()
 
 
 def run_suffix(

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from retinoscope.engine.attention import AttentionFunction, as_mask
+from retinoscope.engine.attention import AttentionCall
 
 FEW_QUERIES = 16
 """Up to this many queries in a row, copying the prefix for each row costs more than attending."""
 
 
 def attend(
-    module: nn.Module,
-    query: Float[Tensor, "rows heads queries width"],
+    call: AttentionCall,
     prefix: tuple[Float[Tensor, "1 groups prefix width"], Float[Tensor, "1 groups prefix width"]],
     own: tuple[Float[Tensor, "rows groups own width"], Float[Tensor, "rows groups own width"]],
     allowed: Bool[Tensor, "#rows #heads queries keys"],
-    base: AttentionFunction,
-    options: dict[str, Any],
 ) -> tuple[Float[Tensor, "rows queries heads width"], Tensor | None]:
     """Attention to the prefix, which all rows share, and to each row's own keys behind it.
 
@@ -30,23 +27,20 @@ def attend(
     model's own attention function does the work. Both give the same to rounding.
 
     Args:
-        module: the attention module.
-        query: of every row.
+        call: of the layer's attention, with the queries of every row.
         prefix: keys and values that all rows read.
         own: keys and values of each row.
         allowed: which query may read which key, prefix first.
-        base: the attention function that stands below.
-        options: its keyword arguments.
     """
-    rows, _, queries, _ = query.shape
-    plain = base is sdpa_attention_forward and options.get("position_bias") is None
+    rows, _, queries, _ = call.query.shape
+    plain = call.base is sdpa_attention_forward and call.options.get("position_bias") is None
     if plain and rows > 1 and queries <= FEW_QUERIES and prefix[0].shape[2]:
-        return _shared(query, prefix, own, allowed, options.get("scaling")), None
+        return _shared(call.query, prefix, own, allowed, call.options.get("scaling")), None
     key, value = (
         torch.cat([clean.expand(rows, -1, -1, -1), new], dim=2)
         for clean, new in zip(prefix, own, strict=True)
     )
-    return base(module, query, key, value, as_mask(allowed, query, base), **options)
+    return replace(call, key=key, value=value).masked(allowed).run()
 
 
 def _shared(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
-from retinoscope.engine.attention import AttentionFunction, attending
+from retinoscope.engine.attention import AttentionCall, attending
 from retinoscope.models import Parts
 
 
@@ -18,7 +17,6 @@ class Attended:
     """One call of a layer's attention function.
 
     Attributes:
-        module: the attention module.
         mask: the mask as the function got it.
         keys: after position embedding, [batch, groups, keys, width].
         values: [batch, groups, keys, width].
@@ -26,7 +24,6 @@ class Attended:
         causal: no position reads a later one where there is no mask.
     """
 
-    module: nn.Module
     mask: Tensor | None
     keys: Tensor
     values: Tensor
@@ -86,24 +83,13 @@ class Watch:
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
 
-    def __call__(
-        self,
-        module: nn.Module,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None,
-        base: AttentionFunction,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend as ever, and note what was attended to."""
-        index = self._index.get(id(module))
+        index = self._index.get(id(call.module))
         if index is not None and index in self.layers:
-            crossing = is_crossing(module) or key.shape[-2] != query.shape[-2]
-            causal = is_causal(module, options)
-            seen = Attended(module, mask, key, value, crossing, causal)
+            seen = Attended(call.mask, call.key, call.value, call.crossing, call.causal)
             self.layers[index].attended.append(seen)
-        return base(module, query, key, value, mask, **options)
+        return call.run()
 
     def _before(self, index: int) -> Any:
         def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -126,14 +112,3 @@ class Watch:
 
     def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self.head_output = output
-
-
-def is_causal(module: nn.Module, options: Mapping[str, Any]) -> bool:
-    """Whether an attention function without a mask lets no position read a later one."""
-    said = options.get("is_causal")
-    return bool(getattr(module, "is_causal", True) if said is None else said)
-
-
-def is_crossing(module: nn.Module) -> bool:
-    """Whether an attention module reads from outside the sequence, by the name of its class."""
-    return "cross" in type(module).__name__.lower()
