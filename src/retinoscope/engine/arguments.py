@@ -32,29 +32,33 @@ def call_layer(recording: Recording, index: int, hidden: Tensor, positions: Tens
     call = recording.calls[index]
     total = len(call.allowed)
     options = {
-        name: value if name in OUTSIDE else at_positions(value, total, positions)
+        name: value if name in OUTSIDE else at_positions(value, total, positions, len(hidden))
         for name, value in call.options.items()
     }
     options |= {name: value for name, value in CLEARED.items() if name in options}
-    args = at_positions(call.args, total, positions)
+    args = at_positions(call.args, total, positions, len(hidden))
     output: Any = recording.checkpoint.parts.layers[index](hidden, *args, **options)
     return output[0] if isinstance(output, tuple) else output
 
 
-def at_positions(value: Any, total: int, positions: Tensor) -> Any:
+def at_positions(value: Any, total: int, positions: Tensor, rows: int) -> Any:
     """Recorded arguments of a layer, cut down to some of its positions.
 
     Every tensor that has the sequence's length in a dimension after the first (the batch) is
     indexed there: position embeddings [batch, positions, width] in the last dimension but one,
-    position ids (and multi-axis ones) in the last. Everything else is passed on.
+    position ids (and multi-axis ones) in the last. A number for each position (its kind, its
+    place) is repeated for each row, since some models take it for as many as there are states
+    (Ernie 4.5 VL MoE). Everything else is passed on.
     """
     if isinstance(value, Tensor):
         for dim in range(min(1, value.ndim - 1), value.ndim):
             if value.shape[dim] == total:
-                return value.index_select(dim, positions.to(value.device))
+                chosen = value.index_select(dim, positions.to(value.device))
+                each = chosen.ndim == 2 and not chosen.is_floating_point()
+                return chosen.expand(rows, -1) if each and len(chosen) == 1 else chosen
         return value
     if isinstance(value, dict):
-        return {key: at_positions(item, total, positions) for key, item in value.items()}
+        return {key: at_positions(item, total, positions, rows) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(at_positions(item, total, positions) for item in value)
+        return type(value)(at_positions(item, total, positions, rows) for item in value)
     return value

@@ -80,11 +80,11 @@ def evaluate(
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)
     else:
-        _replayed(recording, sites, where, memory or pass_memory(recording), logits)
+        replayed(recording, sites, where, memory or pass_memory(recording), logits)
     return Outcome(logits if positions is not None else logits[:, 0])
 
 
-def _replayed(
+def replayed(
     recording: Recording,
     sites: Sequence[Sites],
     where: tuple[int, ...],

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.engine.rounding import is_masked
 from retinoscope.models import Checkpoint
 
 Finish = Callable[[Tensor], Tensor]
@@ -20,15 +21,26 @@ def infer_finish(
 ) -> Finish | None:
     """Nothing, a soft-cap (Gemma) or a scale (Cohere); None where it is neither.
 
+    Tokens that the model never lets be said (Chameleon's image tokens) are masked out as well.
+
     Args:
         head_row: what the unembedding gave at some position.
         logits: the model's logits there.
         checkpoint: the model, for its soft-cap.
     """
-    if torch.equal(head_row, logits):
+    masked = is_masked(logits)
+    finish = _of_sayable(head_row[~masked], logits[~masked], checkpoint)
+    if finish is None or not masked.any():
+        return finish
+    lowest = float(logits[masked][0])
+    return lambda hidden: finish(hidden).masked_fill(masked.to(hidden.device), lowest)
+
+
+def _of_sayable(given: Tensor, got: Tensor, checkpoint: Checkpoint) -> Finish | None:
+    if torch.equal(given, got):
         return unchanged
-    given, got = head_row.double(), logits.double()
-    close = 1e-4 if logits.dtype == torch.float32 else 2e-2
+    close = 1e-4 if got.dtype == torch.float32 else 2e-2
+    given, got = given.double(), got.double()
     atol = close * float(got.abs().max())
     cap = getattr(text_config(checkpoint), "final_logit_softcapping", None)
     if cap and torch.allclose(torch.tanh(given / cap) * cap, got, atol=atol):

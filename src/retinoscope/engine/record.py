@@ -9,11 +9,13 @@ from torch import Tensor
 
 from retinoscope.engine.embedding import TokenInput, infer_token_input
 from retinoscope.engine.finish import infer_finish, unchanged
-from retinoscope.engine.guard import guarded
 from retinoscope.engine.masks import reads_ahead, recorded_masks
 from retinoscope.engine.mixers import with_context
 from retinoscope.engine.recording import LayerCall, Mixing, Recording
 from retinoscope.engine.room import SUFFIX, keeping, with_room
+from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.self_check import self_checked
+from retinoscope.engine.verdicts import once
 from retinoscope.engine.watch import SeenLayer, Watch
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
@@ -23,10 +25,11 @@ from retinoscope.models import Checkpoint, Encoded
 def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Recording:
     """Run the model once on a prompt and keep what conditions need.
 
-    The recording is checked before it is returned: an empty condition must reproduce the clean
-    logits, and once per model a few random conditions must equal the plain full forward. Where
-    one does not, or the model can't be replayed at all, `Recording.fallback` says why, and
-    conditions are run as full forward passes.
+    The recording is checked before it is returned. On the model's first prompt, and on each that
+    is longer than those before it, the watched run must equal an unwatched one, and a few random
+    conditions the plain full forward; on every prompt an empty condition must reproduce the clean
+    logits. Where conditions don't pass, or the model can't be replayed at all,
+    `Recording.fallback` says why, and they are run as full forward passes.
 
     Args:
         checkpoint: the model.
@@ -35,10 +38,10 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
 
     Raises:
         ModelError: the language model saw another sequence than the prompt, so that positions
-            have no meaning.
+            have no meaning; or watching the model changes it.
     """
     length = encoded.layout.length
-    run, kinds, behind = _run_with_room(checkpoint, encoded, room)
+    run, kinds, behind = _faithful_run(checkpoint, encoded, room)
     reason = _unreplayable(run, checkpoint)
     finish = infer_finish(run.head_row, run.row, checkpoint) if not reason else None
     if not reason and finish is None:
@@ -59,7 +62,39 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         generation_fallback=behind,
         kinds=kinds,
     )
-    return guarded(recording if reason else with_context(recording))
+    return self_checked(recording if reason else with_context(recording))
+
+
+def _faithful_run(
+    checkpoint: Checkpoint, encoded: Encoded, room: int
+) -> tuple[_Run, Mapping[str, int], str | None]:
+    """As `_run_with_room`, with the logits of an unwatched run of the model; room given up for it.
+
+    Raises:
+        ModelError: watching the model changes it.
+    """
+    model, length = checkpoint.model, encoded.layout.length
+
+    def changed(run: _Run, cause: str) -> str | None:
+        own = model(**encoded.inputs, **keeping(model, 1), use_cache=False).logits[0, -1]
+        error = disagreement(run.row, own)
+        return error and f"{cause} changes its logits by {100 * error:.2g} % of their spread"
+
+    behind = None
+    if room:
+        run, kinds, behind = _run_with_room(checkpoint, encoded, room)
+        disturbed = once(model, "room", length + room, lambda: changed(run, "text behind it"))
+        if disturbed is None:
+            return run, kinds, behind
+        behind = f"the prompt does not stand by itself: {disturbed}"
+    alone = _run(checkpoint, encoded.inputs, length, 0)
+    reason = once(model, "watch", length, lambda: changed(alone, "a watched attention"))
+    if reason is not None:
+        raise ModelError(
+            f"{checkpoint.name} can't be watched without changing it: {reason}. Load it with "
+            'attn_implementation="sdpa" or "eager"; if it is, its attention can\'t be reached.'
+        )
+    return alone, {}, behind
 
 
 class _Run:
@@ -146,6 +181,11 @@ def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
             )
         if len(layer.attended) > 1:
             return f"decoder layer {index} attends {len(layer.attended)} times"
+        if layer.attended and layer.attended[0].narrowed:
+            return (
+                f"decoder layer {index} makes a mask of its own, so that what a position reads "
+                "depends on the states that a condition changes"
+            )
     width, wide = run.seen[0].entered.shape[-1], _embedding_width(checkpoint)
     if width != wide:
         return (

@@ -143,11 +143,11 @@ class Recording:
     @cached_property
     def nbytes(self) -> int:
         """Memory that the recording holds, in bytes, shared tensors counted once."""
-        tensors = [*self.stream, *self.additions.values(), self.logits]
+        held = [*self.stream, *self.additions.values(), self.logits]
         for call in self.calls:
-            tensors += [call.allowed, *_tensors((call.args, dict(call.options)))]
-            tensors += _tensors((call.keys, call.values))
-        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+            held += [call.allowed, *tensors((call.args, dict(call.options)))]
+            held += tensors((call.keys, call.values))
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in held}
         return sum(storages.values())
 
     def unembed(self, hidden: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch vocabulary"]:
@@ -170,11 +170,12 @@ def reads_sequence(call: LayerCall) -> bool:
     return call.mixing != "cross-attention"
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def tensors(value: Any) -> list[Tensor]:
+    """Every tensor in nested arguments."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
-        return [t for item in value.values() for t in _tensors(item)]
+        return [t for item in value.values() for t in tensors(item)]
     if isinstance(value, tuple | list):
-        return [t for item in value for t in _tensors(item)]
+        return [t for item in value for t in tensors(item)]
     return []

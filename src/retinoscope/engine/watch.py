@@ -9,12 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from retinoscope.engine.attention import AttentionCall, attending
+from retinoscope.engine.recording import tensors
 from retinoscope.models import Parts
 
 
 @dataclass(frozen=True, eq=False)
 class Attended:
-    """One call of a layer's attention function.
+    """What one call of a layer's attention function was given.
 
     Attributes:
         mask: the mask as the function got it.
@@ -22,6 +23,7 @@ class Attended:
         values: [batch, groups, keys, width].
         crossing: the keys stand for something outside the sequence.
         causal: no position reads a later one where there is no mask.
+        narrowed: the attention module made the mask itself, it is none that the layer was given.
     """
 
     mask: Tensor | None
@@ -29,6 +31,7 @@ class Attended:
     values: Tensor
     crossing: bool
     causal: bool
+    narrowed: bool
 
 
 @dataclass(eq=False)
@@ -87,8 +90,11 @@ class Watch:
         """Attend as ever, and note what was attended to."""
         index = self._index.get(id(call.module))
         if index is not None and index in self.layers:
-            seen = Attended(call.mask, call.key, call.value, call.crossing, call.causal)
-            self.layers[index].attended.append(seen)
+            layer = self.layers[index]
+            given = {_storage(t) for t in tensors((layer.args, layer.options))}
+            narrowed = call.mask is not None and _storage(call.mask) not in given
+            seen = Attended(call.mask, call.key, call.value, call.crossing, call.causal, narrowed)
+            layer.attended.append(seen)
         return call.run()
 
     def _before(self, index: int) -> Any:
@@ -112,3 +118,7 @@ class Watch:
 
     def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         self.head_output = output
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -4,15 +4,17 @@ Real transformers classes; no hub, no processor. `build(name)` gives a checkpoin
 prompt as the engine takes them.
 """
 
-from tests.engine.families import elsewhere, gemma, other_mixers, plain_grids, qwen
-from tests.engine.families.parts import BUILDERS, VOCABULARY, build
+from tests.engine.families import elsewhere, gemma, odd, other_mixers, plain_grids, qwen
+from tests.engine.families.parts import BUILDERS, ODD, VOCABULARY, build
 
 __all__ = [
     "BUILDERS",
+    "ODD",
     "VOCABULARY",
     "build",
     "elsewhere",
     "gemma",
+    "odd",
     "other_mixers",
     "plain_grids",
     "qwen",

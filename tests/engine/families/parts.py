@@ -34,6 +34,10 @@ class Built:
 
 
 BUILDERS: dict[str, Callable[[], Built]] = {}
+"""Of which every law is asked."""
+
+ODD: dict[str, Callable[[], Built]] = {}
+"""Of which few laws are asked: each is there for one thing."""
 
 
 def family(builder: Callable[[], Built]) -> Callable[[], Built]:
@@ -42,9 +46,15 @@ def family(builder: Callable[[], Built]) -> Callable[[], Built]:
     return builder
 
 
+def odd(builder: Callable[[], Built]) -> Callable[[], Built]:
+    """Register a builder of an odd model under its own name."""
+    ODD[builder.__name__] = builder
+    return builder
+
+
 def build(name: str, dtype: torch.dtype = torch.float32) -> tuple[Checkpoint, Encoded]:
     """A family's checkpoint and prompt."""
-    built = BUILDERS[name]()
+    built = (BUILDERS | ODD)[name]()
     model = built.model.to(dtype)
     inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in built.inputs.items()}
     none = Family(name, (), lambda *_: PatchGrid((1, 1), (Tile(1, 1, (0, 0, 1, 1)),)))

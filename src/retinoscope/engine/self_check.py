@@ -1,0 +1,194 @@
+"""The self-check: on every recording, that replaying it gives what the model itself gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from retinoscope.engine.budget import pass_memory
+from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.evaluate import replayed
+from retinoscope.engine.finish import text_config
+from retinoscope.engine.full import full_logits
+from retinoscope.engine.recording import Recording
+from retinoscope.engine.replay import run_suffix
+from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.verdicts import once
+from retinoscope.errors import RetinoscopeError
+from retinoscope.interventions import Block, Sites, Write
+
+FEW = 4
+"""Positions that the empty condition is replayed on."""
+
+STEPS = 3
+"""Tokens that are generated to compare them."""
+
+
+def self_checked(recording: Recording) -> Recording:
+    """The recording, falling back with a reason where the replay is not exact.
+
+    An empty condition must reproduce the clean logits on every recording. Random conditions,
+    several in a pass, and tokens generated under them must equal the full forward: on the model's
+    first recording and on each that is longer than those before it.
+    """
+    if recording.fallback is not None:
+        return recording
+    model, length = recording.checkpoint.model, recording.length + recording.room
+
+    def asked(name: str, check: Check) -> str | None:
+        return once(model, name, length, lambda: _reason(check, recording))
+
+    name = "conditions with room" if recording.room else "conditions"
+    reason = _reason(_empty_condition, recording) or asked(name, _conditions)
+    if reason is not None:
+        return replace(recording, calls=(), norm=None, fallback=reason)
+    if recording.room > 1 and recording.generation_fallback is None:
+        reason = asked("generation", _generation)
+    return recording if reason is None else replace(recording, generation_fallback=reason)
+
+
+Check = Callable[[Recording], str | None]
+"""Says what is wrong with replaying a recording, if something is."""
+
+
+def _reason(check: Check, recording: Recording) -> str | None:
+    """What a check says; layers that can't be called in the engine's way are a reason too."""
+    try:
+        return check(recording)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        return f"its layers can't be called again ({type(error).__name__}: {error})"
+    except RetinoscopeError as error:
+        return f"its layers can't be called again ({error})"
+
+
+def _empty_condition(recording: Recording) -> str | None:
+    """The last few positions, run again, end where they ended and predict what was predicted."""
+    start = max(0, recording.length - FEW)
+    hidden = run_suffix(recording, recording.stream[0][None, start:], start)[0]
+    found, clean = recording.unembed(hidden), recording.unembed(recording.stream[-1][start:])
+    for got, wanted in ((found[-1], recording.logits), *zip(found, clean, strict=True)):
+        error = disagreement(got, wanted)
+        if error is not None:
+            return f"replaying the clean run gives other logits than the model ({_said(error)})"
+    return None
+
+
+def _conditions(recording: Recording) -> str | None:
+    sites = random_conditions(recording)
+    last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
+    logits = recording.logits.new_empty((len(sites), 1, vocabulary), dtype=torch.float32)
+    replayed(recording, sites, last, pass_memory(recording), logits)
+    for one, found in zip(sites, logits[:, 0].to(recording.logits.dtype), strict=True):
+        error = disagreement(found, full_logits(recording, one)[0])
+        if error is not None:
+            return f"a random condition differs from the full forward ({_said(error)})"
+    return None
+
+
+def _generation(recording: Recording) -> str | None:
+    """Conditions side by side, each fed tokens of its own; one is dropped on the way."""
+    sites = [Sites(), *random_conditions(recording)]
+    steps = min(STEPS, recording.room - 1)
+    tokens = _tokens(recording, len(sites), steps)
+    decoding, live = Decoding(recording, sites), list(range(len(sites)))
+    for step in range(steps):
+        decoding.feed(tokens[live, step].to(recording.logits.device))
+        compared = live if step == steps - 1 else live[:1]
+        for row, found in zip(compared, decoding.logits.to(recording.logits.dtype), strict=False):
+            fed = tokens[row, : step + 1].tolist()
+            error = disagreement(found, full_logits(recording, sites[row], tokens=fed)[0])
+            if error is not None:
+                return f"a generated token differs from the full forward ({_said(error)})"
+        if step == 0 and steps > 1:
+            live = live[1:]
+            decoding.keep(live)
+    return None
+
+
+def _tokens(recording: Recording, rows: int, steps: int) -> Int[Tensor, "rows steps"]:
+    """Plain text to feed, of the prompt where it has some; never the token that fills the room.
+
+    Tokens that the configuration names, such as an image's, mean more to a model than text.
+    """
+    ids = recording.encoded.inputs["input_ids"][0].tolist()
+    taken = {
+        ids[-1],
+        *_named(recording.checkpoint.model.config),
+        *_named(text_config(recording.checkpoint)),
+    }
+    said = [ids[position] for position in recording.encoded.layout.text]
+    plain = sorted({*said} - taken) or sorted({*range(recording.logits.shape[-1])} - taken)
+    at = torch.arange(rows * steps) % len(plain)
+    return torch.tensor(plain)[at].view(rows, steps)
+
+
+def _named(config: object) -> set[int]:
+    """The token ids that a configuration names."""
+    named = [value for name, value in vars(config).items() if "token" in name]
+    return {value for value in named if isinstance(value, int)}
+
+
+def _said(error: float) -> str:
+    return f"by {100 * error:.2g} % of their spread"
+
+
+def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
+    """Writes and knockouts of every kind.
+
+    They come in pairs that run in one pass: one over most of the prompt, one over its last few
+    positions, and one of the last position alone. Writes are at the input and in the middle,
+    knockouts of all heads and of one.
+    """
+    draw = _Draw(recording, torch.Generator().manual_seed(seed))
+    early, late = draw.below((recording.length - 1) // 2), max(0, recording.length - 3)
+    middle, top = recording.layer_count // 2, recording.layer_count - 1
+    deep = [i for i, call in enumerate(recording.calls) if call.mixing == "attention"]
+    cases = [
+        Sites((draw.noise(0, early),)),
+        Sites((draw.noise(middle, early + 1),), draw.knockout(top)),
+        Sites((draw.noise(0, late),)),
+        Sites((draw.noise(middle, late + 1),)),
+    ]
+    if deep:
+        head = draw.below(recording.head_count)
+        cases += [
+            Sites((), draw.knockout(deep[-1], (head,))),
+            Sites(
+                (), draw.knockout(deep[0]) + draw.knockout(deep[-1], (head - 1,) if head else None)
+            ),
+        ]
+    return [sites for sites in cases if sites.writes or sites.blocks]
+
+
+class _Draw:
+    """Random writes and knockouts on one recording."""
+
+    def __init__(self, recording: Recording, generator: torch.Generator) -> None:
+        self.recording = recording
+        self.generator = generator
+
+    def below(self, top: int) -> int:
+        return int(torch.randint(max(1, top), (1,), generator=self.generator))
+
+    def noise(self, place: int, position: int) -> Write:
+        """A random vector of the length of the one that it takes the place of."""
+        position = min(position, self.recording.length - 1)
+        clean = self.recording.stream[place][[position]]
+        vector = torch.randn(clean.shape, generator=self.generator).to(clean)
+        return Write(place, (position,), vector * clean.norm() / vector.norm())
+
+    def knockout(self, layer: int, heads: tuple[int, ...] | None = None) -> tuple[Block, ...]:
+        """Most of what the last position reads, but for the last key that it can."""
+        recording, last = self.recording, self.recording.length - 1
+        if recording.calls[layer].mixing != "attention":
+            return ()
+        row = recording.calls[layer].allowed[last, : recording.length]
+        keys = torch.nonzero(row).flatten().tolist()[:-1]
+        chosen = tuple(keys[:: 1 + self.below(2)])
+        return (Block(layer, (last,), chosen, heads),) if chosen else ()
