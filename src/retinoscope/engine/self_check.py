@@ -143,7 +143,8 @@ def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
 
     They come in pairs that run in one pass: one over most of the prompt, one over its last few
     positions, and one of the last position alone. Writes are at the input and in the middle,
-    knockouts of all heads and of one.
+    knockouts of all heads and of one; that of one is in every layer, to be seen above half
+    precision's rounding.
     """
     draw = _Draw(recording, torch.Generator().manual_seed(seed))
     early, late = draw.below((recording.length - 1) // 2), max(0, recording.length - 3)
@@ -157,11 +158,11 @@ def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
     ]
     if deep:
         head = draw.below(recording.head_count)
+        other = (head - 1,) if head else None
+        throughout = [block for layer in deep for block in draw.knockout(layer, (head,))]
         cases += [
-            Sites((), draw.knockout(deep[-1], (head,))),
-            Sites(
-                (), draw.knockout(deep[0]) + draw.knockout(deep[-1], (head - 1,) if head else None)
-            ),
+            Sites((), tuple(throughout)),
+            Sites((), draw.knockout(deep[0]) + draw.knockout(deep[-1], other)),
         ]
     return [sites for sites in cases if sites.writes or sites.blocks]
 

@@ -5,9 +5,10 @@ prompt as the engine takes them.
 """
 
 from tests.engine.families import elsewhere, gemma, odd, other_mixers, plain_grids, qwen
-from tests.engine.families.parts import BUILDERS, ODD, VOCABULARY, build
+from tests.engine.families.parts import AFTER, BUILDERS, ODD, VOCABULARY, build
 
 __all__ = [
+    "AFTER",
     "BUILDERS",
     "ODD",
     "VOCABULARY",

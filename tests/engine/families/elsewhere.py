@@ -13,7 +13,7 @@ from tests.engine.families.parts import (
     built,
     family,
     pixels,
-    randomised,
+    text_only,
     text_options,
 )
 
@@ -84,9 +84,3 @@ def gpt_oss_text() -> Built:
         )
     )
     return text_only(hf.GptOssForCausalLM(config))
-
-
-def text_only(model: hf.PreTrainedModel) -> Built:
-    """A prompt of different tokens."""
-    ids = torch.arange(5, 30)[None]
-    return Built(randomised(model), {"input_ids": ids, "attention_mask": torch.ones_like(ids)})

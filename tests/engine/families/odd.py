@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import transformers as hf
 
-from tests.engine.families.elsewhere import text_only
 from tests.engine.families.parts import (
     HEADS,
     IMAGE,
@@ -13,6 +12,7 @@ from tests.engine.families.parts import (
     WIDTH,
     Built,
     odd,
+    text_only,
     text_options,
 )
 
