@@ -17,26 +17,42 @@ REPLAYED = [name for name in families.BUILDERS if name not in FALLING_BACK]
 
 
 @pytest.mark.parametrize("name", families.BUILDERS)
-def test_conditions_equal_the_plain_way(name: str) -> None:
-    checkpoint, encoded = families.build(name)
+def test_a_family_is_the_same_at_every_call(name: str) -> None:
+    """What compares two precisions builds the model twice."""
+    one, other = (families.build(name) for _ in range(2))
+    weights, same = one[0].model.state_dict(), other[0].model.state_dict()
+    assert all(torch.equal(weights[key], same[key]) for key in weights)
+    assert all(torch.equal(value, other[1].inputs[key]) for key, value in one[1].inputs.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", families.BUILDERS)
+def test_conditions_equal_the_plain_way(name: str, dtype: torch.dtype) -> None:
+    """With the same weights in the same precision.
+
+    Half precision allows a twentieth of the logits' spread: the plain way takes sums in another
+    order. The next token is then the same unless the first two are closer than that.
+    """
+    checkpoint, encoded = families.build(name, dtype)
     recording = record(checkpoint, encoded)
     reason = FALLING_BACK.get(name)
     if reason is None:
         assert recording.fallback is None
     else:
         assert reason in (recording.fallback or "")
+    close = 1e-5 if dtype == torch.float32 else 5e-2
     for kind, given in conditions(recording).items():
-        found = evaluate(recording, given).logits
-        expected = torch.stack(
-            [oracle(checkpoint, encoded, resolve(one, recording))[-1] for one in given]
-        )
-        # Logits well over 1 carry float32's rounding in proportion.
-        scale = max(1.0, float(expected.abs().max()))
-        error = float((found - expected).abs().max()) / scale
-        assert error <= 1e-5, (kind, error)
-        assert torch.equal(found.argmax(-1), expected.argmax(-1)), kind
-        moved = (expected - recording.logits).abs().amax(-1)
-        assert float(moved.min()) > 1e-3, f"{kind} changes nothing, so it proves nothing"
+        outcome = evaluate(recording, given)
+        for one, found, margin in zip(given, outcome.logits, outcome.margin, strict=True):
+            expected = oracle(checkpoint, encoded, resolve(one, recording))[-1]
+            # Logits well over 1 carry rounding in proportion.
+            scale = max(1.0, float((expected - expected.mean()).abs().max()))
+            error = float((found - expected).abs().max()) / scale
+            assert error <= close, (kind, error)
+            sure = dtype == torch.float32 or float(margin) > 2 * close * scale
+            assert found.argmax() == expected.argmax() or not sure, kind
+            moved = float((expected - recording.logits).abs().max())
+            assert moved > 1e-3, f"{kind} changes nothing, so it proves nothing"
 
 
 @pytest.mark.parametrize("name", [*REPLAYED, "gemma3n_text"])

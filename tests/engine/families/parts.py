@@ -53,8 +53,11 @@ def odd(builder: Callable[[], Built]) -> Callable[[], Built]:
 
 
 def build(name: str, dtype: torch.dtype = torch.float32) -> tuple[Checkpoint, Encoded]:
-    """A family's checkpoint and prompt."""
-    built = (BUILDERS | ODD)[name]()
+    """A family's checkpoint and prompt, the same at every call."""
+    with torch.random.fork_rng(devices=[]):
+        # For what `randomised` leaves as transformers drew it: sinks, decays, class embeddings.
+        torch.manual_seed(0)
+        built = (BUILDERS | ODD)[name]()
     model = built.model.to(dtype)
     inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in built.inputs.items()}
     none = Family(name, (), lambda *_: PatchGrid((1, 1), (Tile(1, 1, (0, 0, 1, 1)),)))
