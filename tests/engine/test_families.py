@@ -30,17 +30,21 @@ def test_a_family_is_the_same_at_every_call(name: str) -> None:
 def test_conditions_equal_the_plain_way(name: str, dtype: torch.dtype) -> None:
     """With the same weights in the same precision.
 
-    Half precision allows a twentieth of the logits' spread: the plain way takes sums in another
-    order. The next token is then the same unless the first two are closer than that.
+    Half precision allows a fiftieth of the logits' spread, and the next token may be another
+    where the first two are closer than that. There the model is recorded with eager attention, as
+    the oracle runs it: SDPA alone moves Qwen 3.5's logits by 9 % where a visual token is zero,
+    since a norm blows up the rounding of what its first layer makes of nothing.
     """
     checkpoint, encoded = families.build(name, dtype)
+    if dtype != torch.float32:
+        checkpoint.model.set_attn_implementation("eager")
     recording = record(checkpoint, encoded)
     reason = FALLING_BACK.get(name)
     if reason is None:
         assert recording.fallback is None
     else:
         assert reason in (recording.fallback or "")
-    close = 1e-5 if dtype == torch.float32 else 5e-2
+    close = 1e-5 if dtype == torch.float32 else 2e-2
     for kind, given in conditions(recording).items():
         outcome = evaluate(recording, given)
         for one, found, margin in zip(given, outcome.logits, outcome.margin, strict=True):

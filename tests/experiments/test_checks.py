@@ -79,3 +79,38 @@ def test_a_model_without_spatial_tokens_has_no_token_map_to_check(image: Image.I
     checks = by_name(check(tiny_families.UNPLACED["blip2"](), image))
     assert checks["token map"].passed is None
     assert "Q-Former" in checks["token map"].detail
+
+
+def test_how_conditions_are_run_is_said(llava: Checkpoint, image: Image.Image) -> None:
+    assert "generated from what is recorded" in by_name(check(llava, image))[NAMES[1]].detail
+    counting = tiny_families.PLACED["llava"]()
+    whole = 0
+
+    def by_length(_: torch.nn.Module, __: tuple, output: torch.Tensor) -> torch.Tensor:
+        nonlocal whole
+        whole = max(whole, output.shape[1])
+        return output if output.shape[1] in (4, whole) else output * 0.5
+
+    counting.parts.layers[0].mlp.register_forward_hook(by_length)  # pyright: ignore
+    assert "full forward passes" in by_name(check(counting, image))[NAMES[1]].detail
+
+
+def test_masked_logits_hide_no_difference(image: Image.Image) -> None:
+    """As Chameleon's image tokens: with the most negative number as their scale all is equal."""
+    masking = tiny_families.PLACED["llava"]()
+    told = []
+
+    def masked(_: torch.nn.Module, __: tuple, output: torch.Tensor) -> torch.Tensor:
+        output = output.clone()
+        output[..., :3] = torch.finfo(output.dtype).min
+        return output
+
+    masking.parts.head.register_forward_hook(masked)
+    assert by_name(check(masking, image))["eager equals SDPA"].passed
+
+    def louder(_: torch.nn.Module, __: tuple, output: torch.Tensor) -> torch.Tensor:
+        told.append(masking.model.config.text_config._attn_implementation)
+        return output * 2 if told[-1] == "eager" else output
+
+    masking.parts.layers[0].mlp.register_forward_hook(louder)  # pyright: ignore
+    assert by_name(check(masking, image))["eager equals SDPA"].passed is False
