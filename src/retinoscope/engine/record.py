@@ -78,7 +78,9 @@ def _faithful_run(
     def changed(run: _Run, cause: str) -> str | None:
         own = model(**encoded.inputs, **keeping(model, 1), use_cache=False).logits[0, -1]
         error = disagreement(run.row, own)
-        return error and f"{cause} changes its logits by {100 * error:.2g} % of their spread"
+        if error is None:
+            return None
+        return f"{cause} changes its logits by {100 * error:.2g} % of their spread"
 
     behind = None
     if room:
