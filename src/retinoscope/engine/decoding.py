@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -151,7 +152,7 @@ class Decoding:
         """Knockouts whose queries include the prompt's last position hold for every new one."""
         last = self.recording.length - 1
         followed = [
-            Sites((), tuple(block for block in one.blocks if last in block.queries))
+            replace(one, writes=(), blocks=tuple(b for b in one.blocks if last in b.queries))
             for one in conditions
         ]
         for layer in range(self.recording.layer_count):
@@ -215,6 +216,6 @@ class Decoding:
 def _at_last(conditions: Sequence[Sites], last: int) -> list[Sites]:
     """The blocks of one query alone."""
     return [
-        Sites((), tuple(type(b)(b.layer, (last,), b.keys, b.heads) for b in one.blocks))
+        replace(one, writes=(), blocks=tuple(replace(b, queries=(last,)) for b in one.blocks))
         for one in conditions
     ]
