@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from retinoscope.engine.attention import AttentionFunction, as_allowed, attending
 from retinoscope.engine.blocking import cut
 from retinoscope.engine.checks import anywhere, check_edges, check_keys, check_queries
+from retinoscope.engine.image_tokens import as_words
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping, with_tokens
 from retinoscope.engine.watch import is_causal, is_crossing
@@ -44,6 +45,7 @@ def full_logits(
     Raises:
         InterventionError: a knockout did not reach an attention function, has no edge to cut, or
             leaves a query without keys.
+        ModelError: an image token was generated that the model can't be given in one pass.
     """
     encoded, parts = recording.encoded, recording.checkpoint.parts
     inputs = encoded.inputs
@@ -53,8 +55,11 @@ def full_logits(
     followed = sites if apart else following(sites, recording.length, len(tokens))
     model = recording.checkpoint.model
     asked = keeping(model, 1) if positions is None else {}
-    with intervening(parts, followed, recording.length):
-        logits = model(**inputs, **asked, use_cache=False).logits[0]
+    with (
+        as_words(recording.checkpoint, inputs, encoded.layout) as words,
+        intervening(parts, followed, recording.length),
+    ):
+        logits = model(**words, **asked, use_cache=False).logits[0]
     if positions is None:
         return logits[-1:].float()
     return logits[list(positions)].float()
