@@ -34,9 +34,10 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         room: filler positions to record behind the prompt, to generate there later.
 
     Raises:
-        ModelError: the language model saw another sequence than the prompt, so that positions
-            have no meaning.
+        ModelError: the inputs hold more than one prompt, or the language model saw another
+            sequence than the prompt, so that positions have no meaning.
     """
+    _check_single(encoded, checkpoint)
     length = encoded.layout.length
     run, kinds, behind = _run_with_room(checkpoint, encoded, room)
     reason = _unreplayable(run, checkpoint)
@@ -60,6 +61,17 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         kinds=kinds,
     )
     return guarded(recording if reason else with_context(recording))
+
+
+def _check_single(encoded: Encoded, checkpoint: Checkpoint) -> None:
+    """One prompt at a time: conditions of several are evaluated on a recording of each."""
+    ids = encoded.inputs.get("input_ids")
+    if ids is None or ids.ndim != 2 or len(ids) != 1:
+        given = "no input_ids" if ids is None else f"input_ids of shape {list(ids.shape)}"
+        raise ModelError(
+            f"A recording is of one prompt, [1, positions]; {checkpoint.name} was given {given}. "
+            "Record each prompt of a batch by itself."
+        )
 
 
 class _Run:

@@ -18,7 +18,7 @@ def with_room(
     """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
 
     Every integer input that has one entry for each position is extended: token ids, attention
-    mask, token types, cross-attention mask.
+    mask, token types, cross-attention mask; position ids count on.
 
     Args:
         inputs: batch of one.
@@ -27,8 +27,11 @@ def with_room(
         kinds: what to fill in by name, where it is not what the last position has.
     """
     longer = dict(inputs)
-    for name, value in inputs.items():
-        if room and _by_position(value, length):
+    for name, value in inputs.items() if room else ():
+        if name == "position_ids":
+            onward = value[..., -1:] + torch.arange(1, room + 1, device=value.device)
+            longer[name] = torch.cat([value, onward], dim=-1)
+        elif _by_position(value, length):
             filler = value[:, -1:].expand(-1, room, *value.shape[2:])
             if name in kinds:
                 filler = torch.full_like(filler, kinds[name])
