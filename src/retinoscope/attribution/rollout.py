@@ -54,7 +54,10 @@ def _weights(recording: Recording, layer: int) -> Float[Tensor, "heads positions
         base: AttentionFunction,
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        allowed = recording.calls[layer].allowed[:length, :length].to(query.device)
+        call = recording.calls[layer]
+        allowed = call.allowed[:length, :length].to(query.device)
+        if call.owner is not None and call.keys is not None and call.values is not None:
+            key, value = call.keys[:, :, :length], call.values[:, :, :length]
         additive = as_mask(allowed[None, None], query, eager_attention)
         output, weights = eager_attention(module, query, key, value, additive, **options)
         if weights is not None:

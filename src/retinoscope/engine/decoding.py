@@ -97,7 +97,7 @@ class Decoding:
                 first = max(0, recording.length - call.context)
                 clean = recording.stream[layer][first:]
                 self.inputs[layer] = clean.expand(count, -1, -1).clone()
-            elif call.mixing == "attention":
+            elif call.mixing == "attention" and call.owner is None:
                 assert call.keys is not None and call.values is not None
                 self.keys[layer] = self._behind(call.keys, count)
                 self.values[layer] = self._behind(call.values, count)
@@ -116,9 +116,9 @@ class Decoding:
         recording = self.recording
         self.start, self.position = stem.start, stem.end
         self._allocate(len(conditions))
-        for layer, states in enumerate(zip(stem.keys, stem.values, strict=True)):
-            for store, known in zip((self.keys, self.values), states, strict=True):
-                store[layer][:, :, : stem.end - stem.start] = known
+        for layer in self.keys:
+            self.keys[layer][:, :, : stem.end - stem.start] = stem.keys[layer]
+            self.values[layer][:, :, : stem.end - stem.start] = stem.values[layer]
         rest = recording.stream[0][stem.end : recording.length]
         logits = self._advance(rest.expand(len(conditions), -1, -1))
         clean = [row for row, sites in enumerate(conditions) if not sites.writes]
@@ -196,9 +196,11 @@ class Decoding:
             readable = allowed.expand(rows, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
             return base(module, query, key, value, as_mask(readable, query, base), **options)
         assert call.keys is not None and call.values is not None
-        at, layer = slice(self.position - self.start, end - self.start), self._layer
-        self.keys[layer][:, :, at] = key
-        self.values[layer][:, :, at] = value
+        at = slice(self.position - self.start, end - self.start)
+        layer = self._layer if call.owner is None else call.owner
+        if call.owner is None:
+            self.keys[layer][:, :, at] = key
+            self.values[layer][:, :, at] = value
         prefix = (call.keys[:, :, : self.start], call.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
         return attend(module, query, prefix, own, allowed[..., :end], base, options)

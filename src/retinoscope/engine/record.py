@@ -123,18 +123,19 @@ def _run_with_room(
 
 def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room: int) -> _Run:
     watch = Watch(checkpoint.parts)
-    asked = keeping(checkpoint.model, 1 + room)
+    asked = keeping(checkpoint.model, 1 if "decoder_input_ids" in inputs else 1 + room)
     with watch:
         logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
     if not watch.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
     total = length + room
-    entered = watch.layers[min(watch.layers)].entered.shape[-2]
-    if entered != total:
-        raise ModelError(
-            f"The language model of {checkpoint.name} saw {entered} positions, the prompt has "
-            f"{total}; its sequence is not the processor's."
-        )
+    for index, layer in sorted(watch.layers.items()):
+        entered = layer.entered.shape[-2]
+        if entered != total:
+            raise ModelError(
+                f"Decoder layer {index} of {checkpoint.name} saw {entered} positions, the prompt "
+                f"has {total}; its sequence is not the processor's."
+            )
     return _Run(watch, inputs, logits, room)
 
 
@@ -161,15 +162,31 @@ def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
 
 def _calls(run: _Run) -> tuple[LayerCall, ...]:
     """How every layer was called and what it attended to."""
-    return tuple(map(_call, run.seen, recorded_masks(run.seen)))
+    first: dict[int, int] = {}
+    for index, layer in enumerate(run.seen):
+        for attended in layer.attended:
+            first.setdefault(id(attended.keys), index)
+    return tuple(
+        _call(layer, mask, index, first)
+        for index, (layer, mask) in enumerate(zip(run.seen, recorded_masks(run.seen), strict=True))
+    )
 
 
-def _call(seen: SeenLayer, mask: Tensor) -> LayerCall:
+def _call(seen: SeenLayer, mask: Tensor, index: int, first: Mapping[int, int]) -> LayerCall:
     if not seen.attended:
         return LayerCall(seen.args, seen.options, mask, "left context")
     attended = seen.attended[0]
     mixing: Mixing = "cross-attention" if attended.crossing else "attention"
-    return LayerCall(seen.args, seen.options, mask, mixing, attended.keys, attended.values)
+    owner = first[id(attended.keys)]
+    return LayerCall(
+        seen.args,
+        seen.options,
+        mask,
+        mixing,
+        attended.keys,
+        attended.values,
+        owner=None if owner == index or attended.crossing else owner,
+    )
 
 
 def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:

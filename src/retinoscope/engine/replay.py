@@ -15,6 +15,7 @@ from retinoscope.engine.attention import AttentionFunction, as_mask, attending
 from retinoscope.engine.blocking import blocked
 from retinoscope.engine.forks import Fork, forked, forks
 from retinoscope.engine.recording import Recording
+from retinoscope.engine.shared_keys import SharedKeys
 from retinoscope.engine.sharing import attend
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Sites
@@ -36,6 +37,7 @@ class SuffixAttention:
         keep: whether to hold on to what generation needs.
         kept: the suffix's keys and values of every layer run so far, if they are kept.
         entered: the inputs of layers without attention run so far, if they are kept.
+        shared: keys and values that several layers read.
     """
 
     def __init__(self, recording: Recording, start: int, *, keep: bool = False) -> None:
@@ -44,6 +46,7 @@ class SuffixAttention:
         self.keep = keep
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
         self.entered: dict[int, Tensor] = {}
+        self.shared = SharedKeys(recording, start)
         self._layer = 0
         self._cut: Tensor | None = None
         self._reached = False
@@ -141,6 +144,7 @@ class SuffixAttention:
         call, start = self.recording.calls[self._layer], self.start
         if call.mixing == "cross-attention":
             return self._across(module, query, key, value, base, options)
+        key, value = self.shared.of(self._layer, key, value)
         if self.keep and self._taken is None:
             self.kept[self._layer] = (key, value)
         if self._taking:
@@ -229,7 +233,7 @@ def replay(
     """
     attention = attention or SuffixAttention(recording, start)
     plan = forks(conditions, recording.layer_count + 1)
-    positions = list(range(start, recording.length if end is None else end))
+    positions = list(range(start, stop := recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
     behind = any(write.layer > last for sites in conditions for write in sites.writes)
@@ -238,6 +242,7 @@ def replay(
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
             hidden = _entering(hidden, recording, place, fork, positions)
+            attention.shared.follow(place, fork, stop)
             doing = [conditions[member] for member in fork.members]
             hidden = written(hidden, doing, place, start)
             cut = blocked(doing, place, recording, start) if doing and place <= last else None

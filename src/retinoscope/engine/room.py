@@ -52,10 +52,14 @@ def with_tokens(
     return longer | {name: torch.cat([given, added], dim=1)}
 
 
-def keeping(model: nn.Module, rows: int) -> dict[str, int]:
-    """Asks the model for the logits of its last positions alone, where it can be asked that."""
+def keeping(model: nn.Module, rows: int) -> dict[str, Tensor]:
+    """Asks the model for the logits of its last positions alone, where it can be asked that.
+
+    By index, not by number: given a number, models whose later layers share keys and values
+    (Gemma 4) run those layers on these positions alone, and the others' states are never there.
+    """
     known = inspect.signature(model.forward).parameters
-    return {"logits_to_keep": rows} if "logits_to_keep" in known else {}
+    return {"logits_to_keep": torch.arange(-rows, 0)} if "logits_to_keep" in known else {}
 
 
 def _by_position(value: Tensor, length: int) -> bool:

@@ -13,7 +13,7 @@ from tests.engine.families.parts import (
     built,
     family,
     pixels,
-    randomised,
+    text_only,
     text_options,
 )
 
@@ -68,7 +68,7 @@ def gemma3n_text() -> Built:
             intermediate_size=[2 * WIDTH] * 6,
         )
     )
-    return _text_only(hf.Gemma3nForCausalLM(config))
+    return text_only(hf.Gemma3nForCausalLM(config))
 
 
 @family
@@ -83,9 +83,4 @@ def gpt_oss_text() -> Built:
             layer_types=["sliding_attention", "full_attention"] * 2,
         )
     )
-    return _text_only(hf.GptOssForCausalLM(config))
-
-
-def _text_only(model: hf.PreTrainedModel) -> Built:
-    ids = torch.arange(5, 30)[None]
-    return Built(randomised(model), {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+    return text_only(hf.GptOssForCausalLM(config))

@@ -163,3 +163,9 @@ def _rows(features: Any) -> int:
 def built(model: hf.PreTrainedModel, images: Mapping[str, Tensor], **options: Any) -> Built:
     model = randomised(model)
     return Built(model, prompt(model, images, **options))
+
+
+def text_only(model: hf.PreTrainedModel) -> Built:
+    """A language model without an image."""
+    ids = torch.arange(5, 30)[None]
+    return Built(randomised(model), {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
