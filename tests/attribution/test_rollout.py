@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import tiny
 import torch
 from PIL import Image
 
 from retinoscope.attribution import attention_rollout
-from retinoscope.engine import Recording, look
+from retinoscope.engine import Recording, evaluate, look, record
+from retinoscope.geometry import PatchGrid, Tile
+from retinoscope.interventions import Ablate
 from retinoscope.models import Checkpoint
 from retinoscope.models.checkpoint import find_parts
 from retinoscope.models.family import family_of
+from retinoscope.tokens import TokenLayout, VisualSpan
+from tests.engine import families
 
 
 def recorded(attention: str) -> Recording:
@@ -35,6 +41,24 @@ def test_rollout_is_the_product_of_mixed_attention() -> None:
         product = (mixed / mixed.sum(-1, keepdim=True)) @ product
     expected = product[-1, list(encoded.layout.visual)]
     assert torch.allclose(attention_rollout(recording), expected, atol=1e-6)
+
+
+def test_rollout_where_layers_share_keys_is_of_the_clean_run() -> None:
+    """Also after conditions were replayed, whose keys the model leaves lying about."""
+    checkpoint, encoded = families.build("gemma4")
+    span = VisualSpan((3, 4, 5, 6), PatchGrid((4, 1), (Tile(1, 4, (0, 0, 4, 1)),)))
+    layout = TokenLayout(encoded.layout.length, (span,))
+    recording = record(checkpoint, replace(encoded, layout=layout))
+    before = attention_rollout(recording)
+    evaluate(recording, [(Ablate([at], "zero"),) for at in (20, 22)])
+    assert torch.equal(attention_rollout(recording), before)
+    checkpoint.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        attentions = checkpoint.model(**encoded.inputs, output_attentions=True).attentions
+    row = torch.eye(recording.length)[-1]
+    for weights in reversed(attentions):
+        row = 0.5 * row + 0.5 * row @ weights[0].mean(0)
+    assert torch.allclose(before, row[3:7], atol=1e-6)
 
 
 def test_rollout_does_not_depend_on_the_back_end() -> None:

@@ -20,7 +20,7 @@ from tests.engine.conditions import conditions
 ROOM = 5
 READING_AHEAD = {"paligemma", "paligemma2"}
 NO_ATTENTION_EVERYWHERE = {"lfm2_vl", "qwen3_5"}
-ELSEWHERE = {"mllama", "florence2", "gemma3n_text"}
+ELSEWHERE = {"mllama", "florence2", "gemma3n_text", "gemma4"}
 ALONE = READING_AHEAD | NO_ATTENTION_EVERYWHERE | ELSEWHERE
 
 

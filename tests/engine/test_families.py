@@ -13,6 +13,8 @@ from tests.engine.conditions import Cut, conditions
 from tests.engine.oracle import oracle, oracle_generate
 
 FALLING_BACK = {"florence2": "encoder-decoder", "gemma3n_text": "4 dimensions"}
+GENERATION_FALLING_BACK = {"gemma4": "a generated token differs"}
+"""Each layer of Gemma 4 reads the tokens, not only the first."""
 REPLAYED = [name for name in families.BUILDERS if name not in FALLING_BACK]
 
 
@@ -65,7 +67,9 @@ def test_generation_equals_the_models_own(name: str) -> None:
     recording = record(checkpoint, encoded, room=8)
     if name in REPLAYED:
         assert recording.fallback is None
-        assert recording.generation_fallback is None
+        reason = GENERATION_FALLING_BACK.get(name)
+        assert (recording.generation_fallback is None) == (reason is None)
+        assert reason is None or reason in (recording.generation_fallback or "")
     kinds = conditions(recording)
     given: list[Condition] = [(), *kinds["last position"][-2:], *kinds["ablation"], *kinds["mixed"]]
     found = [list(one.tokens) for one in generate(recording, given)]

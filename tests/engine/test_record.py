@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -160,6 +161,31 @@ def test_a_layout_of_another_length_is_refused() -> None:
     wrong = Encoded(encoded.inputs, TokenLayout(7, ()), "")
     with pytest.raises(ModelError, match="positions"):
         record(checkpoint, wrong)
+
+
+def test_a_batch_of_prompts_is_refused() -> None:
+    checkpoint, encoded = families.build("llava")
+    twice = {name: torch.cat([value, value]) for name, value in encoded.inputs.items()}
+    with pytest.raises(ModelError, match=r"one prompt.*input_ids of shape \[2, 26\]"):
+        record(checkpoint, replace(encoded, inputs=twice))
+    blind = {name: value for name, value in encoded.inputs.items() if name != "input_ids"}
+    with pytest.raises(ModelError, match="no input_ids"):
+        record(checkpoint, replace(encoded, inputs=blind))
+
+
+def test_every_layer_sees_the_whole_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for its last logits by number, Gemma 4 runs later layers on the last position alone."""
+    checkpoint, encoded = families.build("gemma4")
+    recording = record(checkpoint, encoded)
+    assert {len(state) for state in recording.stream} == {recording.length}
+    assert [call.owner for call in recording.calls] == [None, None, None, None, 2, 3]
+    with torch.no_grad():
+        plain = checkpoint.model(**encoded.inputs).logits[0, -1]
+    assert torch.allclose(plain, recording.logits, atol=1e-5)
+    by_number = {"logits_to_keep": 1}
+    monkeypatch.setattr(import_module("retinoscope.engine.record"), "keeping", lambda *_: by_number)
+    with pytest.raises(ModelError, match=r"layer 4 .* saw 1 positions"):
+        record(checkpoint, encoded)
 
 
 def test_memory_is_stated() -> None:

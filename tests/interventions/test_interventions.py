@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from retinoscope.interventions import (
     as_condition,
     resolve,
 )
+from retinoscope.interventions.sites import whole_numbers
 
 
 @dataclass
@@ -101,6 +103,9 @@ def test_a_condition_is_all_of_its_interventions():
         (Knockout([9], [1], [4]), "0..3"),
         (Knockout([9], [1], [0], heads=[2]), "0..1"),
         (Knockout([9], [1], [0], heads=[]), "0..1"),
+        (Knockout([9], [1], [0], heads=[-1]), "0..1"),
+        (Knockout([9], [1], [True]), "whole number"),
+        (Ablate([False, True, True], "zero"), "whole number"),
         (Knockout([], [1], [0]), "empty set"),
         (Knockout([9], [], [0]), "empty set"),
     ],
@@ -114,3 +119,13 @@ def test_one_intervention_is_a_condition_of_one():
     ablate = Ablate([1], "zero")
     assert as_condition(ablate) == (ablate,)
     assert as_condition([ablate]) == (ablate,)
+
+
+def test_whole_numbers_of_other_libraries_are_plain_ones():
+    for numbers in (np.array([3, 5]), torch.tensor([3, 5]), [np.int64(3), torch.tensor(5)]):
+        found = whole_numbers(numbers, "Ablate")
+        assert found == [3, 5]
+        assert all(type(number) is int for number in found)
+    for wrong in ([2.0], ["2"], [None], np.array([True]), torch.tensor([True]), [np.bool_(1)]):
+        with pytest.raises(InterventionError, match="whole number"):
+            whole_numbers(wrong, "Ablate")

@@ -46,7 +46,10 @@ def _weights(recording: Recording, layer: int) -> Float[Tensor, "heads positions
     length = recording.length
 
     def attention(call: AttentionCall) -> tuple[Tensor, Tensor | None]:
-        allowed = recording.calls[layer].allowed[:length, :length].to(call.query.device)
+        clean = recording.calls[layer]
+        allowed = clean.allowed[:length, :length].to(call.query.device)
+        if clean.owner is not None and clean.keys is not None and clean.values is not None:
+            call = replace(call, key=clean.keys[:, :, :length], value=clean.values[:, :, :length])
         output, weights = replace(call, base=eager_attention).masked(allowed[None, None]).run()
         if weights is not None:
             found.append(weights[0])

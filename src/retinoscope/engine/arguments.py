@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxtyping import Shaped
 from torch import Tensor
 
-from retinoscope.engine.recording import Recording
+from retinoscope.engine.recording import LayerCall, Recording
 
 OUTSIDE = ("cross_attention_states", "encoder_hidden_states")
 """Arguments that hold no positions of the sequence, whatever their shape."""
 
 CLEARED = {
-    "attention_mask": None,
     "past_key_values": None,
     "past_key_value": None,
     "use_cache": False,
 }
-"""Arguments that the engine takes the place of: masks and caches."""
+"""Arguments that the engine takes the place of: caches."""
 
 
 def call_layer(recording: Recording, index: int, hidden: Tensor, positions: Tensor) -> Tensor:
@@ -36,9 +36,22 @@ def call_layer(recording: Recording, index: int, hidden: Tensor, positions: Tens
         for name, value in call.options.items()
     }
     options |= {name: value for name, value in CLEARED.items() if name in options}
+    if "attention_mask" in options and padding_mask(call) is None:
+        options["attention_mask"] = None
     args = at_positions(call.args, total, positions, len(hidden))
     output: Any = recording.checkpoint.parts.layers[index](hidden, *args, **options)
     return output[0] if isinstance(output, tuple) else output
+
+
+def padding_mask(call: LayerCall) -> Shaped[Tensor, "1 recorded"] | None:
+    """The mask by which a layer without attention blanks padding itself; None where there is none.
+
+    Every other mask is the attention function's, whose place the engine takes.
+    """
+    mask = call.options.get("attention_mask")
+    if call.mixing == "left context" and isinstance(mask, Tensor) and mask.ndim == 2:
+        return mask
+    return None
 
 
 def at_positions(value: Any, total: int, positions: Tensor, rows: int) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from retinoscope.engine.blocking import cut
-from retinoscope.engine.recording import Recording
+from retinoscope.engine.recording import Recording, reads_sequence
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Block, Condition, Intervention, Sites
+from retinoscope.interventions import Block, Condition, Intervention, Sites, joined, touched
 
 
 class Checked:
@@ -33,11 +34,7 @@ class Checked:
         Raises:
             InterventionError: it can't be applied, or would change nothing.
         """
-        parts = [self._resolved(intervention) for intervention in condition]
-        sites = Sites(
-            tuple(write for part in parts for write in part.writes),
-            tuple(block for part in parts for block in part.blocks),
-        )
+        sites = joined(self._resolved(intervention) for intervention in condition)
         if condition and not (sites.writes or sites.blocks):
             raise InterventionError(f"{condition!r} touches nothing; leave it out.")
         if self.recording.fallback is None:
@@ -47,12 +44,12 @@ class Checked:
 
     def _resolved(self, intervention: Intervention) -> Sites:
         if id(intervention) not in self._sites:
-            self._sites[id(intervention)] = (intervention, intervention.sites(self.recording))
+            self._sites[id(intervention)] = (intervention, touched(intervention, self.recording))
         return self._sites[id(intervention)][1]
 
     def _check_edges(self, sites: Sites) -> None:
         """Refuse positions of a knockout that take part in no edge in any of its layers."""
-        masks: defaultdict[tuple, dict[int, Tensor]] = defaultdict(dict)
+        masks: defaultdict[tuple[Block, str], dict[int, Tensor]] = defaultdict(dict)
         for block in sites.blocks:
             call = self.recording.calls[block.layer]
             if call.mixing == "left context":
@@ -61,19 +58,16 @@ class Checked:
                     "attention (a convolution or a recurrence), so there is no edge to cut; "
                     "leave that layer out."
                 )
-            if block.keys[-1] >= call.allowed.shape[1]:
-                raise InterventionError(
-                    f"Knockout names key {block.keys[-1]} in layer {block.layer}, which has "
-                    f"keys 0..{call.allowed.shape[1] - 1}."
-                )
-            masks[block.queries, block.keys, call.mixing][id(call.allowed)] = call.allowed
-        for (queries, keys, mixing), allowed in masks.items():
-            key = (queries, keys, mixing, *allowed)
+            inside = reads_sequence(call)
+            check_keys(block, self.recording.length if inside else call.allowed.shape[1])
+            masks[anywhere(block), call.mixing][id(call.allowed)] = call.allowed
+        for (block, mixing), allowed in masks.items():
+            key = (block, mixing, *allowed)
             if key not in self._passed:
-                edges = torch.stack(
-                    [mask[list(queries)][:, list(keys)] for mask in allowed.values()]
-                )
-                check_edges(queries, keys, edges.any(0))
+                edges = [
+                    mask[list(block.queries)][:, list(block.keys)] for mask in allowed.values()
+                ]
+                check_edges(block.queries, block.keys, torch.stack(edges).any(0))
                 self._passed.add(key)
 
     def _check_queries(self, sites: Sites) -> None:
@@ -83,10 +77,28 @@ class Checked:
             layers[block.layer].append(block)
         for layer, blocks in layers.items():
             allowed = self.recording.calls[layer].allowed
-            key = (id(allowed), *((b.queries, b.keys, b.heads) for b in blocks))
+            key = (id(allowed), *map(anywhere, blocks))
             if key not in self._passed:
                 check_queries(layer, blocks, allowed, self.recording.head_count)
                 self._passed.add(key)
+
+
+def anywhere(block: Block) -> Block:
+    """A block without its layer: what it is in every layer that it names."""
+    return replace(block, layer=0)
+
+
+def check_keys(block: Block, count: int) -> None:
+    """Every key of a block must be one of a layer's.
+
+    Raises:
+        InterventionError: one lies behind them.
+    """
+    if block.keys[-1] >= count:
+        raise InterventionError(
+            f"Knockout names key {block.keys[-1]} in layer {block.layer}, which has keys "
+            f"0..{count - 1}."
+        )
 
 
 def check_edges(

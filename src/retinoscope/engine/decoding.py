@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -95,7 +96,7 @@ class Decoding:
                 first = max(0, recording.length - call.context)
                 clean = recording.stream[layer][first:]
                 self.inputs[layer] = clean.expand(count, -1, -1).clone()
-            elif call.mixing == "attention":
+            elif call.mixing == "attention" and call.owner is None:
                 assert call.keys is not None and call.values is not None
                 self.keys[layer] = self._behind(call.keys, count)
                 self.values[layer] = self._behind(call.values, count)
@@ -114,9 +115,9 @@ class Decoding:
         recording = self.recording
         self.start, self.position = stem.start, stem.end
         self._allocate(len(conditions))
-        for layer, states in enumerate(zip(stem.keys, stem.values, strict=True)):
-            for store, known in zip((self.keys, self.values), states, strict=True):
-                store[layer][:, :, : stem.end - stem.start] = known
+        for layer in self.keys:
+            self.keys[layer][:, :, : stem.end - stem.start] = stem.keys[layer]
+            self.values[layer][:, :, : stem.end - stem.start] = stem.values[layer]
         rest = recording.stream[0][stem.end : recording.length]
         logits = self._advance(rest.expand(len(conditions), -1, -1))
         clean = [row for row, sites in enumerate(conditions) if not sites.writes]
@@ -150,7 +151,7 @@ class Decoding:
         """Knockouts whose queries include the prompt's last position hold for every new one."""
         last = self.recording.length - 1
         followed = [
-            Sites((), tuple(block for block in one.blocks if last in block.queries))
+            replace(one, writes=(), blocks=tuple(b for b in one.blocks if last in b.queries))
             for one in conditions
         ]
         for layer in range(self.recording.layer_count):
@@ -185,8 +186,11 @@ class Decoding:
             return call.masked(readable).run()
         assert clean.keys is not None and clean.values is not None
         at = slice(self.position - self.start, end - self.start)
-        self.keys[layer][:, :, at] = call.key
-        self.values[layer][:, :, at] = call.value
+        if clean.owner is None:
+            self.keys[layer][:, :, at] = call.key
+            self.values[layer][:, :, at] = call.value
+        else:
+            layer = clean.owner
         prefix = (clean.keys[:, :, : self.start], clean.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
         return attend(call, prefix, own, allowed[..., :end])
@@ -204,6 +208,6 @@ class Decoding:
 def _at_last(conditions: Sequence[Sites], last: int) -> list[Sites]:
     """The blocks of one query alone."""
     return [
-        Sites((), tuple(type(b)(b.layer, (last,), b.keys, b.heads) for b in one.blocks))
+        replace(one, writes=(), blocks=tuple(replace(b, queries=(last,)) for b in one.blocks))
         for one in conditions
     ]

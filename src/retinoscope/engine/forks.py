@@ -75,22 +75,20 @@ def forks(conditions: Sequence[Sites], places: int) -> list[Fork]:
 
 
 def _touches(sites: Sites) -> dict[int, Hashable]:
-    """What a condition does at each place where it does something; writes by identity."""
+    """The edits of a condition at each place where it has some; writes are equal by identity."""
     found: dict[int, list[Hashable]] = {}
-    for write in sites.writes:
-        found.setdefault(write.layer, []).append(id(write))
-    for block in sites.blocks:
-        found.setdefault(block.layer, []).append((block.queries, block.keys, block.heads))
+    for edit in (*sites.writes, *sites.blocks):
+        found.setdefault(edit.layer, []).append(edit)
     return {place: tuple(touch) for place, touch in found.items()}
 
 
 def forked(
-    hidden: Float[Tensor, "before suffix width"], fork: Fork, clean: Float[Tensor, "suffix width"]
-) -> Float[Tensor, "rows suffix width"]:
-    """The rows of the next place, each a copy of its parent or of the clean stream."""
-    if fork.parents == tuple(range(len(hidden))):
-        return hidden
+    states: Float[Tensor, "before *shape"], fork: Fork, clean: Float[Tensor, "*shape"]
+) -> Float[Tensor, "rows *shape"]:
+    """The rows of the next place, each a copy of its parent or of the clean run's states."""
+    if fork.parents == tuple(range(len(states))):
+        return states
     if all(parent == CLEAN for parent in fork.parents):
-        return clean.expand(len(fork.parents), -1, -1)
-    parents = torch.tensor(fork.parents, device=hidden.device)
-    return torch.cat([hidden, clean[None]])[parents]
+        return clean.expand(len(fork.parents), *clean.shape)
+    parents = torch.tensor(fork.parents, device=states.device)
+    return torch.cat([states, clean[None]])[parents]

@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from retinoscope.engine.attention import AttentionCall, as_allowed, attending
 from retinoscope.engine.blocking import cut
-from retinoscope.engine.checks import check_edges, check_queries
+from retinoscope.engine.checks import anywhere, check_edges, check_keys, check_queries
+from retinoscope.engine.image_tokens import as_words
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping, with_tokens
 from retinoscope.errors import InterventionError
@@ -43,6 +44,7 @@ def full_logits(
     Raises:
         InterventionError: a knockout did not reach an attention function, has no edge to cut, or
             leaves a query without keys.
+        ModelError: an image token was generated that the model can't be given in one pass.
     """
     encoded, parts = recording.encoded, recording.checkpoint.parts
     inputs = encoded.inputs
@@ -50,10 +52,13 @@ def full_logits(
         inputs = with_tokens(inputs, recording.length, tokens, recording.kinds)
     apart = "decoder_input_ids" in encoded.inputs
     followed = sites if apart else following(sites, recording.length, len(tokens))
-    with intervening(parts, followed, recording.length):
-        model = recording.checkpoint.model
-        asked = keeping(model, 1) if positions is None else {}
-        logits = model(**inputs, **asked, use_cache=False).logits[0]
+    model = recording.checkpoint.model
+    asked = keeping(model, 1) if positions is None else {}
+    with (
+        as_words(recording.checkpoint, inputs, encoded.layout) as words,
+        intervening(parts, followed, recording.length),
+    ):
+        logits = model(**words, **asked, use_cache=False).logits[0]
     if positions is None:
         return logits[-1:].float()
     return logits[list(positions)].float()
@@ -65,10 +70,10 @@ def following(sites: Sites, length: int, room: int) -> Sites:
         return sites
     behind = tuple(range(length, length + room))
     blocks = (
-        Block(b.layer, b.queries + behind, b.keys, b.heads) if length - 1 in b.queries else b
+        replace(b, queries=b.queries + behind) if length - 1 in b.queries else b
         for b in sites.blocks
     )
-    return Sites(sites.writes, tuple(blocks))
+    return replace(sites, blocks=tuple(blocks))
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def intervening(parts: Parts, sites: Sites, length: int) -> Iterator[None]:
     attention = _CutAttention(parts, sites.blocks, length)
     with ExitStack() as stack:
         for place in sorted({write.layer for write in sites.writes}):
-            edit = _edit(sites, place)
+            edit = _edit(sites, place, length)
             if place < len(parts.layers):
                 layer = parts.layers[place]
                 hook = layer.register_forward_pre_hook(
@@ -109,7 +114,7 @@ class _CutAttention:
             self.blocks.setdefault(block.layer, []).append(block)
         self.length = length
         self.reached: set[int] = set()
-        self.edges: dict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = {}
+        self.edges: dict[Block, Tensor] = {}
 
     def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend with this layer's edges cut."""
@@ -128,23 +133,30 @@ class _CutAttention:
             mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=call.query.device)
             if call.causal:
                 mask = mask.tril()
+        inside = not call.crossing
         allowed = as_allowed(mask)[0, 0]
         for block in blocks:
-            edge = allowed[list(block.queries)][:, list(block.keys)]
-            before = self.edges.get((block.queries, block.keys), torch.zeros_like(edge))
-            self.edges[block.queries, block.keys] = before | edge
+            check_keys(block, self.length if inside else keys)
+            self._note_edges(block, allowed)
         if blocks:
             check_queries(layer, blocks, allowed, heads)
         gone = torch.zeros(heads, queries, keys, dtype=torch.bool)
         for block in blocks:
             cut(gone, block)
-        if queries > self.length and not call.crossing:
+        if queries > self.length and inside:
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]
         gone = gone[None].to(mask.device)
         if mask.dtype == torch.bool:
             return mask & ~gone
         return mask.masked_fill(gone, torch.finfo(mask.dtype).min)
+
+    def _note_edges(self, block: Block, allowed: Bool[Tensor, "queries keys"]) -> None:
+        """Edges of the prompt; to a generated position a key may have left a sliding window."""
+        prompt = tuple(query for query in block.queries if query < self.length)
+        block = anywhere(replace(block, queries=prompt))
+        edge = allowed[list(prompt)][:, list(block.keys)]
+        self.edges[block] = self.edges.get(block, torch.zeros_like(edge)) | edge
 
     def check(self) -> None:
         """Every block was in force and cut something."""
@@ -154,12 +166,17 @@ class _CutAttention:
                 f"Knockout names layer(s) {missed}, whose attention can't be reached: they mix "
                 "positions in another way. Leave them out."
             )
-        for (queries, keys), edges in self.edges.items():
-            check_edges(queries, keys, edges)
+        for block, edges in self.edges.items():
+            check_edges(block.queries, block.keys, edges)
 
 
-def _edit(sites: Sites, place: int) -> Callable[[Tensor], Tensor]:
+def _edit(sites: Sites, place: int, length: int) -> Callable[[Tensor], Tensor]:
     def edit(hidden: Tensor) -> Tensor:
+        if hidden.shape[-2] < length:
+            raise InterventionError(
+                f"The model carries only {hidden.shape[-2]} of the prompt's {length} positions at "
+                f"place {place}, so that what is written there would go astray."
+            )
         hidden = hidden.clone()
         for write in sites.writes:
             if write.layer == place:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from retinoscope.engine.arguments import call_layer
+from retinoscope.engine.arguments import call_layer, padding_mask
 from retinoscope.engine.recording import Recording
 
 SHORT = 16
@@ -33,16 +33,28 @@ def with_context(recording: Recording) -> Recording:
 def reach_back(recording: Recording, index: int) -> int | None:
     """How many positions back one layer reads; the whole length if far, None if it reads ahead.
 
-    Measured by moving the layer's clean input at one position and seeing whose output moves.
+    Measured by moving the layer's clean input at one position and seeing whose output moves; where
+    none does, nothing is known, and all is taken.
     """
     clean = recording.stream[index][None]
     moved = clean.clone()
-    at = recording.length // 2
+    at = _middle(recording, index)
     moved[0, at] = -clean[0, at].roll(1)
     every = torch.arange(recording.length)
     before, after = (call_layer(recording, index, hidden, every) for hidden in (clean, moved))
     change = (after - before)[0].float().abs().amax(-1)
     if bool((change[:at] > 1e-5 * float(change.max())).any()):
         return None
+    if not bool(change.any()):
+        return recording.length
     reach = int(torch.nonzero(change)[-1]) - at
     return reach if reach <= min(SHORT, recording.length - 2 - at) else recording.length
+
+
+def _middle(recording: Recording, index: int) -> int:
+    """The middle of the positions that the layer doesn't take as padding."""
+    mask = padding_mask(recording.calls[index])
+    if mask is None:
+        return recording.length // 2
+    read = torch.nonzero(mask[0, : recording.length]).flatten().tolist()
+    return read[len(read) // 2] if read else recording.length // 2

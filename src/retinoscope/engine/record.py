@@ -37,9 +37,10 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         room: filler positions to record behind the prompt, to generate there later.
 
     Raises:
-        ModelError: the language model saw another sequence than the prompt, so that positions
-            have no meaning; or watching the model changes it.
+        ModelError: the inputs hold more than one prompt; the language model saw another sequence
+            than the prompt, so that positions have no meaning; or watching the model changes it.
     """
+    _check_single(encoded, checkpoint)
     length = encoded.layout.length
     run, kinds, behind = _faithful_run(checkpoint, encoded, room)
     reason = _unreplayable(run, checkpoint)
@@ -99,6 +100,17 @@ def _faithful_run(
     return alone, {}, behind
 
 
+def _check_single(encoded: Encoded, checkpoint: Checkpoint) -> None:
+    """One prompt at a time: conditions of several are evaluated on a recording of each."""
+    ids = encoded.inputs.get("input_ids")
+    if ids is None or ids.ndim != 2 or len(ids) != 1:
+        given = "no input_ids" if ids is None else f"input_ids of shape {list(ids.shape)}"
+        raise ModelError(
+            f"A recording is of one prompt, [1, positions]; {checkpoint.name} was given {given}. "
+            "Record each prompt of a batch by itself."
+        )
+
+
 class _Run:
     """One watched forward pass."""
 
@@ -148,24 +160,25 @@ def _run_with_room(
 
 def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room: int) -> _Run:
     watch = Watch(checkpoint.parts)
-    asked = keeping(checkpoint.model, 1 + room)
+    asked = keeping(checkpoint.model, 1 if "decoder_input_ids" in inputs else 1 + room)
     with watch:
         logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
     if not watch.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
     total = length + room
-    shape = tuple(watch.layers[min(watch.layers)].entered.shape)
-    entered = shape[-2]
-    if entered != total and total in shape[:-2]:
-        raise ModelError(
-            f"{checkpoint.name} keeps {entered} residual streams at every position (its hidden "
-            f"states have the shape {shape}); only models with one can be looked into."
-        )
-    if entered != total:
-        raise ModelError(
-            f"The language model of {checkpoint.name} saw {entered} positions, the prompt has "
-            f"{total}; its sequence is not the processor's."
-        )
+    for index, layer in sorted(watch.layers.items()):
+        shape = tuple(layer.entered.shape)
+        entered = shape[-2]
+        if entered != total and total in shape[:-2]:
+            raise ModelError(
+                f"{checkpoint.name} keeps {entered} residual streams at every position (its hidden "
+                f"states have the shape {shape}); only models with one can be looked into."
+            )
+        if entered != total:
+            raise ModelError(
+                f"Decoder layer {index} of {checkpoint.name} saw {entered} positions, the prompt "
+                f"has {total}; its sequence is not the processor's."
+            )
     return _Run(watch, inputs, logits, room)
 
 
@@ -210,15 +223,31 @@ def _embedding_width(checkpoint: Checkpoint) -> int:
 
 def _calls(run: _Run) -> tuple[LayerCall, ...]:
     """How every layer was called and what it attended to."""
-    return tuple(map(_call, run.seen, recorded_masks(run.seen)))
+    first: dict[int, int] = {}
+    for index, layer in enumerate(run.seen):
+        for attended in layer.attended:
+            first.setdefault(id(attended.keys), index)
+    return tuple(
+        _call(layer, mask, index, first)
+        for index, (layer, mask) in enumerate(zip(run.seen, recorded_masks(run.seen), strict=True))
+    )
 
 
-def _call(seen: SeenLayer, mask: Tensor) -> LayerCall:
+def _call(seen: SeenLayer, mask: Tensor, index: int, first: Mapping[int, int]) -> LayerCall:
     if not seen.attended:
         return LayerCall(seen.args, seen.options, mask, "left context")
     attended = seen.attended[0]
     mixing: Mixing = "cross-attention" if attended.crossing else "attention"
-    return LayerCall(seen.args, seen.options, mask, mixing, attended.keys, attended.values)
+    owner = first[id(attended.keys)]
+    return LayerCall(
+        seen.args,
+        seen.options,
+        mask,
+        mixing,
+        attended.keys,
+        attended.values,
+        owner=None if owner == index or attended.crossing else owner,
+    )
 
 
 def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:

@@ -32,6 +32,8 @@ class LayerCall:
         keys: of the clean run, after position embedding; None without attention.
         values: of the clean run; None without attention.
         context: for "left context", how many clean positions to the left a position depends on.
+        owner: the earlier layer whose keys and values this one reads (Gemma 4); None where it has
+            its own.
     """
 
     args: tuple[Any, ...]
@@ -41,6 +43,7 @@ class LayerCall:
     keys: Float[Tensor, "1 groups keys width"] | None = None
     values: Float[Tensor, "1 groups keys width"] | None = None
     context: int = 0
+    owner: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

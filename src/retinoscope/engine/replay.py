@@ -14,6 +14,7 @@ from retinoscope.engine.attention import AttentionCall, attending
 from retinoscope.engine.blocking import blocked
 from retinoscope.engine.forks import Fork, forked, forks
 from retinoscope.engine.recording import Recording
+from retinoscope.engine.shared_keys import SharedKeys
 from retinoscope.engine.sharing import attend
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Sites
@@ -35,6 +36,7 @@ class SuffixAttention:
         keep: whether to hold on to what generation needs.
         kept: the suffix's keys and values of every layer run so far, if they are kept.
         entered: the inputs of layers without attention run so far, if they are kept.
+        shared: keys and values that several layers read.
     """
 
     def __init__(self, recording: Recording, start: int, *, keep: bool = False) -> None:
@@ -43,6 +45,7 @@ class SuffixAttention:
         self.keep = keep
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
         self.entered: dict[int, Tensor] = {}
+        self.shared = SharedKeys(recording, start)
         self._layer = 0
         self._cut: Tensor | None = None
         self._reached = False
@@ -131,12 +134,13 @@ class SuffixAttention:
         clean, start, device = self.recording.calls[self._layer], self.start, call.query.device
         if clean.mixing == "cross-attention":
             return self._across(call)
+        own = self.shared.of(self._layer, call.key, call.value)
         if self.keep and self._taken is None:
-            self.kept[self._layer] = (call.key, call.value)
+            self.kept[self._layer] = own
         if self._taking:
-            self._taken = (call.key, call.value)
+            self._taken = own
             raise _KeysTaken
-        own = self._taken or (call.key, call.value)
+        own = self._taken or own
         assert clean.keys is not None and clean.values is not None
         end = start + own[0].shape[2]
         asking = self._asking or range(start, end)
@@ -209,7 +213,7 @@ def replay(
     """
     attention = attention or SuffixAttention(recording, start)
     plan = forks(conditions, recording.layer_count + 1)
-    positions = list(range(start, recording.length if end is None else end))
+    positions = list(range(start, stop := recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
     behind = any(write.layer > last for sites in conditions for write in sites.writes)
@@ -218,6 +222,7 @@ def replay(
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
             hidden = _entering(hidden, recording, place, fork, positions)
+            attention.shared.follow(place, fork, stop)
             doing = [conditions[member] for member in fork.members]
             hidden = written(hidden, doing, place, start)
             cut = blocked(doing, place, recording, start) if doing and place <= last else None

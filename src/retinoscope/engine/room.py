@@ -18,7 +18,7 @@ def with_room(
     """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
 
     Every integer input that has one entry for each position is extended: token ids, attention
-    mask, token types, cross-attention mask.
+    mask, token types, cross-attention mask; position ids count on.
 
     Args:
         inputs: batch of one.
@@ -27,8 +27,11 @@ def with_room(
         kinds: what to fill in by name, where it is not what the last position has.
     """
     longer = dict(inputs)
-    for name, value in inputs.items():
-        if room and _by_position(value, length):
+    for name, value in inputs.items() if room else ():
+        if name == "position_ids":
+            onward = value[..., -1:] + torch.arange(1, room + 1, device=value.device)
+            longer[name] = torch.cat([value, onward], dim=-1)
+        elif _by_position(value, length):
             filler = value[:, -1:].expand(-1, room, *value.shape[2:])
             if name in kinds:
                 filler = torch.full_like(filler, kinds[name])
@@ -49,10 +52,14 @@ def with_tokens(
     return longer | {name: torch.cat([given, added], dim=1)}
 
 
-def keeping(model: nn.Module, rows: int) -> dict[str, int]:
-    """Asks the model for the logits of its last positions alone, where it can be asked that."""
+def keeping(model: nn.Module, rows: int) -> dict[str, Tensor]:
+    """Asks the model for the logits of its last positions alone, where it can be asked that.
+
+    By index, not by number: given a number, models whose later layers share keys and values
+    (Gemma 4) run those layers on these positions alone, and the others' states are never there.
+    """
     known = inspect.signature(model.forward).parameters
-    return {"logits_to_keep": rows} if "logits_to_keep" in known else {}
+    return {"logits_to_keep": torch.arange(-rows, 0)} if "logits_to_keep" in known else {}
 
 
 def _by_position(value: Tensor, length: int) -> bool:

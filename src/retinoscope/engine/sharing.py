@@ -34,7 +34,9 @@ def attend(
     """
     rows, _, queries, _ = call.query.shape
     plain = call.base is sdpa_attention_forward and call.options.get("position_bias") is None
-    if plain and rows > 1 and queries <= FEW_QUERIES and prefix[0].shape[2]:
+    few = rows > 1 and queries <= FEW_QUERIES and prefix[0].shape[2] > 0
+    # A padding position reads nothing, which SDPA answers with zero and a plain softmax with NaN.
+    if plain and few and bool(allowed.any(-1).all()):
         return _shared(call.query, prefix, own, allowed, call.options.get("scaling")), None
     key, value = (
         torch.cat([clean.expand(rows, -1, -1, -1), new], dim=2)

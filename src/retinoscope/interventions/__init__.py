@@ -5,10 +5,16 @@ residual-stream positions it writes and which attention edges it blocks.
 """
 
 from retinoscope.interventions.ablate import Ablate, Noise
-from retinoscope.interventions.condition import Condition, Intervention, as_condition, resolve
+from retinoscope.interventions.condition import (
+    Condition,
+    Intervention,
+    as_condition,
+    resolve,
+    touched,
+)
 from retinoscope.interventions.knockout import Knockout
 from retinoscope.interventions.patch import Patch
-from retinoscope.interventions.sites import Block, Context, Sites, Write
+from retinoscope.interventions.sites import Block, Context, Sites, Write, joined
 from retinoscope.interventions.steer import Steer
 
 __all__ = [
@@ -24,5 +30,7 @@ __all__ = [
     "Steer",
     "Write",
     "as_condition",
+    "joined",
     "resolve",
+    "touched",
 ]

@@ -118,6 +118,10 @@ def fitted(
             f"{what} got vectors of shape {list(vectors.shape)}; give [{clean.shape[-1]}] for all "
             f"positions or {list(clean.shape)} for each."
         )
-    if not bool(torch.isfinite(vectors).all()):
-        raise InterventionError(f"{what} got vectors that are not finite (NaN or infinity).")
-    return vectors.to(clean).expand_as(clean)
+    cast = vectors.to(clean)
+    if not bool(torch.isfinite(cast).all()):
+        raise InterventionError(
+            f"{what} got vectors that are not finite in {cast.dtype}: NaN, infinity, or too large "
+            "for the model's precision."
+        )
+    return cast.expand_as(clean)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from retinoscope.errors import InterventionError
-from retinoscope.interventions.sites import Context, Sites
+from retinoscope.interventions.checks import check_sites
+from retinoscope.interventions.sites import Context, Sites, joined
 
 
 @runtime_checkable
@@ -42,10 +43,17 @@ def resolve(condition: Condition, context: Context) -> Sites:
     """Everything the condition touches on this clean run, checked.
 
     Raises:
-        InterventionError: as each intervention says.
+        InterventionError: as each intervention says, and as `check_sites`.
     """
-    parts = [intervention.sites(context) for intervention in condition]
-    return Sites(
-        writes=tuple(write for part in parts for write in part.writes),
-        blocks=tuple(block for part in parts for block in part.blocks),
-    )
+    return joined(touched(intervention, context) for intervention in condition)
+
+
+def touched(intervention: Intervention, context: Context) -> Sites:
+    """What one intervention touches on this clean run, whoever wrote it, checked.
+
+    Raises:
+        InterventionError: as the intervention says, and as `check_sites`.
+    """
+    sites = intervention.sites(context)
+    check_sites(sites, context, type(intervention).__name__)
+    return sites

@@ -12,6 +12,7 @@ from retinoscope.interventions.sites import (
     Sites,
     checked_layers,
     checked_positions,
+    whole_numbers,
 )
 
 
@@ -48,7 +49,8 @@ class Knockout:
         return Sites(blocks=tuple(Block(layer, queries, keys, heads) for layer in layers))
 
     def _checked_heads(self, context: Context) -> tuple[int, ...]:
-        heads = tuple(sorted(set(self.heads or ())))
+        given = () if self.heads is None else self.heads
+        heads = tuple(sorted(set(whole_numbers(given, "Knockout (heads)"))))
         if not heads or heads[0] < 0 or heads[-1] >= context.head_count:
             raise InterventionError(
                 f"Knockout was given heads {list(heads)}; give at least one of "

@@ -46,6 +46,6 @@ def written(
     """One write at a place, checked against the model and the sequence."""
     what = "Steer" if add else "Patch"
     positions = checked_positions(tokens, context, what)
-    checked_layers([layer], context.layer_count + 1, what)
+    (layer,) = checked_layers([layer], context.layer_count + 1, what)
     clean = context.residual(layer)[list(positions)]
     return Sites(writes=(Write(layer, positions, fitted(value, clean, what), add),))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import index
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -30,9 +31,12 @@ class Write:
     add: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """Attention edges that carry nothing in one decoder layer.
+
+    Two are equal where they are of one class and all they hold is equal, also what a subclass
+    adds: equal blocks are carried out once for all conditions that hold them.
 
     Attributes:
         layer: the decoder layer, from 0.
@@ -46,10 +50,16 @@ class Block:
     keys: tuple[int, ...]
     heads: tuple[int, ...] | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
 
 @dataclass(frozen=True)
 class Sites:
-    """Everything one condition touches.
+    """Everything one condition touches; what `check_sites` refuses, no engine takes.
 
     Attributes:
         writes: applied in this order, each before the layer it names runs.
@@ -58,6 +68,13 @@ class Sites:
 
     writes: tuple[Write, ...] = ()
     blocks: tuple[Block, ...] = ()
+
+
+def joined(parts: Iterable[Sites]) -> Sites:
+    """Everything that any of the parts touches, in their order."""
+    each = list(parts)
+    kinds = [tuple(e for part in each for e in getattr(part, f.name)) for f in fields(Sites)]
+    return Sites(*kinds)
 
 
 @runtime_checkable
@@ -98,7 +115,7 @@ def checked_positions(tokens: Iterable[int], context: Context, what: str) -> tup
     Raises:
         InterventionError: none are given, or one lies outside the sequence.
     """
-    positions = tuple(sorted(tokens))
+    positions = tuple(sorted(whole_numbers(tokens, what)))
     if not positions:
         raise InterventionError(
             f"{what} was given an empty set of tokens, so it would change nothing; select at "
@@ -120,9 +137,30 @@ def checked_layers(layers: Iterable[int], count: int, what: str) -> tuple[int, .
     Raises:
         InterventionError: none are given, or one is not in 0..count-1.
     """
-    chosen = tuple(sorted(set(layers)))
+    chosen = tuple(sorted(set(whole_numbers(layers, what))))
     if not chosen or chosen[0] < 0 or chosen[-1] >= count:
         raise InterventionError(
             f"{what} was given layers {list(chosen)}; give at least one of 0..{count - 1}."
         )
     return chosen
+
+
+def whole_numbers(values: Iterable[object], what: str) -> list[int]:
+    """Plain integers, also of NumPy's and PyTorch's.
+
+    Raises:
+        InterventionError: one is no whole number, or a truth value (of a mask, not a position).
+    """
+    found: list[int] = []
+    for value in values:
+        truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+        try:
+            if truth:
+                raise TypeError("a truth value")
+            found.append(index(value))  # pyright: ignore[reportArgumentType]
+        except TypeError as error:
+            raise InterventionError(
+                f"{what} was given {value!r} where a whole number belongs; give positions, layers "
+                "and heads as integers (of a mask, the indices where it is true)."
+            ) from error
+    return found

@@ -10,6 +10,7 @@ from tests.engine.families.parts import (
     END,
     IMAGE,
     START,
+    VOCABULARY,
     WIDTH,
     Built,
     built,
@@ -18,6 +19,7 @@ from tests.engine.families.parts import (
     prompt,
     randomised,
     siglip_tower,
+    text_only,
     text_options,
 )
 
@@ -70,3 +72,20 @@ def paligemma2() -> Built:
     return _paligemma(
         hf.Gemma2Config(**text_options(head_dim=16, sliding_window=8, tie_word_embeddings=False))
     )
+
+
+@family
+def gemma4() -> Built:
+    """The last layers read the keys and values of earlier ones; each has inputs of its own."""
+    text = text_options(
+        head_dim=16,
+        global_head_dim=16,
+        sliding_window=9,
+        num_hidden_layers=6,
+        layer_types=["sliding_attention", "full_attention"] * 3,
+        num_kv_shared_layers=2,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=VOCABULARY,
+        final_logit_softcapping=5.0,
+    )
+    return text_only(hf.Gemma4ForCausalLM(hf.Gemma4TextConfig(**text)))
