@@ -131,7 +131,8 @@ def _tokens(recording: Recording, rows: int, steps: int) -> Int[Tensor, "rows st
 def _named(config: object) -> set[int]:
     """The token ids that a configuration names."""
     named = [value for name, value in vars(config).items() if "token" in name]
-    return {value for value in named if isinstance(value, int)}
+    several = [value if isinstance(value, list | tuple) else [value] for value in named]
+    return {value for values in several for value in values if isinstance(value, int)}
 
 
 def _said(error: float) -> str:
