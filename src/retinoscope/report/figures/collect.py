@@ -50,8 +50,9 @@ def draw(tables: Tables) -> dict[str, tuple[str, Figure]]:
             size_curves(tables.ablation),
         ),
         "lens-layers": (
-            "Logit lens by layer. Shares: mean over objects with its 95 % interval; the other "
-            "panels: mean over objects, band from the first to the third quartile.",
+            "Logit lens by layer. Shares: mean over objects with its 95 % interval (a bootstrap "
+            "over images); the other panels: mean over objects, band from the first to the third "
+            "quartile.",
             lens_curves(tables.lens_by_layer, tables.lens_summary),
         ),
         "knockout-windows": (

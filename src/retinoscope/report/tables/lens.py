@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.pairing import estimate_columns
-from retinoscope.results.statistics import mean, pooled_share
+from retinoscope.results.statistics import Estimate, mean, pooled_share
 
 MEASURES = ("strict", "lenient")
 """strict: the argmax is the class word's first token; lenient: a piece, plural or synonym too."""
@@ -23,7 +23,7 @@ def lens_by_layer(records: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         A row for each region and layer: objects, patches; for strict and lenient the micro
-        share (all patches together, interval by objects) and the macro share (mean of the
+        share (all patches together, interval by images) and the macro share (mean of the
         objects' shares), each with low and high; for rank, log_probability and entropy the mean
         over objects with low and high, and the quartiles q25 and q75.
     """
@@ -32,11 +32,11 @@ def lens_by_layer(records: pl.DataFrame) -> pl.DataFrame:
         row: dict[str, Any] = {"region": region, "layer": layer}
         row |= {"objects": group.height, "patches": group["patches"].sum()}
         for measure in MEASURES:
-            hits, patches = group[measure].to_list(), group["patches"].to_list()
-            row |= _named(f"{measure}_micro", pooled_share(hits, patches))
-            row |= _named(f"{measure}_macro", mean(_shares(group, measure)))
+            columns = (group[name].to_list() for name in (measure, "patches", "image_id"))
+            row |= _named(f"{measure}_micro", pooled_share(*columns))
+            row |= _named(f"{measure}_macro", _mean(group.with_columns(_share(measure)), "share"))
         for curve in _CURVES:
-            row |= _named(curve, mean(group[curve]))
+            row |= _named(curve, _mean(group, curve))
             row |= {
                 f"{curve}_q25": group[curve].quantile(0.25, "linear"),
                 f"{curve}_q75": group[curve].quantile(0.75, "linear"),
@@ -108,8 +108,8 @@ def lens_summary(records: pl.DataFrame, by_layer: pl.DataFrame) -> pl.DataFrame:
             "named": best["best_layer"].count(),
             "peak_layer": peak["layer"],
         }
-        row |= _named("best_layer", mean(best["best_layer"]))
-        row |= _named("best_share", mean(best["best_share"]))
+        row |= _named("best_layer", _mean(best, "best_layer"))
+        row |= _named("best_share", _mean(best, "best_share"))
         row |= {f"peak_share{end}": peak[f"{macro}{end}"] for end in ("", "_low", "_high")}
         row |= {
             f"peak_background{end}": behind[f"{macro}{end}"][0] if behind.height else None
@@ -125,10 +125,14 @@ def lens_summary(records: pl.DataFrame, by_layer: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"measure": pl.String} | integers | floats)
 
 
-def _shares(group: pl.DataFrame, measure: str) -> pl.Series:
-    return (
-        group.filter(pl.col("patches") > 0).select(pl.col(measure) / pl.col("patches")).to_series()
-    )
+def _share(measure: str) -> pl.Expr:
+    """Share of an object's patches; null where it has none."""
+    patches = pl.col("patches")
+    return pl.when(patches > 0).then(pl.col(measure) / patches).alias("share")
+
+
+def _mean(objects: pl.DataFrame, column: str) -> Estimate:
+    return mean(objects[column].to_list(), objects["image_id"].to_list())
 
 
 def _named(name: str, estimate: Any) -> dict[str, float | int | None]:

@@ -68,7 +68,8 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         right=pl.col("right").sum(),
         n=pl.col("counted").sum(),
         wrong=(pl.col("counted") & pl.col("wrong")).sum(),
-        drops=pl.col("drop").filter(pl.col("right_clean")).drop_nulls(),
+        drops=pl.col("drop").filter(pl.col("right_clean")),
+        images=pl.col("image_id").filter(pl.col("right_clean")),
     )
     rows = []
     for row in grouped.iter_rows(named=True):
@@ -78,7 +79,7 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
             | _rate_columns("accuracy", rate(row["right"], row["asked"]))
             | {"n": row["n"], "wrong": row["wrong"]}
             | _rate_columns("decrease", rate(row["wrong"], row["n"]))
-            | estimate_columns("drop", mean(row["drops"]))
+            | estimate_columns("drop", mean(row["drops"], row["images"]))
         )
     measures = dict.fromkeys(("asked", "n", "wrong", "drop_n"), pl.Int64) | {
         f"{name}{end}": pl.Float64
