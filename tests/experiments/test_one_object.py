@@ -15,7 +15,7 @@ from retinoscope.experiments import Settings, read_subject
 from retinoscope.experiments.one_object import answers
 from retinoscope.interventions import Ablate
 from retinoscope.models import load
-from retinoscope.tasks import poll, score_next
+from retinoscope.tasks import check_spelled, poll, score_next
 from retinoscope.tokens import under
 
 
@@ -88,9 +88,36 @@ def test_the_command_prints_three_tables(scene, picture, capsys, monkeypatch, gi
         "early-",
         f"decode to '{thing.class_name}'",
         "background, strict",
+        "(P(yes) = ",
+        "P(...): the probability of the right answer's first token",
     ):
         assert words in told
     assert (" ask " in told) == (given == "mask")
+    assert (f"(P({thing.class_name}) = " in told) == (given == "mask")
+    assert "photograph" not in told
+
+
+def test_a_name_that_the_model_cannot_say_is_refused_before_anything_is_measured(picture, capsys):
+    for name in ("zebra crossing", "shaggy dog", "dog of brass"):
+        with pytest.raises(DataError, match=f"can't spell '{name}'"):
+            run("look", str(picture), "--box", "10,10,60,60", "--name", name)
+    assert capsys.readouterr().out == ""
+
+
+def test_every_name_of_the_scenes_can_be_said(checkpoint):
+    for name in embedded_scenes(1).categories:
+        check_spelled(checkpoint.tokenizer, name)
+
+
+def test_what_makes_the_answers_worthless_is_noted_in_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (300, 200), (90, 140, 90)).save(path)
+    run("look", str(path), "--box", "100,50,60,60", "--name", "dog", "--length", "6")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: ")]
+    assert len(notes) == 2
+    assert "300 x 200), a photograph say, its answers mean nothing" in notes[0]
+    assert "with nothing replaced the model does not name the dog (" in notes[1]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def lens(
         raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.api import VLM, load
+    from retinoscope.cli.notes import unlike_scenes
     from retinoscope.experiments.lens import read_sheet
     from retinoscope.experiments.outline import selected
     from retinoscope.models import load as load_checkpoint
@@ -68,6 +69,8 @@ def lens(
     sheets: dict[str, LensSheet] = {}
     for path in images:
         view = vlm.look(path, question, room=length)
+        if note := unlike_scenes(model, view.image):
+            console.print(f"{path.name}: {note}", style="yellow", markup=False, highlight=False)
         tokens = _under(view, ablate).dilate(grow) if ablate else None
         marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
         asked = (view.recording, path.name, view.image, tracked, marked)

@@ -51,7 +51,8 @@ def look(
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from dataclasses import replace
 
-    from retinoscope.cli.look_tables import answer_table, knockout_table, lens_table
+    from retinoscope.cli.look_tables import answer_table, knockout_table, lens_table, missed
+    from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
     from retinoscope.experiments import Settings, knockout, lens, read_subject
@@ -60,6 +61,7 @@ def look(
     from retinoscope.models.load import dtype_named
     from retinoscope.models.vision import shared_vision
     from retinoscope.runs.mean import with_known_mean
+    from retinoscope.tasks import check_spelled
 
     if (box is None) == (mask is None):
         raise DataError(f"{image}: give the object by either --box or --mask.")
@@ -68,6 +70,8 @@ def look(
     subject = replace(subject, question=question)
     console = Console()
     checkpoint = load(model, revision=revision, dtype=dtype_named(dtype), device_map=device_map)
+    check_spelled(checkpoint.tokenizer, name)
+    _note(console, unlike_scenes(model, subject.image))
     with Bars(console) as bars:
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     value = "zero" if checkpoint.mean is None else "mean"
@@ -75,10 +79,17 @@ def look(
         buffers=(0, 1), values=(value,), caption_length=length, sweeps=(), seed=seed
     )
     with shared_vision(checkpoint):
-        console.print(answer_table(answers(checkpoint, subject, settings), value))
+        found = answers(checkpoint, subject, settings)
+        console.print(answer_table(found, value, name))
+        _note(console, missed(found, name))
         records, skipped = knockout(checkpoint, subject, settings)
         console.print(knockout_table(records))
         console.print(lens_table(lens(checkpoint, subject, settings)))
     for skip in skipped:
         if skip.condition != "ask":
             console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim")
+
+
+def _note(console: Console, text: str) -> None:
+    if text:
+        console.print(text, style="yellow", markup=False, highlight=False)

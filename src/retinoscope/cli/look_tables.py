@@ -8,33 +8,49 @@ from rich.table import Table
 from rich.text import Text
 
 from retinoscope.experiments.one_object import Answer
+from retinoscope.report.wording import chance
 from retinoscope.results.records import KnockoutRecord, LensRecord
 
+PROBABILITY = "P(...): the probability of the right answer's first token, whatever was answered."
 
-def answer_table(found: Sequence[Answer], value: str) -> Table:
+
+def answer_table(found: Sequence[Answer], value: str, name: str) -> Table:
     """A row for each replaced set of tokens, a column for each task.
 
     Args:
         found: the answers.
         value: "mean" or "zero", what stood in the tokens' place.
+        name: what the object is.
     """
     tasks = list(dict.fromkeys(answer.task for answer in found))
     title = f"Answers, with tokens replaced by {'their mean' if value == 'mean' else 'zero'}"
     table = Table("replaced", "tokens", *tasks, title=title, title_justify="left")
+    table.caption, table.caption_justify = PROBABILITY, "left"
     rows = dict.fromkeys((answer.selection, answer.matched) for answer in found)
     for selection, matched in rows:
         own = {a.task: a for a in found if (a.selection, a.matched) == (selection, matched)}
         label = f"random, as many as {matched}" if matched else selection
-        cells = [_scored(own[task]) if task in own else Text("-") for task in tasks]
+        cells = [_scored(own[task], name) if task in own else Text("-") for task in tasks]
         table.add_row(label, str(next(iter(own.values())).tokens), *cells)
     return table
 
 
-def _scored(answer: Answer) -> Text:
+def missed(found: Sequence[Answer], name: str) -> str:
+    """One line of warning where a clean answer is wrong; "" where all are right."""
+    tasks = [a.task for a in found if a.selection == "none" and not a.score.right]
+    if not tasks:
+        return ""
+    return (
+        f"Note: with nothing replaced the model does not name the {name} ({', '.join(tasks)}). It "
+        "may not see it, and what follows says little about it."
+    )
+
+
+def _scored(answer: Answer, name: str) -> Text:
     score = answer.score
     text = Text(score.answer, "green" if score.right else "red")
     if score.probability is not None:
-        text.append(f" ({score.probability:.3f})", "dim")
+        text.append(f" ({chance(answer.task, name)} = {score.probability:.3f})", "dim")
     return text
 
 
@@ -44,7 +60,7 @@ def knockout_table(records: Sequence[KnockoutRecord]) -> Table:
     windows = {r.window: f"{r.first_layer}-{r.last_layer}" for r in cut}
     # Narrow heads, so that the table fits a terminal of 80 columns.
     heads = [name.replace("-", "-\n") + f"\n{layers}" for name, layers in windows.items()]
-    title = "Answers, with attention cut in a window of layers"
+    title = "Answers and P(...), with attention cut in a window of layers"
     table = Table("task", "from, to", *heads, title=title, title_justify="left")
     for task, group, target in dict.fromkeys((r.task, r.group, r.target) for r in cut):
         own = {r.window: r for r in cut if (r.task, r.group, r.target) == (task, group, target)}
@@ -54,7 +70,8 @@ def knockout_table(records: Sequence[KnockoutRecord]) -> Table:
             )
             for window in windows
         ]
-        table.add_row(task, f"{group},\n{target}", *cells)
+        of = chance(task, cut[0].class_name)
+        table.add_row(f"{task}\n{of}", f"{group},\n{target}", *cells)
     return table
 
 

@@ -39,6 +39,15 @@ def probability(p: float | None) -> str:
     return f"{min(p, 1.0):.3f}".removeprefix("0")
 
 
+def chance(task: str, class_name: str) -> str:
+    """What a record's probability is the probability of: "P(yes)", "P(no)", "P(dog)".
+
+    Always of the right answer: for "ask" and "describe" of the word's first token, plural and
+    synonyms counted in.
+    """
+    return f"P({ {'poll': 'yes', 'poll-absent': 'no'}.get(task, class_name) })"
+
+
 def count(value: int | None) -> str:
     """A whole number with thin spaces between thousands."""
     return DASH if value is None else f"{value:,}".replace(",", "\u202f")

@@ -4,7 +4,7 @@ from retinoscope.tasks.ask import ask
 from retinoscope.tasks.describe import describe
 from retinoscope.tasks.poll import poll
 from retinoscope.tasks.query import Query, Score, score_next, score_text
-from retinoscope.tasks.vocabulary import first_tokens, piece_tokens, spelled
+from retinoscope.tasks.vocabulary import check_spelled, first_tokens, piece_tokens, spelled
 from retinoscope.tasks.words import article, named, plural, word_forms
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Score",
     "article",
     "ask",
+    "check_spelled",
     "describe",
     "first_tokens",
     "named",

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from retinoscope.errors import DataError
+
 
 def first_tokens(tokenizer: Any, words: Iterable[str]) -> tuple[int, ...]:
     """Ids of the token that each word begins with inside a sentence, ascending.
 
     A word is spelled as it stands after a space ("It is a dog"); where the tokenizer keeps a
-    lone word-start mark (SentencePiece's "▁") that piece is passed over.
+    lone word-start mark (SentencePiece's "▁") that piece is passed over. A word that begins with
+    what the vocabulary does not hold has no such token.
     """
     return tuple(
         sorted({first for word in words if (first := _first(tokenizer, word)) is not None})
@@ -21,8 +24,22 @@ def first_tokens(tokenizer: Any, words: Iterable[str]) -> tuple[int, ...]:
 def _first(tokenizer: Any, word: str) -> int | None:
     anchor = tokenizer.encode("a", add_special_tokens=False)
     ids = tokenizer.encode(f"a {word}", add_special_tokens=False)[len(anchor) :]
-    known = [i for i in ids if i != tokenizer.unk_token_id and tokenizer.decode([i]).strip()]
-    return known[0] if known else None
+    seen = [i for i in ids if tokenizer.decode([i]).strip()]
+    return seen[0] if seen and seen[0] != tokenizer.unk_token_id else None
+
+
+def check_spelled(tokenizer: Any, class_name: str) -> None:
+    """Make sure that a model can say a name.
+
+    Raises:
+        DataError: a part of it is not in the vocabulary, so that no answer could hold it.
+    """
+    ids = tokenizer.encode(f"a {class_name}", add_special_tokens=False)
+    if tokenizer.unk_token_id in ids or not first_tokens(tokenizer, [class_name]):
+        raise DataError(
+            f"The model's tokenizer can't spell {class_name!r}, so the model can never name it; "
+            "give the object a name that is in its vocabulary."
+        )
 
 
 def piece_tokens(tokenizer: Any, words: Iterable[str], *, shortest: int = 3) -> tuple[int, ...]:
