@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class LensReading:
-    """The residual stream of a clean run, read through the unembedding.
+    """The residual stream of a run, clean or under a condition, read through the unembedding.
 
     Layers run over the stream's places: 0 is the input of the first decoder layer (the paper's
     "embedding output"), n the output of the n-th, so there is one more than decoder layers. Every

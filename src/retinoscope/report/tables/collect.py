@@ -25,7 +25,20 @@ from retinoscope.results.store import Results
 
 @dataclass(frozen=True)
 class Tables:
-    """Every table of a report; see the function of the same name for the columns."""
+    """Every table of a report.
+
+    Attributes:
+        ablation: made by `ablation_table`; the columns stand there, as for the others.
+        lens_by_layer: by `lens_by_layer`.
+        lens_summary: by `lens_summary`.
+        knockout: by `knockout_table`.
+        sweep: by `sweep_table`.
+        clean_accuracy: by `clean_accuracy`.
+        curation: by `curation_table`.
+        curation_by_class: by `curation_by_class`.
+        skipped: by `skipped_table`.
+        scoring_choices: by `scoring_choices`.
+    """
 
     ablation: pl.DataFrame
     lens_by_layer: pl.DataFrame

@@ -1,0 +1,54 @@
+"""What the documents say of the sources and of each other is so."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import retinoscope
+from retinoscope.report.paper import BIBTEX
+from retinoscope.report.tables import collect
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(Path(retinoscope.__path__[0]).rglob("*.py"))
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def own_lines(function: Function) -> set[int]:
+    """Lines of a function without signature, docstring and the functions within it."""
+    first, *others = function.body
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    lines: set[int] = set()
+    for statement in others if documented else function.body:
+        lines |= {*range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)}
+    for inner in functions(ast.Module(function.body, [])):
+        lines -= {*range(inner.lineno, (inner.end_lineno or inner.lineno) + 1)}
+    return lines
+
+
+def test_files_and_functions_are_as_short_as_contributing_says() -> None:
+    assert "under 300 lines; functions under 50 lines" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert len(SOURCES) > 100
+    for path in SOURCES:
+        text = path.read_text("utf-8")
+        assert len(text.splitlines()) < 300, path
+        for function in functions(ast.parse(text)):
+            assert len(own_lines(function)) < 50, f"{path}: {function.name}"
+
+
+def test_every_document_cites_the_paper_alike() -> None:
+    assert BIBTEX in (ROOT / "README.md").read_text("utf-8")
+    entries = [path for path in ROOT.glob("*.md") if "@inproceedings" in path.read_text("utf-8")]
+    assert [path.name for path in entries] == ["README.md"]
+
+
+def test_each_table_names_the_function_that_makes_it() -> None:
+    documented = collect.Tables.__doc__ or ""
+    for name in collect.Tables.__dataclass_fields__:
+        maker = documented.split(f"{name}: ")[1].split("`")[1]
+        assert callable(getattr(collect, maker))
