@@ -148,6 +148,41 @@ def test_the_report_says_what_was_run(pages: dict[str, Page], run: Path) -> None
     assert "not complete" not in text
 
 
+def test_what_training_built_in_stands_beside_the_verdicts(
+    pages: dict[str, Page], run: Path, tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    page, stream = pages["report.html"], io.StringIO()
+    assert page.text.count("Built in by training:") == 3
+    assert page.attributes.count(("href", "#card")) == 3
+    assert ("id", "card") in page.attributes
+    assert "A choice that shapes the knockouts" in page.text
+    print_report(read(run), Console(file=stream, width=220, color_system=None))
+    assert stream.getvalue().count("Built in by training:") == 3
+    other = write_run(tmp_path / "other", objects=0, sheets=0)
+    path = other / "manifest.json"
+    path.write_text(path.read_text().replace('"name": "embedded"', '"name": "llava"'))
+    assert "Built in by training" not in Page(render(other).read_text("utf-8")).text
+
+
+def test_every_probability_says_of_what(pages: dict[str, Page]) -> None:
+    text = pages["report.html"].text
+    assert re.findall(r"P\((yes|dog|cat|apple|traffic light)\) = 0\.\d\d", text)
+    assert not re.findall(r"\bp = 0", text)
+
+
+def test_a_run_of_four_objects_claims_nothing_it_cannot(
+    tmp_path: Path, write_run: Callable[..., Path]
+) -> None:
+    run = write_run(tmp_path / "four", objects=4, sheets=0)
+    text = Page(render(run).read_text("utf-8")).text
+    assert text.count("\u2013 too few objects to judge (at least") == 3
+    assert "did not hold" not in text
+    for name in ("lens_by_layer", "lens_summary"):
+        table = pl.read_csv(run / "tables" / f"{name}.csv")
+        shares = [c for c in table.columns if c.endswith("_low") or c.endswith("_high")]
+        assert all(table[column].null_count() == table.height for column in shares)
+
+
 def test_an_unfinished_run_is_drawn_and_says_so(
     tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:

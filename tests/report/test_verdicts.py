@@ -9,8 +9,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from retinoscope.report.built_in import built_in, model_card
 from retinoscope.report.tables.collect import collect
-from retinoscope.report.verdicts import HELD, NOT_HELD, NOT_MEASURED, Verdict, verdicts
+from retinoscope.report.verdicts import (
+    HELD,
+    NOT_HELD,
+    NOT_MEASURED,
+    TooFew,
+    Verdict,
+    verdicts,
+)
+from retinoscope.results.manifest import ModelIdentity
 from retinoscope.results.store import Results, read
 
 
@@ -88,3 +97,57 @@ def test_extraction_needs_the_other_cut_and_the_right_depth(results: Results) ->
     assert judge(results, knockout=turned)["Extraction"].outcome == NOT_HELD
     harmless = knockout.with_columns(right=pl.lit(True))
     assert judge(results, knockout=harmless)["Extraction"].outcome == NOT_HELD
+
+
+def first(results: Results, images: int) -> dict[str, pl.DataFrame]:
+    """The records of the first images that were measured."""
+    kept = results["ablation"]["image_id"].unique().sort().head(images)
+    return {
+        name: results[name].filter(pl.col("image_id").is_in(kept.to_list()))
+        for name in ("ablation", "lens", "knockout")
+    }
+
+
+@pytest.mark.parametrize("images", [1, 2, 4, 5])
+def test_what_so_few_objects_could_not_show_is_not_held_against_a_model(
+    results: Results, images: int
+) -> None:
+    """With four objects, 100 % against 0 % is p = .125."""
+    made = judge(results, **first(results, images))
+    assert {v.outcome for v in made.values()} == {
+        "too few objects to judge (at least 6)",
+        "too few objects to judge (at least 8)",
+    }
+    assert [check.mark for check in made["Localisation"].checks] == ["too few"] * 3
+    for verdict in made.values():
+        assert all("()" not in check.found for check in verdict.checks)
+
+
+def test_as_many_as_a_verdict_asks_for_are_enough(results: Results) -> None:
+    some = first(results, 8)
+    clear = pl.col("selection").is_in(["object", "object+1"])
+    some["ablation"] = some["ablation"].with_columns(right=~clear)
+    cut = (pl.col("group") == "object+1") & (pl.col("window") != "early")
+    some["knockout"] = some["knockout"].with_columns(right=~cut)
+    made = judge(results, **some)
+    assert (made["Localisation"].outcome, made["Extraction"].outcome) == (HELD, HELD)
+    assert made["Refinement"].outcome in (HELD, NOT_HELD)
+
+
+def test_one_task_with_too_few_objects_does_not_hide_two_that_failed(results: Results) -> None:
+    fragile = results["ablation"].with_columns(right=pl.col("selection") == "none")
+    few = first(results, 4)["ablation"]["image_id"].unique().to_list()
+    kept = (pl.col("task") != "ask") | pl.col("image_id").is_in(few)
+    verdict = judge(results, ablation=fragile.filter(kept))["Localisation"]
+    assert isinstance(verdict.checks[2].met, TooFew)
+    assert verdict.outcome == NOT_HELD
+
+
+def test_what_the_embedded_models_training_built_in_is_what_its_card_says() -> None:
+    embedded = built_in(ModelIdentity("embedded", "1.0", {}))
+    assert [*embedded] == ["Localisation", "Refinement", "Extraction"]
+    card = " ".join(model_card().split())
+    for sentence in embedded.values():
+        assert f"**{sentence}**" in card
+    assert card.count("### A choice that shapes") == len(embedded)
+    assert not built_in(ModelIdentity("llava-hf/llava-1.5-7b-hf", "", {}))

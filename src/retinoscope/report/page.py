@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report import paper
+from retinoscope.report.built_in import built_in, model_card
 from retinoscope.report.examples import examples
 from retinoscope.report.figures.collect import Drawing
 from retinoscope.report.grids import (
@@ -29,10 +30,11 @@ from retinoscope.report.tables.collect import Tables
 from retinoscope.report.templating import data_uri, fill
 from retinoscope.report.verdicts import verdicts
 from retinoscope.report.visible import visible
-from retinoscope.report.wording import count, duration, percent
+from retinoscope.report.wording import chance, count, duration, percent
 from retinoscope.results.manifest import Manifest
 from retinoscope.results.protocol import recorded_protocol
 from retinoscope.results.sheet import LensSheet
+from retinoscope.results.statistics import FEWEST
 from retinoscope.results.store import Results
 
 _TASKS = ("describe", "poll", "ask")
@@ -63,6 +65,7 @@ def report_page(
         beside: runs to show beside it.
     """
     protocol = recorded_protocol(results.manifest.configuration)
+    trained = built_in(results.manifest.model)
     return fill(
         "report.html",
         scripts=("theme.js", "report-print.js"),
@@ -71,6 +74,8 @@ def report_page(
         facts=facts(results.manifest),
         seconds=duration(results.manifest.seconds),
         verdicts=verdicts(tables, results["knockout"], protocol),
+        built_in=trained,
+        card=model_card() if trained else "",
         sections=_sections(tables, drawings),
         protocol=protocol_section(results, tables, beside),
         examples=examples(results["ablation"], sheets, protocol),
@@ -83,12 +88,14 @@ def report_page(
         ),
         skipped=_skipped(tables.skipped),
         accuracy=accuracy_grid(tables.clean_accuracy),
+        fewest=FEWEST,
         downloads=_downloads(tables, drawings),
         citation=paper.CITATION,
         bibtex=paper.BIBTEX,
         version=_version(results.manifest),
         visible=visible,
         percent=percent,
+        chance=chance,
         count=count,
     )
 
@@ -155,7 +162,8 @@ def _sections(tables: Tables, drawings: Mapping[str, Drawing]) -> list[Section]:
             "Logit lens: when does it become a word?",
             "Every visual token's state at every layer is read with the model's own output "
             "matrix. Strict: the first word is the class word's first token; lenient: a piece, "
-            "plural or synonym counts too. Ties of layers count as their mean.",
+            "plural or synonym counts too. Ties of layers count as their mean. Means are over "
+            "objects; their intervals come from a bootstrap over images.",
             _chosen(drawings, "lens-layers"),
             _filled(lens_summary_grid(tables.lens_summary)),
             _filled(lens_layer_grid(tables.lens_by_layer)),

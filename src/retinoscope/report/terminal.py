@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from retinoscope.report.built_in import built_in
 from retinoscope.report.grids import (
     Cell,
     Grid,
@@ -21,13 +22,13 @@ from retinoscope.report.grids import (
 from retinoscope.report.protocol import compare_runs, comparison_grids, run_grid
 from retinoscope.report.tables.ablation import VALUES
 from retinoscope.report.tables.collect import Tables, collect
-from retinoscope.report.verdicts import HELD, NOT_MEASURED, Verdict, verdicts
+from retinoscope.report.verdicts import HELD, NOT_HELD, Verdict, verdicts
 from retinoscope.report.visible import visible
 from retinoscope.results.protocol import protocol_name, recorded_protocol
 from retinoscope.results.records import TASKS
 from retinoscope.results.store import Results
 
-_MARKS = {True: ("met", "green"), False: ("not met", "red"), None: ("not measured", "dim")}
+_COLOURS = {"met": "green", "not met": "red"}
 
 
 def print_report(results: Results, console: Console, beside: Sequence[Results] = ()) -> None:
@@ -47,8 +48,9 @@ def print_report(results: Results, console: Console, beside: Sequence[Results] =
     for grid in (*main_grids(tables), run_grid(results, beside), *compared):
         if grid.rows:
             console.print(table(grid))
+    trained = built_in(results.manifest.model)
     for verdict in verdicts(tables, results["knockout"], protocol):
-        console.print(_verdict(verdict))
+        console.print(_verdict(verdict, trained.get(verdict.name, "")))
 
 
 def main_grids(tables: Tables) -> list[Grid]:
@@ -97,11 +99,13 @@ def _detail(cell: Cell, *, narrow: bool) -> str:
     return f" ({cell.detail.replace(chr(10), '; ')})" if narrow else f"\n{cell.detail}"
 
 
-def _verdict(verdict: Verdict) -> Text:
-    colour = {HELD: "bold green", NOT_MEASURED: "bold dim"}.get(verdict.outcome, "bold red")
+def _verdict(verdict: Verdict, trained: str) -> Text:
+    colour = {HELD: "bold green", NOT_HELD: "bold red"}.get(verdict.outcome, "bold dim")
     text = Text(f"{verdict.name}: ", "bold").append(verdict.outcome, colour)
+    if trained:
+        text.append(f"\n  Built in by training: {trained} (The report holds the model card.)")
     text.append(f"\n  {verdict.claim}\n  {verdict.rule}")
     for check in verdict.checks:
-        mark, style = _MARKS[check.met]
-        text.append(f"\n  [{mark}] ", style).append(f"{check.condition}: {check.found}")
+        text.append(f"\n  [{check.mark}] ", _COLOURS.get(check.mark, "dim"))
+        text.append(f"{check.condition}: {check.found}")
     return text.append("\n")
