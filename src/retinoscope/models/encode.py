@@ -52,7 +52,7 @@ def encode(
     """
     pictures = as_pictures(images)
     prompt = written_prompt(checkpoint, question, len(pictures))
-    prompt = f"{prompt} {prefix}" if prefix else prompt
+    prompt = answer_begun(prompt, prefix)
     try:
         inputs = checkpoint.processor(images=pictures, text=prompt, return_tensors="pt")
     except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -103,7 +103,13 @@ def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> st
         return processor.apply_chat_template([turn], add_generation_prompt=True)
     family = checkpoint.family
     image = family.image.format(token=getattr(processor, "image_token", "<image>"))
-    return family.prompt.format(image=image * images, question=question)
+    form = family.prompt if isinstance(family.prompt, str) else family.prompt(processor)
+    return form.format(image=image * images, question=question)
+
+
+def answer_begun(prompt: str, prefix: str) -> str:
+    """The prompt with the beginning of an answer, parted by a space unless a line's end does."""
+    return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{prefix}" if prefix else prompt
 
 
 def find_layout(

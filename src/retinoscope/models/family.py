@@ -22,6 +22,10 @@ Slots = Callable[[PatchGrid], Bool[np.ndarray, " image_tokens"]]
 """grid -> for each image token of the image in the sequence, whether it is a cell of the grid."""
 
 
+PromptForm = Callable[[Any], str]
+"""processor -> the prompt's form, where checkpoints of one family are spoken to differently."""
+
+
 def every_slot(grid: PatchGrid) -> Bool[np.ndarray, " image_tokens"]:
     """Each image token is a cell: no newline or separator shares the image token's id."""
     return np.ones(len(grid), dtype=bool)
@@ -47,8 +51,8 @@ class Family:
         name: what people call it.
         model_types: `config.model_type` of the checkpoints that belong to it.
         grid: the geometry of one image, from the same numbers that the processor used.
-        prompt: the prompt's form where the processor brings no chat template; "{image}" and
-            "{question}" are filled in.
+        prompt: the prompt's form where the processor brings no chat template, or what finds it for
+            a processor; "{image}" and "{question}" are filled in.
         image: the form of one image in that prompt; "{token}", the image token, is filled in.
         slots: which of an image's tokens in the sequence are cells; the rest (LLaVA-NeXT's
             newlines) belong to neither the image nor the text of the user.
@@ -60,7 +64,7 @@ class Family:
     name: str
     model_types: tuple[str, ...]
     grid: Geometry
-    prompt: str = "USER: {image}\n{question} ASSISTANT:"
+    prompt: str | PromptForm = "USER: {image}\n{question} ASSISTANT:"
     image: str = "{token}"
     slots: Slots = every_slot
     verified: tuple[str, ...] = ()

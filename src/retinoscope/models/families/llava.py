@@ -40,10 +40,24 @@ def grid(
     return one_view(size, view_box(processor, size), (height // patch, width // patch))
 
 
+PLAIN = "USER: {image}\n{question} ASSISTANT:"
+PHI = "<|user|>\n{image}{question}<|end|>\n<|assistant|>\n"
+
+
+def prompt(processor: Any) -> str:
+    """How the language model was spoken to: LLaVA-Phi (xtuner) marks turns, LLaVA-1.5 names them.
+
+    Both are `llava` models with a Llama decoder in their files; their tokenizers tell them apart.
+    """
+    marks = {"<|user|>", "<|end|>", "<|assistant|>"}
+    return PHI if marks <= processor.tokenizer.get_vocab().keys() else PLAIN
+
+
 FAMILY = Family(
     name="LLaVA-1.5",
     model_types=("llava",),
     grid=grid,
+    prompt=prompt,
     verified=PROVED,
     unverified=(RELEASED,),
 )
