@@ -83,6 +83,12 @@ class Tokens:
         """All visual tokens."""
         return visual(self.recording.encoded.layout)
 
+    @property
+    def text(self) -> TokenSet:
+        """All positions that hold no visual token: the words around and behind the image."""
+        layout = self.recording.encoded.layout
+        return at(layout, layout.text)
+
     def under(
         self, mask: Bool[np.ndarray, "height width"] | Tensor, *, overlap: float = 0.0
     ) -> TokenSet:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -75,11 +76,15 @@ def test_lens_pages_compare_an_ablation_with_the_clean_run(tmp_path):
     mask = Image.new("RGBA", (90, 60), (255, 255, 255, 0))  # white all over, and seen in one place
     mask.paste((255, 255, 255, 255), (60, 40, 80, 55))
     mask.save(tmp_path / "mask.png")
-    asked = ["lens", "photo.png", "--value", "zero", "--length", "4"]
+    asked = ["lens", "photo.png", "--value", "zero", "--max-new-tokens", "4", "--text"]
     done = retinoscope(*asked, "--ablate", "0,0,20,15", "--ablate", "mask.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "lens").iterdir()}
-    assert names == {"photo.html", "photo@ablated.html", "index.html"}
+    assert names == {"photo.html", "photo@ablated.html", "index.html", "photo-text.csv"}
+    words = pl.read_csv(tmp_path / "lens" / "photo-text.csv")
+    assert "USER" in words["token"].to_list()
+    assert words.group_by("position", "layer").len()["len"].unique().to_list() == [5]
+    assert "photo.png: Note: the embedded model knows nothing but" in done.stdout
     page = (tmp_path / "lens" / "photo@ablated.html").read_text("utf-8")
     assert page.count('class="pane"') == 2
     replaced = re.search(r"(\d+) tokens replaced by zero", page)

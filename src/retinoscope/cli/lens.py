@@ -40,8 +40,12 @@ def lens(
     mean_images: Annotated[
         str | None, typer.Option(help="Data whose images give the mean: `folder:PATH`, ...")
     ] = None,
+    text: Annotated[
+        bool,
+        typer.Option("--text", help="Also write what the prompt's words decode to, as a CSV file."),
+    ] = False,
     out: Annotated[Path, typer.Option(help="Where to put the pages.")] = Path("lens"),
-    length: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 40,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 40,
 ) -> None:
     """Show what every patch of an image decodes to at every layer, as a page to look at.
 
@@ -68,13 +72,15 @@ def lens(
     tracked = [word.strip() for word in words.split(",") if word.strip()]
     sheets: dict[str, LensSheet] = {}
     for path in images:
-        view = vlm.look(path, question, room=length)
+        view = vlm.look(path, question, room=max_new_tokens)
         if note := unlike_scenes(model, view.image):
             console.print(f"{path.name}: {note}", style="yellow", markup=False, highlight=False)
         tokens = _under(view, ablate).dilate(grow) if ablate else None
         marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
         asked = (view.recording, path.name, view.image, tracked, marked)
         sheets[path.stem] = read_sheet(*asked)
+        if text:
+            _write_text(view, out / f"{path.stem}-text.csv", console)
         if tokens:
             stand_in = "the mean token" if value == "mean" else value
             name = f"{len(tokens)} tokens replaced by {stand_in}"
@@ -83,6 +89,16 @@ def lens(
     for stem in sheets:
         console.print(f"{out / stem}.html", soft_wrap=True, highlight=False)
     console.print(f"{index}", soft_wrap=True, highlight=False)
+
+
+def _write_text(view: View, path: Path, console: Console) -> None:
+    import polars as pl
+
+    from retinoscope.experiments.text_lens import read_text
+    from retinoscope.report.tables.collect import write_table
+
+    write_table(pl.DataFrame(read_text(view.recording)), path)
+    console.print(f"{path}", soft_wrap=True, highlight=False)
 
 
 def _ablation(tokens: TokenSet, value: str) -> Ablate:
