@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from retinoscope.report.grids import ablation_grid
 from retinoscope.report.tables.ablation import ablation_table
 from retinoscope.report.tables.choices import ALL, BASE, scoring_choices
 from retinoscope.report.tables.context import clean_accuracy
@@ -23,33 +24,44 @@ TASKS = ("describe", "poll", "ask", "poll-absent")
 SCORING = [switch for switch in SWITCHES if switch.scoring]
 
 
-def record(unit: int, task: str, clean: bool, right: bool, original: bool) -> AblationRecord:
-    selection, value = ("none", "") if clean else ("object", "mean")
+def record(
+    unit: int, task: str, selection: str, right: bool, original: bool, tokens: int = 4
+) -> AblationRecord:
+    clean, value = selection == "none" or not tokens, "" if selection == "none" else "mean"
     probabilities = (0.9, None, original, 0.95) if clean else (0.2, None, original, 0.7)
-    texts = ("dog", task, "q", selection, "", 0, value, 4, "a")
+    texts = ("dog", task, "q", selection, "", 0, value, tokens, "a")
     return AblationRecord(unit, 1, *texts, right, *probabilities)
 
 
 def rows() -> pl.DataFrame:
-    """Eight units a task: every way in which clean, ablated and the original's test can fall."""
+    """Eight units a task: every way in which clean, ablated and the original's test can fall.
+
+    Half of the images have register tokens.
+    """
     made = []
     for task in TASKS:
         for unit in range(8):
             was, stays, original = bool(unit & 1), bool(unit & 2), bool(unit & 4)
-            made.append(record(unit, task, True, was, was or original))
-            made.append(record(unit, task, False, stays, stays or original))
+            made.append(record(unit, task, "none", was, was or original))
+            made.append(record(unit, task, "object", stays, stays or original))
+            if task != "poll-absent":
+                some = (stays, stays or original, 3) if unit < 4 else (was, was or original, 0)
+                made.append(record(unit, task, "register", *some))
     return frame("ablation", made)
 
 
-def by_task(protocol: Protocol) -> dict[str, dict]:
-    return {row["task"]: row for row in ablation_table(rows(), protocol).to_dicts()}
+def by_task(protocol: Protocol, selection: str = "object") -> dict[str, dict]:
+    table = ablation_table(rows(), protocol).filter(selection=selection)
+    return {row["task"]: row for row in table.to_dicts()}
 
 
 @pytest.mark.parametrize("switch", SCORING, ids=lambda switch: switch.name)
 def test_a_choice_moves_its_own_tasks_and_measure_alone(switch) -> None:
-    mended, other = by_task(MENDED), by_task(replace(MENDED, **{switch.name: True}))
+    selection = "register" if switch.name == "clean_registers" else "object"
+    mended = by_task(MENDED, selection)
+    other = by_task(replace(MENDED, **{switch.name: True}), selection)
     measured = ("n", "wrong", "decrease") if switch.measure == "decrease" else ("drop",)
-    for task in TASKS:
+    for task in mended:
         moved = [name for name in measured if mended[task][name] != other[task][name]]
         assert bool(moved) == (task in (*switch.tasks, *_control(switch.measure)))
         untouched = {"n", "wrong", "decrease"} - {*measured}
@@ -68,6 +80,36 @@ def test_every_poll_counts_when_none_is_conditioned() -> None:
     assert poll["drop_n"] == by_task(MENDED)["poll"]["drop_n"] == 4
 
 
+def test_images_without_register_tokens_are_clean_runs_or_left_out() -> None:
+    """Of four units whose clean answer is right two have register tokens, one of which fails."""
+    mended = by_task(MENDED, "register")
+    original = by_task(Protocol(clean_registers=True), "register")
+    assert [*mended] == [*original] == ["describe", "poll", "ask"]
+    for task in mended:
+        one, other = mended[task], original[task]
+        assert (one["with_tokens"], one["in_all"]) == (other["with_tokens"], other["in_all"])
+        assert (one["with_tokens"], one["in_all"]) == (2, 4)
+        assert (one["asked"], one["n"], one["wrong"], one["tokens"]) == (4, 2, 1, 3)
+        assert (other["asked"], other["n"], other["wrong"], other["tokens"]) == (8, 4, 1, 1.5)
+        assert one["drop"] == pytest.approx(0.7)
+        assert other["drop"] == pytest.approx(0.35)
+    objects = by_task(MENDED)
+    assert objects == by_task(Protocol(clean_registers=True))
+    assert all(row["with_tokens"] == row["in_all"] for row in objects.values())
+
+
+def test_where_no_image_has_register_tokens_the_row_says_so() -> None:
+    none = rows().with_columns(
+        tokens=pl.when(pl.col("selection") == "register").then(0).otherwise("tokens")
+    )
+    table = ablation_table(none).filter(selection="register", task="poll")
+    (row,) = table.to_dicts()
+    assert (row["n"], row["decrease"], row["with_tokens"], row["in_all"]) == (0, None, 0, 4)
+    grid = ablation_grid(ablation_table(none), "mean", ("poll",))
+    (line,) = [line for line in grid.rows if line[0].text == "register"]
+    assert (line[2].text, line[2].detail) == ("\u2013", "0 of 4 have any")
+
+
 def test_wrong_baselines_stay_wrong() -> None:
     ask, mended = by_task(Protocol(wrong_baselines=True))["ask"], by_task(MENDED)["ask"]
     still_right = mended["n"] - mended["wrong"]
@@ -80,7 +122,8 @@ def test_the_originals_test_of_an_answer_stands_in_for_ours() -> None:
     original = records.with_columns(right=pl.col("right_original"))
     made = by_task(Protocol(substring_match=True, prefix_match=True))
     for task in ("describe", "poll", "ask"):
-        wanted = {row["task"]: row for row in ablation_table(original).to_dicts()}[task]
+        table = ablation_table(original).filter(selection="object")
+        wanted = {row["task"]: row for row in table.to_dicts()}[task]
         assert made[task] == wanted
 
 

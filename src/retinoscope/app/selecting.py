@@ -11,7 +11,7 @@ from retinoscope.app.writing import Say
 from retinoscope.data import object_mask
 from retinoscope.errors import SelectionError
 from retinoscope.experiments import Settings
-from retinoscope.experiments.selections import Missing, register_selection
+from retinoscope.experiments.selections import register_selection
 from retinoscope.tokens import TokenLayout, TokenSet, at
 
 
@@ -61,8 +61,10 @@ def _random(view: View, now: TokenSet, seed: int) -> TokenSet:
 
 def _register(view: View) -> TokenSet:
     found = register_selection(view.recording, Settings())
-    if isinstance(found, Missing):
-        raise SelectionError(f"There are no register tokens here: {found.reason}.")
+    if not found.tokens:
+        raise SelectionError(
+            "There are no register tokens here: no visual token of this image has a norm that high."
+        )
     return found.tokens
 
 

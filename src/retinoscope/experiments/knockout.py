@@ -16,7 +16,7 @@ from retinoscope.experiments.windows import windows
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import KnockoutRecord, SkippedRecord
 from retinoscope.tasks import Query, Score, ask, poll, score_next
-from retinoscope.tokens import TokenSet, last, row, visual
+from retinoscope.tokens import TokenSet, at, last, row, visual
 
 
 def knockout(
@@ -34,10 +34,11 @@ def knockout(
     """
     queries: list[Query] = []
     skipped: list[SkippedRecord] = []
+    tokenizer, always_a = checkpoint.tokenizer, settings.protocol.always_a
     if "poll" in settings.tasks:
-        queries.append(poll(subject.class_name, checkpoint.tokenizer))
+        queries.append(poll(subject.class_name, tokenizer, always_a=always_a))
     if "ask" in settings.tasks and subject.question:
-        queries.append(ask(subject.class_name, subject.question, checkpoint.tokenizer))
+        queries.append(ask(subject.class_name, subject.question, tokenizer, always_a=always_a))
     elif "ask" in settings.tasks:
         skipped.append(_skip(subject, "ask", "no question has this object as its only answer"))
     records: list[KnockoutRecord] = []
@@ -77,15 +78,17 @@ def _cuts(
     cuts: list[Cut] = []
     for group, tokens in named.items():
         for target, queries in targets.items():
-            # Within the last row a token can't read those to its right; the paper asks what flows
-            # into the row, so the row's own tokens are not among the keys.
-            keys = tokens - queries
+            # The paper asks what flows into the row, so the row's own tokens are not among the
+            # keys; in its code they are.
+            keys = tokens if settings.protocol.keys_in_last_row else tokens - queries
             if not keys:
                 condition = f"{query.task}: {group} -> {target}"
                 skipped.append(_skip(subject, condition, "no token of the group is left to cut"))
                 continue
+            # Within a row a token can't read those to its right.
+            reading = at(layout, [query for query in queries if query >= min(keys)])
             cuts += [
-                Cut(group, target, window, layers, keys, queries)
+                Cut(group, target, window, layers, keys, reading)
                 for window, layers in windows(recording.layer_count).items()
             ]
     # The settings' buffers need not hold the one that is swept.

@@ -32,7 +32,8 @@ def gradient_ranking(
     """
     protocol, explained = settings.protocol, recording
     if protocol.gradient_of_poll and query.task != "poll":
-        query = poll(subject.class_name, recording.checkpoint.tokenizer)
+        tokenizer = recording.checkpoint.tokenizer
+        query = poll(subject.class_name, tokenizer, always_a=protocol.always_a)
         explained = look(recording.checkpoint, subject.image, query.question)
     if protocol.gradient_of_bos:
         token = int(recording.checkpoint.tokenizer.encode("Yes")[0])

@@ -60,18 +60,16 @@ def object_selections(tokens: TokenSet, settings: Settings) -> list[Selection]:
     return [Selection(buffer_name(b), tokens.dilate(b)) for b in settings.buffers]
 
 
-def register_selection(recording: Recording, settings: Settings) -> Selection | Missing:
+def register_selection(recording: Recording, settings: Settings) -> Selection:
     """Register tokens: visual tokens of unusually high norm at the language model's input.
 
-    Paper, section 3.1: norm above the image's mean + 2 standard deviations.
+    Paper, section 3.1: norm above the image's mean + 2 standard deviations. An image may have none.
     """
     everything = visual(recording.encoded.layout)
     positions = list(everything)
     norms = recording.residual(0)[positions].float().norm(dim=-1)
     threshold = norms.mean() + settings.register_deviations * norms.std()
     chosen = [p for p, high in zip(positions, (norms > threshold).tolist(), strict=True) if high]
-    if not chosen:
-        return Missing("register", "no visual token of this image has a norm that high")
     return Selection("register", at(recording.encoded.layout, chosen))
 
 

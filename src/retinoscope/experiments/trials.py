@@ -105,11 +105,11 @@ def _made(
         if isinstance(selection, Missing):
             continue
         for value in settings.values if _every_value(selection) else settings.values[:1]:
-            replaced = _ablate(selection, value, donated, subject, settings)
+            replaced = _condition(selection, value, donated, subject, settings)
             if isinstance(replaced, Missing):
                 missing.append(replaced)
             else:
-                ready.append(Trial(selection, value, (replaced,)))
+                ready.append(Trial(selection, value, replaced))
     return Trials(tuple(ready), tuple(missing))
 
 
@@ -118,6 +118,16 @@ def _every_value(selection: Selection) -> bool:
     return selection.name.startswith("object") or (
         selection.name == "random" and bool(selection.matched)
     )
+
+
+def _condition(
+    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
+) -> Condition | Missing:
+    """The ablation; of an image without such tokens (registers) the clean run."""
+    if not selection.tokens:
+        return ()
+    replaced = _ablate(selection, value, donated, subject, settings)
+    return replaced if isinstance(replaced, Missing) else (replaced,)
 
 
 def _ablate(

@@ -204,10 +204,13 @@ def plain_grid(title: str, table: pl.DataFrame, heads: tuple[str, ...]) -> Grid:
 
 def share_cell(row: Row | None, common: int | None) -> Cell:
     """A decrease with its interval, and its n unless that is `common` to all."""
-    if row is None or not row["n"]:
+    if row is None:
         return Cell(DASH)
+    counts = _both_counts(row)
+    if not row["n"]:
+        return Cell(DASH, "\n".join(counts))
     span = interval(row["decrease_low"], row["decrease_high"])
-    return Cell(percent(row["decrease"]), "\n".join((span, *_own_n(row, common))))
+    return Cell(percent(row["decrease"]), "\n".join((span, *_own_n(row, common), *counts)))
 
 
 def _cut_cell(row: Row | None, known: float | None, common: int | None) -> Cell:
@@ -226,6 +229,12 @@ def _common_n(rows: pl.DataFrame) -> int | None:
 
 def _own_n(row: Row, common: int | None) -> tuple[str, ...]:
     return () if row["n"] == common else (f"n = {row['n']}",)
+
+
+def _both_counts(row: Row) -> tuple[str, ...]:
+    """Where images have no such tokens: how many have, and how many there are."""
+    some, everything = row.get("with_tokens"), row.get("in_all")
+    return () if some == everything else (f"{some} of {everything} have any",)
 
 
 def _with_n(task: str, common: int | None) -> str:

@@ -30,7 +30,7 @@ class CurationRecord:
         kept: named_whole and not named_noised.
         area: the object's area in pixels of the original image.
         object_tokens: visual tokens on the object (no buffer).
-        answer_whole: the description of the whole image.
+        answer_whole: the description of the whole image; " …" at its end as in AblationRecord.
         answer_noised: the description of the noised image ("" when it was not asked).
     """
 
@@ -65,9 +65,11 @@ class AblationRecord:
             else 0.
         value: what stands in the tokens' place: "mean", "zero", "noise", "resampled"; "" for
             selection "none".
-        tokens: how many tokens were replaced.
-        answer: the model's answer (describe: the caption; poll: "yes"/"no" side that won is in
-            the text; ask: the first words after the answer prefix).
+        tokens: how many tokens were replaced; 0 for "register" where the image has none, which
+            is then a clean run.
+        answer: the model's answer. For describe the description, with " …" behind it where it was
+            cut: its verdict was fixed, or it had the most tokens. For the others the first token
+            (of ask: after the answer's prefix).
         right: the answer is right.
         probability: the probability of the right token at the answer position (poll: of the
             right one of yes and no; ask: of the right word's first token; describe: of the
@@ -78,6 +80,10 @@ class AblationRecord:
             `Protocol.substring_match` and `prefix_match`); None where it has none: the control.
         top_probability: the probability of whichever token came first at the answer position, 0
             to 1; None as above.
+        indices: which visual tokens were replaced, as runs ("3-5,9": `results.token_indices` reads
+            it), counted from 0 in the order of the sequence, in which cells stand in their grid's
+            order too; the number of visual tokens itself is the text token behind them (see
+            `Protocol.gradient_span_over`).
     """
 
     image_id: int
@@ -96,6 +102,7 @@ class AblationRecord:
     margin: float | None
     right_original: bool | None = None
     top_probability: float | None = None
+    indices: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from retinoscope.tasks.vocabulary import piece_tokens
 from retinoscope.tasks.words import article
 
 
-def poll(class_name: str, tokenizer: Any, *, present: bool = True) -> Query:
+def poll(class_name: str, tokenizer: Any, *, present: bool = True, always_a: bool = False) -> Query:
     """The query "Is there a dog in this image?" (paper, section 3.1).
 
     Args:
@@ -17,10 +17,11 @@ def poll(class_name: str, tokenizer: Any, *, present: bool = True) -> Query:
         tokenizer: for the ids of "yes" and "no" in any case.
         present: whether the object is there; where it is not, "no" is right: the control that a
             model which says yes to everything fails.
+        always_a: write "a" before a vowel too.
     """
     return Query(
         task="poll" if present else "poll-absent",
         class_name=class_name,
-        question=f"Is there {article(class_name)} {class_name} in this image?",
+        question=f"Is there {article(class_name, always_a=always_a)} {class_name} in this image?",
         right=piece_tokens(tokenizer, ["yes" if present else "no"]),
     )

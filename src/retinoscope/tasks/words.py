@@ -15,9 +15,9 @@ def _english() -> inflect.engine:
     return inflect.engine()
 
 
-def article(word: str) -> str:
-    """The word's article, "a" or "an", as its sound wants it."""
-    return _english().a(word).split(maxsplit=1)[0]
+def article(word: str, *, always_a: bool = False) -> str:
+    """The word's article, "a" or "an", as its sound wants it; or "a" always, as the original."""
+    return "a" if always_a else _english().a(word).split(maxsplit=1)[0]
 
 
 @cache

@@ -29,13 +29,16 @@ def ablation_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
 
     Returns:
         A row for each value, selection and task: label; tokens (mean number replaced, over the
-        objects); the columns of `pairing.summarise`; pairs, only_this_wrong, only_random_wrong
+        objects that were measured); the columns of `pairing.summarise`; with_tokens and in_all (of
+        the units whose clean answer lets them count, those whose set has a token, and all: they
+        differ where images have no register tokens); pairs, only_this_wrong, only_random_wrong
         and mcnemar_p against as many random tokens of the same image (null where there is no
         such set). Sorted as in the paper.
     """
     paired = beside_clean(records, pl.col("selection") == "none", protocol)
     table = summarise(paired, [*CONDITION, "task"])
     table = table.join(_mean_tokens(paired), on=list(CONDITION), how="left")
+    table = table.join(_both_counts(paired), on=[*CONDITION, "task"], how="left")
     table = table.join(_against_random(paired), on=[*CONDITION, "task"], how="left")
     table = table.with_columns(
         label=pl.struct("selection", "matched", "size").map_elements(
@@ -57,7 +60,14 @@ def label(selection: str, matched: str, size: int) -> str:
 
 def _mean_tokens(paired: pl.DataFrame) -> pl.DataFrame:
     once = paired.unique([*CONDITION, "image_id", "object_id"], keep="first", maintain_order=True)
-    return once.group_by(CONDITION).agg(tokens=pl.col("tokens").mean())
+    return once.group_by(CONDITION).agg(tokens=pl.col("tokens").filter("measured").mean())
+
+
+def _both_counts(paired: pl.DataFrame) -> pl.DataFrame:
+    return paired.group_by([*CONDITION, "task"]).agg(
+        with_tokens=(pl.col("eligible") & ~pl.col("empty")).sum().cast(pl.Int64),
+        in_all=pl.col("eligible").sum().cast(pl.Int64),
+    )
 
 
 def _against_random(paired: pl.DataFrame) -> pl.DataFrame:

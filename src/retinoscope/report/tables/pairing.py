@@ -31,8 +31,9 @@ def beside_clean(rows: pl.DataFrame, clean: pl.Expr, protocol: Protocol = MENDED
 
     Returns:
         The rows that are not clean, with columns `right_clean`, `probability_clean`,
-        `answer_clean`, `wrong` (not right) and `counted` (a decrease is a share of these). Rows
-        whose unit has no clean run are left out: without it there is no decrease.
+        `answer_clean`, `wrong` (not right) and those of `scoring.counted` (a decrease is a share
+        of the counted). Rows whose unit has no clean run are left out: without it there is no
+        decrease.
 
     Raises:
         RunError: a unit has two clean runs.
@@ -56,20 +57,22 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         by: the columns that name a condition.
 
     Returns:
-        A row for each condition that has rows, with `by` and: asked (units measured), accuracy
+        A row for each condition that has rows, with `by` and: asked (units measured; those whose
+        set is empty only where the protocol takes them for clean runs), accuracy
         (share of them that is right) with low and high; n (of them counted: those right when
         clean, unless the protocol says otherwise), wrong, decrease (wrong / n, 0 to 1) with low
         and high; drop (mean of the right token's clean probability minus its probability, -1 to
         1, over the units right when clean) with low, high and its own n.
     """
     known = paired.with_columns(drop=pl.col("probability_clean") - pl.col("probability"))
+    dropped = pl.col("right_clean") & pl.col("measured")
     grouped = known.group_by(by, maintain_order=True).agg(
-        asked=pl.len(),
-        right=pl.col("right").sum(),
+        asked=pl.col("measured").sum(),
+        right=(pl.col("right") & pl.col("measured")).sum(),
         n=pl.col("counted").sum(),
         wrong=(pl.col("counted") & pl.col("wrong")).sum(),
-        drops=pl.col("drop").filter(pl.col("right_clean")),
-        images=pl.col("image_id").filter(pl.col("right_clean")),
+        drops=pl.col("drop").filter(dropped),
+        images=pl.col("image_id").filter(dropped),
     )
     rows = []
     for row in grouped.iter_rows(named=True):

@@ -23,22 +23,27 @@ def scored(records: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
 
 
 def counted(paired: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    """Say which units a decrease is a share of.
+    """Say which units a decrease is a share of, and in which nothing was replaced.
 
-    Switches: unconditioned_poll, wrong_baselines. Without them the units that were right in the
-    clean run.
+    Switches: unconditioned_poll, wrong_baselines, clean_registers. Without them the units that were
+    right in the clean run, but for those in which no token was replaced.
 
     Args:
-        paired: rows with task, right_clean and wrong.
+        paired: rows with task, right_clean, wrong and, of ablations, tokens.
         protocol: the switches.
 
     Returns:
-        The rows with `counted`; where a wrong clean answer counts as wrong whatever comes after
+        The rows with `empty` (the set has no token in this image), `measured` (not empty, or taken
+        for a clean run), `eligible` (the clean answer was right, or doesn't matter) and `counted`
+        (measured and eligible); where a wrong clean answer counts as wrong whatever comes after
         (the original doesn't go on with such questions), with `wrong` set.
     """
     polls = (pl.col("task") == "poll") & protocol.unconditioned_poll
     questions = (pl.col("task") == "ask") & protocol.wrong_baselines
+    empty = pl.col("tokens") == 0 if "tokens" in paired.columns else pl.lit(value=False)
     return paired.with_columns(
-        counted=pl.col("right_clean") | polls | questions,
+        empty=empty,
+        measured=~empty | protocol.clean_registers,
+        eligible=pl.col("right_clean") | polls | questions,
         wrong=pl.col("wrong") | (questions & ~pl.col("right_clean")),
-    )
+    ).with_columns(counted=pl.col("measured") & pl.col("eligible"))
