@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from retinoscope.engine import Generation, Outcome, Recording, Response
+from retinoscope.engine import Generation, Outcome, Recording, Response, Stop
 from retinoscope.engine.answer import Asked
 from retinoscope.engine.checks import Checked
 from retinoscope.interventions import Condition, Sites, as_condition
@@ -35,7 +35,9 @@ def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
 
 
 @torch.no_grad()
-def generate(recording: Recording, conditions: Sequence[Condition]) -> list[Generation]:
+def generate(
+    recording: Recording, conditions: Sequence[Condition], *, stop: Stop | None = None
+) -> list[Generation]:
     """As `retinoscope.engine.generate` for as many tokens as the recording has room for."""
     found = []
     for some in _batches(recording, conditions):
@@ -47,21 +49,21 @@ def generate(recording: Recording, conditions: Sequence[Condition]) -> list[Gene
             shares = _logits(recording, states[:, -1]).float().softmax(-1)
             likely.append(shares.max(-1).values)
             chosen.append(shares.argmax(-1))
-            if bool((torch.stack(chosen) == _end(recording)).any(0).all()):
+            if all(_done(row, _end(recording), stop) for row in torch.stack(chosen, 1).tolist()):
                 break
             words = recording.checkpoint.model.get_input_embeddings()(chosen[-1][:, None])
             decoder = recording.checkpoint.parts.decoder
             states = decoder(
                 inputs_embeds=words, past_key_values=cache, use_cache=True
             ).last_hidden_state
-        found += _answers(torch.stack(chosen, 1), torch.stack(likely, 1), _end(recording))
+        found += _answers(torch.stack(chosen, 1), torch.stack(likely, 1), _end(recording), stop)
     return found
 
 
-def answer(asked: Sequence[Asked]) -> list[Response]:
+def answer(asked: Sequence[Asked], *, stop: Stop | None = None) -> list[Response]:
     """As `retinoscope.engine.answer`, each prompt by itself."""
     return [
-        Response(evaluate(one, some), tuple(generate(one, some)) if one.room else ())
+        Response(evaluate(one, some), tuple(generate(one, some, stop=stop)) if one.room else ())
         for one, some in asked
     ]
 
@@ -125,9 +127,16 @@ def _end(recording: Recording) -> int:
     return int(recording.checkpoint.model.generation_config.eos_token_id)
 
 
-def _answers(tokens: Tensor, likely: Tensor, end: int) -> list[Generation]:
+def _done(row: list[int], end: int, stop: Stop | None) -> bool:
+    return end in row or (stop is not None and stop(row))
+
+
+def _answers(tokens: Tensor, likely: Tensor, end: int, stop: Stop | None) -> list[Generation]:
     found = []
     for row, shares in zip(tokens.tolist(), likely.tolist(), strict=True):
+        # In a batch a row goes on until the last one is done.
+        counts = range(1, len(row) + 1)
+        row = row[: next((n for n in counts if _done(row[:n], end, stop)), len(row))]
         ended = end in row
         count = row.index(end) if ended else len(row)
         found.append(Generation(tuple(row[:count]), tuple(shares[:count]), ended))

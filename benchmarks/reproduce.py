@@ -74,15 +74,16 @@ def _found(seconds: dict[str, float], runs: dict[str, Path]) -> dict[str, Any]:
 
 def measured(way: str, limit: int | None, out: Path) -> float:
     """Seconds by the clock that the run takes, imports not counted."""
+    from retinoscope.experiments import settings_for
     from retinoscope.runs import Plan, run
     from retinoscope.runs.progress import Silent
 
     if WAYS[way]:
         plain.rows = WAYS[way]
         replaced = {
-            "ablation": ("answer", "generate"),
+            "ablation": ("answer",),
             "knockout": ("evaluate",),
-            "curation": ("generate",),
+            "description": ("generate",),
             "lens": ("generate",),
         }
         for module, names in replaced.items():
@@ -93,7 +94,8 @@ def measured(way: str, limit: int | None, out: Path) -> float:
                 setattr(found, name, getattr(plain, name))
     workers = (os.cpu_count() or 1) if way == WORKERS else 1
     begun = time.perf_counter()
-    run(Plan(out=out, limit=limit, workers=workers), Silent())
+    settings = settings_for("embedded")
+    run(Plan(out=out, limit=limit, workers=workers, settings=settings), Silent())
     return time.perf_counter() - begun
 
 

@@ -95,6 +95,24 @@ def test_little_memory_changes_nothing(
         assert [g.tokens for g in whole.generations] == [g.tokens for g in bit.generations]
 
 
+def test_a_text_that_is_stopped_is_the_beginning_of_the_whole(
+    recordings: list[Recording], ablations: list[Condition]
+) -> None:
+    def stop(tokens: list[int]) -> bool:
+        return len(tokens) >= 2 and tokens[-1] % 2 == 0
+
+    behind = Knockout([recordings[0].length - 1], [0], [1])
+    conditions: list[Condition] = [(), *ablations[:3], (behind,)]
+    asked = [(recordings[0], conditions), (recordings[1], [()])]
+    whole, stopped = answer(asked)[0], answer(asked, stop=stop)[0]
+    alone = generate(recordings[0], conditions, stop=stop)
+    assert [g.tokens for g in stopped.generations] == [g.tokens for g in alone]
+    for long, short in zip(whole.generations, stopped.generations, strict=True):
+        count = next((n for n in range(ROOM) if stop([*long.tokens[:n]])), len(long.tokens))
+        assert short.tokens == long.tokens[:count]
+        assert short.ended == (long.ended and count == len(long.tokens))
+
+
 def test_another_image_is_not_shared(recordings: list[Recording]) -> None:
     checkpoint, encoded = recordings[0].checkpoint, recordings[0].encoded
     pixels = {k: v + 1 if v.is_floating_point() else v for k, v in encoded.inputs.items()}

@@ -31,7 +31,7 @@ def checkpoint():
 
 def test_answers_are_those_of_the_engine(scene, checkpoint):
     subject = read_subject(scene, scene.annotations[0], (), Settings())
-    settings = Settings(buffers=(0, 1), values=("zero",), caption_length=8)
+    settings = Settings(buffers=(0, 1), values=("zero",), max_new_tokens=8)
     found = answers(checkpoint, subject, replace(settings, tasks=("poll",)))
     assert [(a.selection, a.matched) for a in found] == [
         ("none", ""),
@@ -79,7 +79,9 @@ def test_the_command_prints_three_tables(scene, picture, capsys, monkeypatch, gi
         else ["--mask", str(picture.with_name("mask.png"))]
     )
     question = ["--question", "What is in this image?"] if given == "mask" else []
-    run("look", str(picture), *where, "--name", thing.class_name, "--length", "6", *question)
+    run(
+        "look", str(picture), *where, "--name", thing.class_name, "--max-new-tokens", "6", *question
+    )
     told = capsys.readouterr().out
     for words in (
         "tokens replaced by their mean",
@@ -113,7 +115,7 @@ def test_what_makes_the_answers_worthless_is_noted_in_a_line(tmp_path, monkeypat
     monkeypatch.setenv("COLUMNS", "400")
     path = tmp_path / "photo.png"
     Image.new("RGB", (300, 200), (90, 140, 90)).save(path)
-    run("look", str(path), "--box", "100,50,60,60", "--name", "dog", "--length", "6")
+    run("look", str(path), "--box", "100,50,60,60", "--name", "dog", "--max-new-tokens", "6")
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: ")]
     assert len(notes) == 2
     assert "300 x 200), a photograph say, its answers mean nothing" in notes[0]

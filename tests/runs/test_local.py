@@ -17,7 +17,9 @@ from retinoscope.results.sheet import load_sheet
 from retinoscope.results.store import read
 from retinoscope.runs import Plan, Silent, run
 
-SMALL = Settings(buffers=(0, 1), sizes=(5, 40), values=("mean", "zero"), gradient_nodes=8)
+SMALL = Settings(
+    buffers=(0, 1), sizes=(5, 40), values=("mean", "zero"), gradient_nodes=8, max_new_tokens=30
+)
 
 
 def plan(out: Path, **changes) -> Plan:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import tiny
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from retinoscope.tasks import Query, ask, poll, score_next, score_text
+from retinoscope.tasks import Query, ask, poll, score_next, score_text, settled
 from retinoscope.tasks.original import begins_class_word, holds_name, says_yes
 
 TOKENIZER = tiny.tokenizer()
@@ -76,3 +78,41 @@ def test_the_first_tokens_probability_is_kept_beside_the_right_ones() -> None:
     assert score.probability == pytest.approx(float(shares[number("Yes")]))
     right = score_next(poll("dog", TOKENIZER), certain("Yes"), TOKENIZER)
     assert right.top_probability == pytest.approx(right.probability)
+
+
+PIECES = ("cat", "cats", "egory", " ", ".", "a", "Cat", "kitten", "lo", "ed", "dog", ", ")
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join), st.lists(st.sampled_from(PIECES)))
+def test_what_follows_a_settled_description_changes_no_score(text: str, more: list[str]) -> None:
+    if settled("cat", text):
+        query = Query("describe", "cat", "Describe this image.")
+        now, later = score_text(query, text), score_text(query, text + "".join(more))
+        assert (now.right, now.right_original) == (True, True)
+        assert (later.right, later.right_original) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("A cat", False),  # "A category" may follow
+        ("A cat ", True),
+        ("A cat.", True),
+        ("Two cats ", True),
+        ("Cats sleep", False),  # the original's test does not hold yet
+        ("A kitten sleeps", False),
+        ("It is located here.", False),
+        ("", False),
+    ],
+)
+def test_a_description_is_settled_where_it_names_the_class_for_good(
+    text: str, wanted: bool
+) -> None:
+    assert settled("cat", text) is wanted
+
+
+def test_an_article_is_a_always_where_that_is_asked() -> None:
+    assert poll("apple", TOKENIZER).question == "Is there an apple in this image?"
+    assert poll("apple", TOKENIZER, always_a=True).question == "Is there a apple in this image?"
+    assert ask("apple", "What is it ?", TOKENIZER).prefix == "It is an"
+    assert ask("apple", "What is it ?", TOKENIZER, always_a=True).prefix == "It is a"

@@ -34,7 +34,12 @@ def look(
         Path | None, typer.Option(help="The mean visual token: .safetensors, .npy or .pt.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random tokens.")] = 0,
-    length: Annotated[int, typer.Option(min=1, help="Most tokens of a description.")] = 30,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Most tokens of a description; default 30 of the embedded model, else 200."
+        ),
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
     device_map: Annotated[
@@ -55,7 +60,7 @@ def look(
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
-    from retinoscope.experiments import Settings, knockout, lens, read_subject
+    from retinoscope.experiments import Settings, knockout, lens, read_subject, settings_for
     from retinoscope.experiments.one_object import answers
     from retinoscope.models import load
     from retinoscope.models.load import dtype_named
@@ -75,8 +80,14 @@ def look(
     with Bars(console) as bars:
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     value = "zero" if checkpoint.mean is None else "mean"
-    settings = Settings(
-        buffers=(0, 1), values=(value,), caption_length=length, sweeps=(), seed=seed
+    suited = settings_for(model)
+    settings = replace(
+        suited,
+        buffers=(0, 1),
+        values=(value,),
+        max_new_tokens=max_new_tokens or suited.max_new_tokens,
+        sweeps=(),
+        seed=seed,
     )
     with shared_vision(checkpoint):
         found = answers(checkpoint, subject, settings)

@@ -89,6 +89,14 @@ def reproduce(
         str,
         typer.Option(help="Knockouts at each single `layer`, `head`, both by a comma, or `none`."),
     ] = "layer,head",
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most tokens of a description, which ends where it names the object; default 200 "
+            "as in the original code, 30 of the embedded model but under the paper's protocol.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -120,7 +128,7 @@ def reproduce(
     Ctrl-C keeps what was measured; the same command with the same `--out` goes on from there.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.experiments import Settings
+    from retinoscope.experiments import settings_for
     from retinoscope.report.render import render
     from retinoscope.report.terminal import print_report
     from retinoscope.results import read
@@ -129,6 +137,9 @@ def reproduce(
     console = Console()
     swept = () if sweeps == "none" else tuple(part.strip() for part in sweeps.split(","))
     name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    settings = replace(settings_for(model, parse_protocol(protocol)), seed=seed, sweeps=swept)
+    if max_new_tokens is not None:
+        settings = replace(settings, max_new_tokens=max_new_tokens)
     plan = Plan(
         out=out or Path("runs") / name,
         model=model,
@@ -145,7 +156,7 @@ def reproduce(
         curated=curated,
         limit=limit,
         experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
-        settings=replace(Settings(), seed=seed, sweeps=swept, protocol=parse_protocol(protocol)),
+        settings=settings,
         workers=workers or 1,
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )

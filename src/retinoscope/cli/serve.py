@@ -23,7 +23,7 @@ def serve(
     ] = "embedded:12",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8410,
-    length: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 40,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 40,
     mean_images: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +67,9 @@ def serve(
         url = address(socket)
         given = {name: value for name, value in options.items() if value is not None}
         with Bars(console) as bars:
-            session = open_session(model, data=data, room=length, options=given, progress=bars)
+            session = open_session(
+                model, data=data, room=max_new_tokens, options=given, progress=bars
+            )
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()

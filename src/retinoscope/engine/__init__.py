@@ -2,7 +2,7 @@
 
 from retinoscope.engine.answer import Response, answer
 from retinoscope.engine.evaluate import Outcome, evaluate
-from retinoscope.engine.generate import Generation, generate
+from retinoscope.engine.generate import Generation, Stop, generate
 from retinoscope.engine.look import look
 from retinoscope.engine.record import record
 from retinoscope.engine.recording import Recording
@@ -13,6 +13,7 @@ __all__ = [
     "Outcome",
     "Recording",
     "Response",
+    "Stop",
     "answer",
     "changed_stream",
     "evaluate",

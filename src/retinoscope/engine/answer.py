@@ -13,7 +13,7 @@ from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.evaluate import Outcome, evaluate
-from retinoscope.engine.generate import Generation, continued, generate, kept_bytes
+from retinoscope.engine.generate import Generation, Stop, continued, generate, kept_bytes
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.stem import grow, shared
 from retinoscope.interventions import Condition, Sites, as_condition
@@ -37,7 +37,9 @@ class Response:
 
 
 @torch.no_grad()
-def answer(asked: Sequence[Asked], *, memory: int | None = None) -> list[Response]:
+def answer(
+    asked: Sequence[Asked], *, stop: Stop | None = None, memory: int | None = None
+) -> list[Response]:
     """Answer prompts under conditions, equal to evaluating and generating each of them alone.
 
     What a condition changes in the beginning that all prompts share, the image above all, is
@@ -48,6 +50,7 @@ def answer(asked: Sequence[Asked], *, memory: int | None = None) -> list[Respons
     Args:
         asked: recorded prompts with their conditions; those with room are also continued, for as
             many tokens as there is room for.
+        stop: ends a text early.
         memory: bytes of keys and values that are held at once, None for a size that suits the
             device; halved when memory runs out.
 
@@ -55,15 +58,17 @@ def answer(asked: Sequence[Asked], *, memory: int | None = None) -> list[Respons
         InterventionError: as in `evaluate`.
     """
     given = [(one, [as_condition(c) for c in conditions]) for one, conditions in asked]
-    known = _together(given, memory) if given else []
-    return [_response(*one, some, memory) for one, some in zip(given, known, strict=True)]
+    known = _together(given, stop, memory) if given else []
+    return [_response(*one, some, stop, memory) for one, some in zip(given, known, strict=True)]
 
 
 _Given = tuple[Recording, list[Condition]]
 _Found = tuple[Tensor, Generation | None]
 
 
-def _together(given: Sequence[_Given], memory: int | None) -> list[dict[int, _Found]]:
+def _together(
+    given: Sequence[_Given], stop: Stop | None, memory: int | None
+) -> list[dict[int, _Found]]:
     """For each prompt the answers under those of its conditions that could be shared, by index."""
     found: list[dict[int, _Found]] = [{} for _ in given]
     end = shared([recording for recording, _ in given])
@@ -87,7 +92,7 @@ def _together(given: Sequence[_Given], memory: int | None) -> list[dict[int, _Fo
             logits = decoding.logits
             texts: Sequence[Generation | None] = [None] * len(rows)
             if recording.room:
-                texts = continued(decoding, recording, recording.room, None)
+                texts = continued(decoding, recording, recording.room, stop)
             for row, one, text in zip(rows, logits, texts, strict=True):
                 answers.update((index, (one, text)) for index in places[some[row]])
 
@@ -102,7 +107,11 @@ def _before(sites: Sites, end: int) -> bool:
 
 
 def _response(
-    recording: Recording, conditions: list[Condition], known: dict[int, _Found], memory: int | None
+    recording: Recording,
+    conditions: list[Condition],
+    known: dict[int, _Found],
+    stop: Stop | None,
+    memory: int | None,
 ) -> Response:
     """The shared answers, and those that had to be found alone."""
     rest = [index for index in range(len(conditions)) if index not in known]
@@ -110,7 +119,7 @@ def _response(
     logits = evaluate(recording, some).logits
     texts: Sequence[Generation | None] = [None] * len(rest)
     if recording.room and rest:
-        texts = generate(recording, some, memory=memory)
+        texts = generate(recording, some, stop=stop, memory=memory)
     known = known | dict(zip(rest, zip(logits, texts, strict=True), strict=True))
     found = [known[index] for index in range(len(conditions))]
     if found:

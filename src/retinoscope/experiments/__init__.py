@@ -8,7 +8,7 @@ from retinoscope.experiments.ablation import ablation
 from retinoscope.experiments.curation import curate
 from retinoscope.experiments.knockout import knockout
 from retinoscope.experiments.lens import ablated_sheet, lens, lens_sheet
-from retinoscope.experiments.settings import Settings
+from retinoscope.experiments.settings import Settings, settings_for
 from retinoscope.experiments.subject import Subject, read_subject
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "lens",
     "lens_sheet",
     "read_subject",
+    "settings_for",
 ]

@@ -6,18 +6,21 @@ visual token; so are register tokens, random ones and those with the highest int
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
 from torch import Tensor
 
-from retinoscope.engine import Recording, Response, answer, generate, look
+from retinoscope.engine import Recording, Response, answer, look
+from retinoscope.experiments.description import description, told, until_settled
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
 from retinoscope.experiments.trials import Trial, Trials, common_trials, gradient_trials
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
+from retinoscope.results.indices import indices_text
 from retinoscope.results.records import AblationRecord, SkippedRecord
 from retinoscope.tasks import (
     Query,
@@ -82,7 +85,8 @@ def ablation(
         for one, trials in zip(prompted, planned, strict=True)
         for recording in _recordings(one)
     ]
-    responses = iter(answer(asked))
+    stop = until_settled(checkpoint, subject.class_name)
+    responses = iter(answer(asked, stop=stop))
     records: list[AblationRecord] = []
     for one, trials in zip(prompted, planned, strict=True):
         scores = _scores(checkpoint, one, [next(responses) for _ in _recordings(one)])
@@ -96,19 +100,19 @@ def ablation(
 def _queries(
     checkpoint: Checkpoint, subject: Subject, settings: Settings, skipped: list[SkippedRecord]
 ) -> list[Query]:
-    name, tokenizer = subject.class_name, checkpoint.tokenizer
+    name, tokenizer, always_a = subject.class_name, checkpoint.tokenizer, settings.protocol.always_a
     queries: list[Query] = []
     if "describe" in settings.tasks:
         queries.append(describe(name))
     if "poll" in settings.tasks:
-        queries.append(poll(name, tokenizer))
+        queries.append(poll(name, tokenizer, always_a=always_a))
         if subject.absent:
-            queries.append(poll(subject.absent, tokenizer, present=False))
+            queries.append(poll(subject.absent, tokenizer, present=False, always_a=always_a))
         else:
             skipped.append(_skip(subject, "poll-absent", "the image holds every class"))
     if "ask" in settings.tasks:
         if subject.question:
-            queries.append(ask(name, subject.question, tokenizer))
+            queries.append(ask(name, subject.question, tokenizer, always_a=always_a))
         else:
             skipped.append(_skip(subject, "ask", "no question has this object as its only answer"))
     return queries
@@ -124,9 +128,10 @@ def _prompt(
     if query.task != "describe":
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         return _Prompted(query, recording, query, recording)
-    room = settings.caption_length
+    room = settings.max_new_tokens
     recording = look(checkpoint, subject.image, query.question, room=room)
-    probe = _mention(checkpoint, query, checkpoint.text(generate(recording, [()])[0].tokens))
+    clean = description(recording, subject.class_name)
+    probe = _mention(checkpoint, query, checkpoint.text(clean.tokens))
     if probe is None:
         reason = "the clean description does not name the object"
         skipped.append(_skip(subject, "describe: probability", reason))
@@ -177,13 +182,15 @@ def _scores(checkpoint: Checkpoint, one: _Prompted, responses: Sequence[Response
         guesses = [score_next(one.probe, row, checkpoint.tokenizer) for row in rows]
     if one.query.task != "describe":
         return guesses
-    texts = [checkpoint.text(text.tokens) for text in responses[0].generations]
-    told = [score_text(one.query, text) for text in texts]
+    found = [
+        replace(score_text(one.query, checkpoint.text(text.tokens)), answer=told(checkpoint, text))
+        for text in responses[0].generations
+    ]
     if not guesses:
-        return told
+        return found
     return [
         replace(guess, answer=text.answer, right=text.right, right_original=text.right_original)
-        for text, guess in zip(told, guesses, strict=True)
+        for text, guess in zip(found, guesses, strict=True)
     ]
 
 
@@ -205,7 +212,14 @@ def _record(subject: Subject, query: Query, trial: Trial | None, score: Score) -
         margin=score.margin,
         right_original=score.right_original,
         top_probability=score.top_probability,
+        indices=_indices(trial) if trial else "",
     )
+
+
+def _indices(trial: Trial) -> str:
+    """The replaced tokens by their places among the visual ones."""
+    tokens = trial.selection.tokens
+    return indices_text(bisect_left(tokens.layout.visual, position) for position in tokens)
 
 
 def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from retinoscope.engine import generate, look
+from retinoscope.engine import Generation, look
+from retinoscope.experiments.description import description, told
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject, random_source
@@ -24,13 +25,13 @@ def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> Cura
     """
     names = holds_name if settings.protocol.substring_curation else named
     whole, tokens = _description(checkpoint, subject.image, subject, settings)
-    named_whole = names(whole, subject.class_name)
-    noised = ""
+    named_whole = names(checkpoint.text(whole.tokens), subject.class_name)
+    named_noised, answer_noised = False, ""
     if named_whole:
-        noised, _ = _description(
-            checkpoint, noise_object(subject, settings.seed), subject, settings
-        )
-    named_noised = names(noised, subject.class_name)
+        altered = noise_object(subject, settings.seed)
+        noised, _ = _description(checkpoint, altered, subject, settings)
+        named_noised = names(checkpoint.text(noised.tokens), subject.class_name)
+        answer_noised = told(checkpoint, noised)
     return CurationRecord(
         image_id=subject.sample.image_id,
         object_id=subject.annotation.object_id,
@@ -40,8 +41,8 @@ def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> Cura
         kept=named_whole and not named_noised,
         area=float(subject.annotation.area),
         object_tokens=tokens,
-        answer_whole=whole,
-        answer_noised=noised,
+        answer_whole=told(checkpoint, whole),
+        answer_noised=answer_noised,
     )
 
 
@@ -55,9 +56,8 @@ def noise_object(subject: Subject, seed: int) -> Image.Image:
 
 def _description(
     checkpoint: Checkpoint, image: Image.Image, subject: Subject, settings: Settings
-) -> tuple[str, int]:
+) -> tuple[Generation, int]:
     query = describe(subject.class_name)
-    recording = look(checkpoint, image, query.question, room=settings.caption_length)
+    recording = look(checkpoint, image, query.question, room=settings.max_new_tokens)
     tokens = len(object_tokens(recording.encoded.layout, subject.mask, settings))
-    answer = generate(recording, [()])[0]
-    return checkpoint.text(answer.tokens), tokens
+    return description(recording, subject.class_name), tokens

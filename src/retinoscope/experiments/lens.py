@@ -90,7 +90,7 @@ def _records(
 
 def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
     """Everything a lens page shows of one subject's image, on the clean run."""
-    recording = look(checkpoint, subject.image, QUESTION, room=settings.caption_length)
+    recording = look(checkpoint, subject.image, QUESTION, room=settings.max_new_tokens)
     return _subject_sheet(recording, subject, settings, (), "clean")
 
 
@@ -101,7 +101,7 @@ def ablated_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) 
         SelectionError: no visual token lies on the object.
         InterventionError: the model's mean visual token is not known.
     """
-    recording = look(checkpoint, subject.image, QUESTION, room=settings.caption_length)
+    recording = look(checkpoint, subject.image, QUESTION, room=settings.max_new_tokens)
     tokens = _covered(subject, subject.annotation, recording.encoded.layout, settings)
     if tokens is None:
         raise SelectionError(f"No visual token lies on the object {subject.key}.")

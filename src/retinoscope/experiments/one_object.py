@@ -55,13 +55,14 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
         InterventionError, ModelError, TokenMapError, DataError: it can't be measured.
     """
     name, tokenizer = subject.class_name, checkpoint.tokenizer
-    queries = {"describe": describe(name), "poll": poll(name, tokenizer)}
+    always_a = settings.protocol.always_a
+    queries = {"describe": describe(name), "poll": poll(name, tokenizer, always_a=always_a)}
     if subject.question:
-        queries["ask"] = ask(name, subject.question, tokenizer)
+        queries["ask"] = ask(name, subject.question, tokenizer, always_a=always_a)
     found: list[Answer] = []
     for task in (task for task in settings.tasks if task in queries):
         query = queries[task]
-        room = settings.caption_length if task == "describe" else 0
+        room = settings.max_new_tokens if task == "describe" else 0
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix, room=room)
         chosen = _selections(recording, subject, settings)
         value = "zero" if settings.values[0] == "zero" else "mean"

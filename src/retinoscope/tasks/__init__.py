@@ -3,7 +3,7 @@
 from retinoscope.tasks.ask import ask
 from retinoscope.tasks.describe import describe
 from retinoscope.tasks.poll import poll
-from retinoscope.tasks.query import Query, Score, score_next, score_text
+from retinoscope.tasks.query import Query, Score, score_next, score_text, settled
 from retinoscope.tasks.vocabulary import check_spelled, first_tokens, piece_tokens, spelled
 from retinoscope.tasks.words import article, named, plural, word_forms
 
@@ -21,6 +21,7 @@ __all__ = [
     "poll",
     "score_next",
     "score_text",
+    "settled",
     "spelled",
     "word_forms",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retinoscope.errors import DataError
 from retinoscope.tasks.original import begins_class_word, holds_name, says_yes
-from retinoscope.tasks.words import named
+from retinoscope.tasks.words import first_mention, named
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,16 @@ def score_text(query: Query, text: str) -> Score:
     """Score a description: right where it names the object as a whole word."""
     original = holds_name(text, query.class_name)
     return Score(text, named(text, query.class_name), None, None, original)
+
+
+def settled(class_name: str, text: str) -> bool:
+    """Whether a description names a class for good: whatever follows, its score stays.
+
+    That is where the name is a whole word with more text behind it, and the original's test of the
+    text holds too. A description that does not name the class is open until it ends.
+    """
+    span = first_mention(text, class_name)
+    return span is not None and span[1] < len(text) and holds_name(text, class_name)
 
 
 def _original(query: Query, token: int, tokenizer: Any) -> bool | None:
