@@ -32,13 +32,15 @@ def own_lines(function: Function) -> set[int]:
 
 
 def test_files_and_functions_are_as_short_as_contributing_says() -> None:
-    assert "under 300 lines; functions under 50 lines" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert (
+        "under 300 lines; functions of 50 lines at most" in (ROOT / "CONTRIBUTING.md").read_text()
+    )
     assert len(SOURCES) > 100
     for path in SOURCES:
         text = path.read_text("utf-8")
         assert len(text.splitlines()) < 300, path
         for function in functions(ast.parse(text)):
-            assert len(own_lines(function)) < 50, f"{path}: {function.name}"
+            assert len(own_lines(function)) <= 50, f"{path}: {function.name}"
 
 
 def test_every_document_cites_the_paper_alike() -> None:
