@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.attribution.quadrature import FIRST, Seen, gap, integral, points, refined
+from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording
 from retinoscope.engine.budget import ran_out
 from retinoscope.engine.cone import first_changed
@@ -47,6 +48,8 @@ class Attribution:
     gap: float
     nodes: int
     converged: bool
+
+    __repr__ = brief_fields
 
 
 def integrated_gradients(

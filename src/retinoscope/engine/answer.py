@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
@@ -34,6 +35,8 @@ class Response:
 
     outcome: Outcome
     generations: tuple[Generation, ...] = ()
+
+    __repr__ = brief_fields
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.cone import first_changed
@@ -30,6 +31,8 @@ class Outcome:
     """
 
     logits: Float[Tensor, "conditions *positions vocabulary"]
+
+    __repr__ = brief_fields
 
     @property
     def margin(self) -> Float[Tensor, "conditions ..."]:

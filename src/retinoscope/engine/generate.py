@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
@@ -35,6 +36,8 @@ class Generation:
     tokens: tuple[int, ...]
     probabilities: tuple[float, ...]
     ended: bool
+
+    __repr__ = brief_fields
 
 
 @torch.no_grad()

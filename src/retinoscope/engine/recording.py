@@ -10,9 +10,11 @@ from typing import Any, Literal
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from retinoscope.brief import brief_fields
 from retinoscope.engine.embedding import TokenInput
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
+from retinoscope.tokens import TokenLayout
 
 Mixing = Literal["attention", "cross-attention", "left context"]
 """How a layer lets positions read: within the sequence, from image states outside it, or by a
@@ -44,6 +46,8 @@ class LayerCall:
     values: Float[Tensor, "1 groups keys width"] | None = None
     context: int = 0
     owner: int | None = None
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,18 @@ class Recording:
     fallback: str | None = None
     generation_fallback: str | None = None
     kinds: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        how = "replayed" if self.fallback is None else f"full passes: {self.fallback}"
+        return (
+            f"Recording({self.encoded.prompt[-60:]!r}, {self.layout}, {self.layer_count} layers of "
+            f"{self.head_count} heads, room for {self.room}, {how})"
+        )
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Which positions are visual."""
+        return self.encoded.layout
 
     @property
     def layer_count(self) -> int:

@@ -59,6 +59,11 @@ class PatchGrid:
     size: tuple[int, int]
     tiles: tuple[Tile, ...]
 
+    def __repr__(self) -> str:
+        width, height = self.size
+        tiles = f"{len(self.tiles)} tiles" if len(self.tiles) > 1 else "one tile"
+        return f"PatchGrid({len(self)} cells in {tiles} of an image of {width} x {height} pixels)"
+
     def __len__(self) -> int:
         """Number of cells, equal to the number of visual tokens."""
         return sum(tile.rows * tile.columns for tile in self.tiles)

@@ -9,6 +9,7 @@ from retinoscope.interventions.condition import (
     Condition,
     Intervention,
     as_condition,
+    as_conditions,
     resolve,
     touched,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Steer",
     "Write",
     "as_condition",
+    "as_conditions",
     "joined",
     "resolve",
     "touched",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.brief import brief, brief_fields
 from retinoscope.errors import InterventionError
 from retinoscope.interventions.sites import Context, Sites, Write, checked_positions
+from retinoscope.tokens import Chosen
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Ablate:
     """Replace tokens at the input of the first decoder layer (paper, section 3).
 
     Attributes:
-        tokens: the positions to replace, usually a TokenSet.
+        tokens: what to replace, usually a TokenSet; positions and masks are taken as well, see
+            `retinoscope.tokens.as_positions`.
         value: what stands in their place: "mean" (the mean visual token of a large image set, of
             all positions as in the paper or of each position apart), "zero", `Noise(seed)`, or
             vectors of one's own, one for all ([width]) or one for each position in ascending
@@ -41,8 +45,10 @@ class Ablate:
             known, or the vectors don't fit.
     """
 
-    tokens: Collection[int]
-    value: Literal["mean", "zero"] | Noise | Tensor = "mean"
+    tokens: Chosen
+    value: Literal["mean", "zero"] | Noise | Tensor | np.ndarray = "mean"
+
+    __repr__ = brief_fields
 
     def sites(self, context: Context) -> Sites:
         """One write at place 0."""
@@ -57,6 +63,8 @@ class Ablate:
         context: Context,
     ) -> Float[Tensor, "positions width"]:
         match self.value:
+            case Tensor() | np.ndarray():
+                return fitted(as_vectors(self.value, "Ablate"), clean, "Ablate")
             case "mean":
                 mean = mean_at(context, positions)
                 if mean is None:
@@ -70,8 +78,6 @@ class Ablate:
                 return torch.zeros_like(clean)
             case Noise(seed):
                 return matched_noise(clean, seed)
-            case Tensor() as vectors:
-                return fitted(vectors, clean, "Ablate")
             case other:
                 raise InterventionError(
                     f"Ablate got value={other!r}; give 'mean', 'zero', Noise(seed) or a tensor."
@@ -103,6 +109,21 @@ def matched_noise(
     noise = torch.randn(clean.shape, generator=generator).to(clean.device)
     norm = clean.float().norm(dim=-1, keepdim=True)
     return (noise / noise.norm(dim=-1, keepdim=True) * norm).to(clean.dtype)
+
+
+def as_vectors(vectors: object, what: str) -> Tensor:
+    """Vectors as a floating-point tensor.
+
+    Raises:
+        InterventionError: they are neither a tensor nor an array of numbers.
+    """
+    found = torch.from_numpy(vectors) if isinstance(vectors, np.ndarray) else vectors
+    if not isinstance(found, Tensor) or found.is_complex():
+        raise InterventionError(
+            f"{what} got {brief(vectors)} ({type(vectors).__name__}) where vectors belong; give a "
+            "tensor or array of [width] for all positions, or [positions, width]."
+        )
+    return found if found.is_floating_point() else found.float()
 
 
 def fitted(

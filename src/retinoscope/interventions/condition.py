@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
+from retinoscope.brief import brief
 from retinoscope.errors import InterventionError
 from retinoscope.interventions.checks import check_sites
 from retinoscope.interventions.sites import Context, Sites, joined
@@ -29,14 +30,46 @@ def as_condition(interventions: Intervention | Sequence[Intervention]) -> Condit
     Raises:
         InterventionError: something is not an intervention.
     """
-    given = (interventions,) if isinstance(interventions, Intervention) else tuple(interventions)
+    if _is_intervention(interventions):
+        return (interventions,)
+    if isinstance(interventions, str) or not isinstance(interventions, Iterable):
+        raise _no_intervention(interventions)
+    given = tuple(interventions)
     for intervention in given:
-        if not isinstance(intervention, Intervention):
-            raise InterventionError(
-                f"{intervention!r} is not an intervention; give Ablate, Knockout, Patch, Steer or "
-                "an object with a sites(context) method."
-            )
+        if not _is_intervention(intervention):
+            raise _no_intervention(intervention)
     return given
+
+
+def as_conditions(
+    conditions: Intervention | Condition | Sequence[Intervention | Sequence[Intervention]],
+) -> list[Condition]:
+    """Several conditions, or one alone where several could be given.
+
+    Args:
+        conditions: a list of conditions, of which each may be an intervention alone; or one
+            condition: an intervention, or a tuple of them, which are in force together.
+
+    Raises:
+        InterventionError: something is not an intervention.
+    """
+    given: Any = conditions
+    if _is_intervention(given) or (isinstance(given, tuple) and all(map(_is_intervention, given))):
+        return [as_condition(given)]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise _no_intervention(given)
+    return [as_condition(one) for one in given]
+
+
+def _is_intervention(value: object) -> TypeGuard[Intervention]:
+    return isinstance(value, Intervention) and not isinstance(value, type)
+
+
+def _no_intervention(value: object) -> InterventionError:
+    return InterventionError(
+        f"{brief(value)} ({type(value).__name__}) is not an intervention; give Ablate, Knockout, "
+        "Patch, Steer or an object with a sites(context) method."
+    )
 
 
 def resolve(condition: Condition, context: Context) -> Sites:

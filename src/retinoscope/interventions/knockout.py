@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from retinoscope.brief import brief_fields
 from retinoscope.errors import InterventionError
 from retinoscope.interventions.sites import (
     Block,
@@ -14,6 +15,7 @@ from retinoscope.interventions.sites import (
     checked_positions,
     whole_numbers,
 )
+from retinoscope.tokens import Chosen
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,22 @@ class Knockout:
     one of the queries: in a causal model a key after all queries is an error, not a no-op.
 
     Attributes:
-        queries: positions that must not read.
-        keys: positions that must not be read.
-        layers: decoder layers, from 0.
-        heads: query heads, from 0; None is all of them.
+        queries: positions that must not read: a TokenSet, positions or a mask.
+        keys: positions that must not be read, likewise.
+        layers: decoder layers, from 0; one or several.
+        heads: query heads, from 0, one or several; None is all of them.
 
     Raises (when it is applied):
         InterventionError: an empty set, a position, layer or head outside the model, an edge that
             does not exist, or a query left without any key.
     """
 
-    queries: Collection[int]
-    keys: Collection[int]
-    layers: Collection[int]
-    heads: Collection[int] | None = None
+    queries: Chosen
+    keys: Chosen
+    layers: int | Collection[int]
+    heads: int | Collection[int] | None = None
+
+    __repr__ = brief_fields
 
     def sites(self, context: Context) -> Sites:
         """One block for each layer."""
@@ -49,8 +53,7 @@ class Knockout:
         return Sites(blocks=tuple(Block(layer, queries, keys, heads) for layer in layers))
 
     def _checked_heads(self, context: Context) -> tuple[int, ...]:
-        given = () if self.heads is None else self.heads
-        heads = tuple(sorted(set(whole_numbers(given, "Knockout (heads)"))))
+        heads = tuple(sorted(set(whole_numbers(self.heads, "Knockout (heads)"))))
         if not heads or heads[0] < 0 or heads[-1] >= context.head_count:
             raise InterventionError(
                 f"Knockout was given heads {list(heads)}; give at least one of "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
-from retinoscope.interventions.ablate import fitted
+from retinoscope.brief import brief_fields
+from retinoscope.interventions.ablate import as_vectors, fitted
 from retinoscope.interventions.sites import (
     Context,
     Sites,
@@ -15,6 +16,7 @@ from retinoscope.interventions.sites import (
     checked_layers,
     checked_positions,
 )
+from retinoscope.tokens import Chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class Patch:
     """Replace the residual stream at a place, for example with another run's (activation patching).
 
     Attributes:
-        tokens: the positions to write.
+        tokens: where to write: a TokenSet, positions or a mask.
         layer: the place: 0 is the input of the first decoder layer, n the output of the n-th.
         value: [width] for all positions, or [positions, width] in ascending order of position.
 
@@ -31,18 +33,19 @@ class Patch:
             fit.
     """
 
-    tokens: Collection[int]
+    tokens: Chosen
     layer: int
-    value: Tensor
+    value: Tensor | np.ndarray
+
+    __repr__ = brief_fields
 
     def sites(self, context: Context) -> Sites:
         """One write."""
-        return written(self.tokens, self.layer, self.value, context, add=False)
+        value = as_vectors(self.value, "Patch")
+        return written(self.tokens, self.layer, value, context, add=False)
 
 
-def written(
-    tokens: Collection[int], layer: int, value: Tensor, context: Context, *, add: bool
-) -> Sites:
+def written(tokens: Chosen, layer: int, value: Tensor, context: Context, *, add: bool) -> Sites:
     """One write at a place, checked against the model and the sequence."""
     what = "Steer" if add else "Patch"
     positions = checked_positions(tokens, context, what)

@@ -10,7 +10,9 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.errors import InterventionError
+from retinoscope.brief import brief_fields
+from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.tokens import Chosen, TokenLayout, as_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class Write:
     positions: tuple[int, ...]
     values: Float[Tensor, "positions width"]
     add: bool = False
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,8 @@ class Block:
     keys: tuple[int, ...]
     heads: tuple[int, ...] | None = None
 
+    __repr__ = brief_fields
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and vars(other) == vars(self)
 
@@ -69,6 +75,8 @@ class Sites:
     writes: tuple[Write, ...] = ()
     blocks: tuple[Block, ...] = ()
 
+    __repr__ = brief_fields
+
 
 def joined(parts: Iterable[Sites]) -> Sites:
     """Everything that any of the parts touches, in their order."""
@@ -84,6 +92,11 @@ class Context(Protocol):
     @property
     def length(self) -> int:
         """Number of positions."""
+        ...
+
+    @property
+    def layout(self) -> TokenLayout:
+        """Which positions are visual."""
         ...
 
     @property
@@ -109,13 +122,16 @@ class Context(Protocol):
         ...
 
 
-def checked_positions(tokens: Iterable[int], context: Context, what: str) -> tuple[int, ...]:
-    """Positions in ascending order.
+def checked_positions(tokens: Chosen, context: Context, what: str) -> tuple[int, ...]:
+    """Positions in ascending order, from whatever names tokens; see `tokens.as_positions`.
 
     Raises:
         InterventionError: none are given, or one lies outside the sequence.
     """
-    positions = tuple(sorted(whole_numbers(tokens, what)))
+    try:
+        positions = tuple(sorted(as_positions(context.layout, tokens)))
+    except SelectionError as error:
+        raise InterventionError(f"{what}: {error}") from error
     if not positions:
         raise InterventionError(
             f"{what} was given an empty set of tokens, so it would change nothing; select at "
@@ -131,7 +147,29 @@ def checked_positions(tokens: Iterable[int], context: Context, what: str) -> tup
     return positions
 
 
-def checked_layers(layers: Iterable[int], count: int, what: str) -> tuple[int, ...]:
+def whole_numbers(values: object, what: str) -> list[int]:
+    """Plain integers, one alone or several, also of NumPy's and PyTorch's.
+
+    Raises:
+        InterventionError: one is no whole number, or a truth value (of a mask, not a position).
+    """
+    found: list[int] = []
+    several = isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
+    for value in values if several else [values]:  # pyright: ignore
+        truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+        try:
+            if truth:
+                raise TypeError("a truth value")
+            found.append(index(value))  # pyright: ignore[reportArgumentType]
+        except TypeError as error:
+            raise InterventionError(
+                f"{what} was given {value!r} where a whole number belongs; give layers and heads "
+                "as integers, one or several."
+            ) from error
+    return found
+
+
+def checked_layers(layers: int | Iterable[int], count: int, what: str) -> tuple[int, ...]:
     """Layers in ascending order, each once.
 
     Raises:
@@ -143,24 +181,3 @@ def checked_layers(layers: Iterable[int], count: int, what: str) -> tuple[int, .
             f"{what} was given layers {list(chosen)}; give at least one of 0..{count - 1}."
         )
     return chosen
-
-
-def whole_numbers(values: Iterable[object], what: str) -> list[int]:
-    """Plain integers, also of NumPy's and PyTorch's.
-
-    Raises:
-        InterventionError: one is no whole number, or a truth value (of a mask, not a position).
-    """
-    found: list[int] = []
-    for value in values:
-        truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
-        try:
-            if truth:
-                raise TypeError("a truth value")
-            found.append(index(value))  # pyright: ignore[reportArgumentType]
-        except TypeError as error:
-            raise InterventionError(
-                f"{what} was given {value!r} where a whole number belongs; give positions, layers "
-                "and heads as integers (of a mask, the indices where it is true)."
-            ) from error
-    return found

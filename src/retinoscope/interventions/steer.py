@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
+from retinoscope.interventions.ablate import as_vectors
 from retinoscope.interventions.patch import written
 from retinoscope.interventions.sites import Context, Sites
+from retinoscope.tokens import Chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +19,7 @@ class Steer:
     """Add vectors to the residual stream at a place.
 
     Attributes:
-        tokens: the positions to add to.
+        tokens: where to add: a TokenSet, positions or a mask.
         layer: the place: 0 is the input of the first decoder layer, n the output of the n-th.
         direction: [width] for all positions, or [positions, width] in ascending order.
         scale: the direction is multiplied by this.
@@ -26,11 +29,14 @@ class Steer:
             fit.
     """
 
-    tokens: Collection[int]
+    tokens: Chosen
     layer: int
-    direction: Tensor
+    direction: Tensor | np.ndarray
     scale: float = 1.0
+
+    __repr__ = brief_fields
 
     def sites(self, context: Context) -> Sites:
         """One additive write."""
-        return written(self.tokens, self.layer, self.direction * self.scale, context, add=True)
+        direction = as_vectors(self.direction, "Steer") * self.scale
+        return written(self.tokens, self.layer, direction, context, add=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
+
 
 @dataclass(frozen=True, eq=False)
 class LensReading:
@@ -33,3 +35,5 @@ class LensReading:
     entropy: Float[Tensor, "layers positions"]
     log_probability: Float[Tensor, "tracked layers positions"]
     rank: Int[Tensor, "tracked layers positions"]
+
+    __repr__ = brief_fields

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
+from retinoscope.brief import runs
 from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid
 
@@ -35,6 +36,10 @@ class VisualSpan:
                 "its family's geometry says."
             )
 
+    def __repr__(self) -> str:
+        width, height = self.grid.size
+        return f"VisualSpan({len(self.positions)} tokens of an image of {width} x {height} pixels)"
+
 
 @dataclass(frozen=True)
 class TokenLayout:
@@ -55,6 +60,9 @@ class TokenLayout:
                 f"Visual positions must be distinct and lie in 0..{self.length - 1}; got "
                 f"{len(taken)} positions, {len(set(taken))} distinct, up to {max(taken)}."
             )
+
+    def __repr__(self) -> str:
+        return f"TokenLayout({self.length} positions, visual {runs(self.visual)})"
 
     @cached_property
     def visual(self) -> tuple[int, ...]:

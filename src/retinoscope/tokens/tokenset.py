@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
 
+from retinoscope.brief import brief, runs
 from retinoscope.errors import SelectionError
 from retinoscope.geometry import coverage
 from retinoscope.tokens.layout import TokenLayout, VisualSpan
+from retinoscope.tokens.masks import as_mask
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class TokenSet:
                 f"Positions {astray[:5]} lie outside the sequence of {self.layout.length}; "
                 f"give positions from 0 to {self.layout.length - 1}."
             )
+
+    def __repr__(self) -> str:
+        seen = len(self.positions & frozenset(self.layout.visual))
+        kinds = [f"{seen} visual"] if seen else []
+        kinds += [f"{len(self) - seen} text"] if seen < len(self) else []
+        what = f"{' and '.join(kinds)} token(s): {runs(self.positions)}" if kinds else "no token"
+        return f"TokenSet({what}; of {self.layout.length} positions)"
 
     def __iter__(self) -> Iterator[int]:
         """Positions in ascending order."""
@@ -64,8 +73,8 @@ class TokenSet:
 
         Cells grow inside their own level (resolution) and never beyond the image's grid.
         """
-        if steps < 0:
-            raise SelectionError(f"A buffer is 0 or more patches wide; got {steps}.")
+        if not isinstance(steps, int) or steps < 0:
+            raise SelectionError(f"A buffer is 0 or more patches wide; got {steps!r}.")
         grown = self.positions
         for _ in range(steps):
             near = (n for p in grown for n in self.layout.neighbours.get(p, ()))
@@ -89,9 +98,10 @@ class TokenSet:
         Raises:
             SelectionError: the set has fewer than `size` members.
         """
-        if not 0 <= size <= len(self):
+        if not isinstance(size, int) or not 0 <= size <= len(self):
             raise SelectionError(
-                f"Can't draw {size} tokens from a set of {len(self)}; ask for at most {len(self)}."
+                f"Can't draw {size!r} tokens from a set of {len(self)}; ask for at most "
+                f"{len(self)}."
             )
         chosen = np.random.default_rng(seed).choice(sorted(self.positions), size, replace=False)
         return self._with(frozenset(int(p) for p in chosen))
@@ -100,6 +110,12 @@ class TokenSet:
         return TokenSet(self.layout, positions)
 
     def _positions_of(self, other: TokenSet) -> frozenset[int]:
+        if not isinstance(other, TokenSet):
+            raise SelectionError(
+                f"A token set goes together with another one; got {brief(other)} "
+                f"({type(other).__name__}). Positions become a set by view.tokens.at(...), a mask "
+                "by view.tokens.under(...)."
+            )
         if other.layout != self.layout:
             raise SelectionError(
                 "These two token sets belong to different sequences; select both from one view."
@@ -140,15 +156,15 @@ def row(layout: TokenLayout, index: int, image: int = 0) -> TokenSet:
     span = _span(layout, image)
     rows = span.grid.rows
     count = int(rows.max()) + 1
-    if not -count <= index < count:
-        raise SelectionError(f"The image has rows 0 to {count - 1}; got {index}.")
+    if not isinstance(index, int) or not -count <= index < count:
+        raise SelectionError(f"The image has rows 0 to {count - 1}; got {index!r}.")
     chosen = np.flatnonzero(rows == index % count)
     return at(layout, (span.positions[i] for i in chosen.tolist()))
 
 
 def under(
     layout: TokenLayout,
-    mask: Bool[np.ndarray, "height width"],
+    mask: Any,
     *,
     overlap: float = 0.0,
     image: int = 0,
@@ -160,16 +176,17 @@ def under(
 
     Args:
         layout: the sequence.
-        mask: True on the object, in the original image's pixels.
+        mask: True on the object, in the original image's pixels; see `as_mask`.
         overlap: share of a patch's area that must be exceeded, 0 to just under 1.
         image: which image of the prompt the mask belongs to.
 
     Raises:
-        SelectionError: the mask has another size than the image, covers no patch, or `overlap`
-            or `image` is out of range.
+        SelectionError: it is no mask, has another size than the image or covers no patch, or
+            `overlap` or `image` is out of range.
     """
-    if not 0 <= overlap < 1:
-        raise SelectionError(f"overlap is a share from 0 to just under 1; got {overlap}.")
+    mask = as_mask(mask)
+    if not isinstance(overlap, int | float) or not 0 <= overlap < 1:
+        raise SelectionError(f"overlap is a share from 0 to just under 1; got {overlap!r}.")
     span = _span(layout, image)
     chosen = np.flatnonzero(coverage(span.grid, mask) > overlap)
     if not len(chosen):
