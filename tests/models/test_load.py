@@ -13,7 +13,7 @@ import torch
 
 from retinoscope.errors import ModelError
 from retinoscope.models import load
-from retinoscope.models.load import file_hashes
+from retinoscope.models.read import file_hashes
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_small_model_is_widened_on_the_cpu_and_a_large_one_is_not(tmp_path, mo
     for mine, stored in zip(small.parameters(), network.parameters(), strict=True):
         assert torch.equal(mine, stored.float())
     assert load(tmp_path, dtype=torch.bfloat16).model.dtype == torch.bfloat16
-    loading = sys.modules["retinoscope.models.load"]
+    loading = sys.modules["retinoscope.models.read"]
     monkeypatch.setattr(loading, "WIDENED", small.get_memory_footprint() - 1)
     assert load(tmp_path, dtype=torch.float32).model.dtype == torch.float32
     # The bound is on what the checkpoint takes, here half of its float32 footprint.
@@ -59,6 +59,25 @@ def test_the_hashes_tell_two_checkpoints_apart(folder, tmp_path):
     mine, its = load(folder).files, file_hashes(other)
     assert mine["config.json"] == its["config.json"]
     assert mine["model.safetensors"] != its["model.safetensors"]
+
+
+def test_a_folder_has_no_revision(folder):
+    with pytest.raises(ModelError, match="no revisions"):
+        load(folder, revision="main")
+
+
+def test_a_type_of_weights_goes_by_its_name_too(folder):
+    assert load(folder, dtype="bfloat16").model.dtype == torch.bfloat16
+    for wrong in ("int8", "magic"):
+        with pytest.raises(ModelError, match="no type of weights"):
+            load(folder, dtype=wrong)
+
+
+def test_a_mean_must_fit_the_model(folder):
+    assert load(folder, mean=torch.zeros(tiny.WIDTH)).mean is not None
+    for wrong in (torch.zeros(5), torch.full((tiny.WIDTH,), torch.nan)):
+        with pytest.raises(ModelError, match="mean visual token"):
+            load(folder, mean=wrong)
 
 
 def test_a_folder_without_weights_is_refused(copy):

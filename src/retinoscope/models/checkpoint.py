@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from retinoscope.brief import brief_fields
 from retinoscope.errors import ModelError
 from retinoscope.models.family import Family
+from retinoscope.models.identity import content_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,8 @@ class Parts:
     embedding: nn.Module
     head_count: int
 
+    __repr__ = brief_fields
+
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -41,7 +46,8 @@ class Checkpoint:
     Attributes:
         name: the hub name, folder or "embedded".
         revision: the hub's commit hash, or "".
-        files: SHA-256 of the checkpoint's files by file name, for the record.
+        files: SHA-256 of the checkpoint's files by file name, for the record; none where it is
+            from the hub or was handed over as an object.
         model: the Hugging Face model, in eval mode.
         processor: its processor.
         family: how it lays images out.
@@ -59,6 +65,14 @@ class Checkpoint:
     parts: Parts
     mean: Float[Tensor, "*positions width"] | None = None
 
+    def __repr__(self) -> str:
+        kind, dtype = type(self.model).__name__, str(self.model.dtype).removeprefix("torch.")
+        mean = "unknown" if self.mean is None else "known"
+        return (
+            f"Checkpoint({self.name!r}, {kind} of the family {self.family.name}, "
+            f"{self.layer_count} layers, {dtype} on {self.device}, mean visual token {mean})"
+        )
+
     @property
     def tokenizer(self) -> Any:
         """The processor's tokenizer."""
@@ -67,6 +81,17 @@ class Checkpoint:
     def text(self, tokens: Iterable[int]) -> str:
         """Token ids as text, special tokens and surrounding space left out."""
         return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
+
+    @cached_property
+    def identity(self) -> Any:
+        """What tells the model from any other, as plain values: by its files where they are known.
+
+        A model that was handed over as an object is told by its weights, all of which are read.
+        """
+        if self.files:
+            # A folder's files name the model wherever it lies; its base may be from the hub.
+            return {**self.files, "revision": self.revision} if self.revision else {**self.files}
+        return [self.name, self.revision or content_hash(self.model)]
 
     @property
     def device(self) -> torch.device:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from retinoscope.brief import brief_fields
 from retinoscope.errors import ModelError, TokenMapError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.views import image_token
@@ -29,6 +30,8 @@ class Encoded:
     inputs: Mapping[str, Tensor]
     layout: TokenLayout
     prompt: str
+
+    __repr__ = brief_fields
 
 
 def encode(

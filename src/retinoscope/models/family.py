@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from retinoscope.brief import brief_fields
+from retinoscope.errors import ModelError
 from retinoscope.geometry import PatchGrid
 
 Geometry = Callable[[Any, Any, tuple[int, int], Mapping[str, Any], int], PatchGrid]
@@ -70,6 +72,8 @@ class Family:
     verified: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
 
+    __repr__ = brief_fields
+
 
 @functools.cache
 def families() -> Mapping[str, Family]:
@@ -82,6 +86,25 @@ def families() -> Mapping[str, Family]:
     return MappingProxyType(
         {kind: module.FAMILY for module in modules for kind in module.FAMILY.model_types}
     )
+
+
+def family_named(family: Family | str) -> Family:
+    """A family by its name or a model type of its, in any case; a family itself is that.
+
+    Raises:
+        ModelError: there is none of that name.
+    """
+    if isinstance(family, Family):
+        return family
+    known = {one.name.lower(): one for one in families().values()}
+    known |= {kind.lower(): one for kind, one in families().items() if kind}
+    if not isinstance(family, str) or family.lower() not in known:
+        names = sorted({one.name for one in families().values()}, key=str.lower)
+        raise ModelError(
+            f"There is no family {family!r}; give one of {', '.join(names)}, a model type, or a "
+            "Family of your own."
+        )
+    return known[family.lower()]
 
 
 def family_of(model_type: str) -> Family:

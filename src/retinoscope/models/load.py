@@ -1,159 +1,135 @@
-"""Loading a checkpoint: the embedded one, a local folder, or one from the hub."""
+"""Loading a checkpoint: the embedded one, a folder, one from the hub, an adapter, an object."""
 
 from __future__ import annotations
 
-import importlib.resources
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from torch import Tensor
-from transformers import AutoModelForImageTextToText, PreTrainedModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from retinoscope.data.content import content_hashes
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
-from retinoscope.models.family import family_of
-from retinoscope.models.processors import load_processor
+from retinoscope.models.family import Family, family_named, family_of
+from retinoscope.models.given import bare
+from retinoscope.models.mean import MeanToken, with_mean_token
+from retinoscope.models.place import place
+from retinoscope.models.read import EMBEDDED, Loaded, check_processor, read_model
 from retinoscope.models.views import image_token
-from retinoscope.models.weights import check_finite, check_whole
-
-EMBEDDED = "embedded"
-"""The name of the small VLM that comes with the package."""
-
-WIDENED = 2**31
-"""Bytes of weights up to which a model on the CPU is computed with in float32."""
-
-_UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
-
-
-def embedded_folder() -> Path:
-    """The folder of the embedded model inside the installed package."""
-    return Path(str(importlib.resources.files("retinoscope.models"))) / EMBEDDED
+from retinoscope.models.weights import check_finite
 
 
 def load(
-    name_or_path: str | Path = EMBEDDED,
+    model: str | Path | nn.Module = EMBEDDED,
+    processor: Any = None,
     *,
-    dtype: torch.dtype | None = None,
+    family: Family | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    device: str | torch.device | None = None,
     device_map: str | Mapping[str, Any] | None = None,
     revision: str | None = None,
     quantization_config: Any = None,
-    mean: Tensor | None = None,
+    mean: Tensor | MeanToken | None = None,
 ) -> Checkpoint:
-    """Load a vision-language model; only safetensors, never remote code.
+    """Load a vision-language model, or take one that is loaded; never remote code.
 
     Args:
-        name_or_path: "embedded", a folder in Hugging Face format, or a hub name.
-        dtype: the weights' type; None is the checkpoint's own, but float32 on the CPU for models
+        model: "embedded", a folder in Hugging Face format, a hub name, or a folder with a PEFT
+            adapter, which is put on the base that it names. Or a loaded model, also one that PEFT
+            wrapped, that is compiled or quantised: it must be in evaluation mode, and is left as
+            it is.
+        processor: the processor of a loaded model; for others None is the one that comes with them.
+        family: how the model lays images out, by the name of a family or of a model type, or a
+            `Family` of one's own; None goes by the model's own type.
+        dtype: the weights' type, or its name; None is the checkpoint's own, but float32 for models
             of at most WIDENED bytes, where memory is no matter and rounding would be.
-        device_map: as in transformers; None loads on the CPU.
+        device: where the model runs; None is the best one: CUDA, else MPS, else the CPU.
+        device_map: shares a model out over devices, as in transformers ("auto"); needs accelerate.
         revision: the hub's branch, tag or commit.
         quantization_config: passed on to transformers.
         mean: the mean visual token, for ablations: [width], or [positions, width].
 
     Raises:
         ModelError: nothing is there, the weights are missing, pickled or not finite, or not those
-            of the configuration, the processor is missing or does not fit, or the model has no
-            decoder language model.
+            of the configuration, the processor is missing or does not fit, the model has no
+            decoder language model, or the device is not there.
     """
-    name = str(name_or_path)
-    source = embedded_folder() if name == EMBEDDED else name_or_path
-    folder = Path(source)
-    if folder.is_dir():
-        _check_folder(folder)
-    elif folder.exists() or name.startswith((".", "/", "~")):
-        raise ModelError(f"{name} is not a folder with a model; give a folder or a hub name.")
-    options = {
-        "revision": revision,
-        "device_map": device_map,
-        "quantization_config": quantization_config,
-    }
-    given = {key: value for key, value in options.items() if value is not None}
-    processor = _load_processor(source, name, revision)
-    try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            source,
-            dtype=dtype or "auto",
-            use_safetensors=True,
-            trust_remote_code=False,
-            # What does not fit is refused below, by its name.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **given,
+    chosen = None if family is None else family_named(family)
+    if isinstance(model, nn.Module):
+        options = {"dtype": dtype, "device": device, "device_map": device_map}
+        options |= {"revision": revision, "quantization_config": quantization_config}
+        loaded = _of_object(model, processor, options)
+    elif isinstance(model, str | Path):
+        where = place(device, device_map)
+        loaded = read_model(
+            model, processor, dtype_named(dtype), where, revision, quantization_config
         )
-    except (*_UNLOADABLE, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{name} can't be loaded: {error}") from error
-    model, found = loaded
-    check_whole(name, found)
-    check_finite(name, model)
-    if dtype is None and device_map is None:
-        model = _widened(model)
+    else:
+        raise ModelError(
+            f"A {type(model).__name__} is no model; give a name, a folder, or a loaded model and "
+            "its processor."
+        )
+    return _checkpoint(loaded, chosen, mean)
+
+
+def _of_object(model: nn.Module, processor: Any, options: Mapping[str, Any]) -> Loaded:
+    """A model that somebody loaded; only its processor can go with it."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ModelError(
+            f"{', '.join(given)} can't be set for a model that is loaded already; set it when "
+            "you load the model, or move the model yourself."
+        )
+    if processor is None:
+        raise ModelError(
+            "A loaded model needs its processor beside it: load(model, processor), such as "
+            "AutoProcessor.from_pretrained(name)."
+        )
+    inner = bare(model)
+    name = getattr(inner, "name_or_path", "") or type(inner).__name__
+    check_finite(name, inner)
+    return Loaded(name, inner, processor)
+
+
+def _checkpoint(loaded: Loaded, family: Family | None, mean: Any) -> Checkpoint:
+    """The model with its parts, everything checked against everything."""
+    name, model, processor = loaded.name, loaded.model, loaded.processor
+    check_processor(name, processor)
     _check_fit(name, model, processor)
-    family = family_of(model.config.model_type)
-    if not family.model_types[0]:
+    if family is None and not family_of(model.config.model_type).model_types[0]:
         warnings.warn(
             f"No family describes how a {model.config.model_type!r} model lays images out; its "
-            "geometry is guessed. Run the checks on it before you trust its token map.",
-            stacklevel=2,
+            "geometry is guessed. Run the checks on it before you trust its token map, or name a "
+            "family that it is laid out like: load(..., family=...).",
+            stacklevel=3,
         )
-    return Checkpoint(
+    checkpoint = Checkpoint(
         name=name,
-        revision=getattr(model.config, "_commit_hash", None) or "",
-        files=file_hashes(folder) if folder.is_dir() else {},
-        model=model.eval().requires_grad_(False),
+        revision=loaded.revision,
+        files=loaded.files,
+        model=model,
         processor=processor,
-        family=family,
+        family=family or family_of(model.config.model_type),
         parts=find_parts(model),
-        mean=mean,
     )
+    return checkpoint if mean is None else with_mean_token(checkpoint, mean)
 
 
-def dtype_named(name: str | None) -> torch.dtype | None:
-    """The weights' type of that name, for `load`; None stays None.
+def dtype_named(name: str | torch.dtype | None) -> torch.dtype | None:
+    """The weights' type of that name, for `load`; a type itself, and None, stay as they are.
 
     Raises:
         ModelError: torch has no such type.
     """
-    if name is None:
-        return None
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype):
+    if name is None or isinstance(name, torch.dtype):
+        return name
+    found = getattr(torch, str(name), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"{name!r} is no type of weights; give float32, bfloat16 or float16.")
     return found
-
-
-def _widened(model: PreTrainedModel) -> PreTrainedModel:
-    """A small model in float32; one that is large or quantised as it is."""
-    quantised = getattr(model, "hf_quantizer", None) is not None
-    if quantised or model.get_memory_footprint() > WIDENED:
-        return model
-    return model.float()
-
-
-def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
-    """The processor, with its tokenizer and image processor."""
-    try:
-        processor = load_processor(source, revision)
-    except ImportError as error:
-        raise ModelError(
-            f"The processor of {name} needs a package that is not installed: {error}"
-        ) from error
-    except (*_UNLOADABLE, AttributeError) as error:
-        raise ModelError(
-            f"The processor of {name} can't be loaded ({error}); save it beside the weights with "
-            "processor.save_pretrained(folder)."
-        ) from error
-    for needed in ("tokenizer", "image_processor"):
-        if not hasattr(processor, needed):
-            raise ModelError(
-                f"The processor of {name} is a {type(processor).__name__} without "
-                f"{needed}; save the model's whole processor beside its weights."
-            )
-    return processor
 
 
 def _check_fit(name: str, model: PreTrainedModel, processor: Any) -> None:
@@ -171,24 +147,3 @@ def _check_fit(name: str, model: PreTrainedModel, processor: Any) -> None:
             f"The model's image token is number {image}, which the tokenizer of {name} does not "
             "have; the processor belongs to another model."
         )
-
-
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").exists():
-        raise ModelError(f"{folder} has no config.json; give a folder in Hugging Face format.")
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = sorted(path.name for path in folder.glob("*.bin"))
-    if pickled:
-        raise ModelError(
-            f"{folder} holds only pickled weights ({', '.join(pickled)}), which can run code when "
-            "they are opened; save the model again with model.save_pretrained(folder), which "
-            "writes safetensors."
-        )
-    raise ModelError(f"{folder} has no *.safetensors weights; save the model there first.")
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a checkpoint's folder, by name; remembered, see `content_hashes`."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    return {path.name: content for path, content in content_hashes(files).items()}

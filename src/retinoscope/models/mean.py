@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from retinoscope.brief import brief, brief_fields
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import encode
@@ -38,6 +40,8 @@ class MeanToken:
     images: int
     tokens: int
     skipped: tuple[str, ...] = ()
+
+    __repr__ = brief_fields
 
 
 def mean_token(
@@ -69,6 +73,28 @@ def mean_token(
         if progress is not None:
             progress(sums.images)
     return finished(sums)
+
+
+def with_mean_token(checkpoint: Checkpoint, mean: MeanToken | Tensor) -> Checkpoint:
+    """The checkpoint with a mean visual token, on its device.
+
+    Args:
+        checkpoint: the model.
+        mean: what `mean_token` gives, or vectors: [width], or [positions, width].
+
+    Raises:
+        ModelError: the vectors are of another width than the model, or not finite.
+    """
+    found = mean.value if isinstance(mean, MeanToken) else mean
+    width = next(checkpoint.parts.embedding.parameters()).shape[-1]
+    if not isinstance(found, Tensor) or found.ndim not in (1, 2) or found.shape[-1] != width:
+        raise ModelError(
+            f"The mean visual token is {brief(found)}; give a tensor of [{width}] or [positions, "
+            f"{width}], or what retinoscope.mean_token returns."
+        )
+    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+        raise ModelError(f"The mean visual token must be finite numbers; got {brief(found)}.")
+    return replace(checkpoint, mean=found.to(checkpoint.device))
 
 
 def finished(sums: MeanSums) -> MeanToken:

@@ -39,12 +39,12 @@ def check_whole(name: str, found: Mapping[str, Any]) -> None:
     """
     wrong: list[str] = []
     if missing := sorted(found["missing_keys"]):
-        wrong.append(f"it lacks {_named(missing)}")
+        wrong.append(f"it lacks {named(missing)}")
     if other := sorted(found["mismatched_keys"]):
         shapes = [f"{key} ({list(there)}, expected {list(here)})" for key, there, here in other]
-        wrong.append(f"of another shape: {_named(shapes)}")
+        wrong.append(f"of another shape: {named(shapes)}")
     if unexpected := sorted(found["unexpected_keys"]):
-        wrong.append(f"the model has no place for {_named(unexpected)}")
+        wrong.append(f"the model has no place for {named(unexpected)}")
     if wrong:
         raise ModelError(
             f"The weights of {name} are not those of the model that its config.json describes: "
@@ -63,27 +63,29 @@ def check_finite(name: str, model: nn.Module) -> None:
         ModelError: a weight holds NaN or infinity, or no values at all.
     """
     wrong: list[str] = []
-    for key, tensor in _stored(model):
+    for key, tensor in stored(model):
+        if not isinstance(tensor, Tensor):
+            continue
         if tensor.is_meta:
             wrong.append(f"{key} (no values)")
         elif not _finite(tensor):
             wrong.append(key)
     if wrong:
         raise ModelError(
-            f"The weights of {name} hold NaN or infinity in {_named(wrong)}. Fetch the checkpoint "
+            f"The weights of {name} hold NaN or infinity in {named(wrong)}. Fetch the checkpoint "
             "again; where a dtype was asked for, take one that can hold its values (bfloat16 or "
             "float32)."
         )
 
 
-def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def stored(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """Every weight and stored buffer, one that is offloaded for as long as it is looked at."""
     for prefix, module in model.named_modules():
         with _brought(module):
             kept: dict[str, Any] = {}
             # What the module itself stores, in no copy; quantised layers add their scales.
             module._save_to_state_dict(kept, f"{prefix}." if prefix else "", keep_vars=False)
-            yield from ((key, value) for key, value in kept.items() if isinstance(value, Tensor))
+            yield from kept.items()
 
 
 def _brought(module: nn.Module) -> AbstractContextManager[None]:
@@ -106,7 +108,8 @@ def _finite(tensor: Tensor) -> bool:
     return bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
-def _named(keys: Iterable[str]) -> str:
+def named(keys: Iterable[str]) -> str:
+    """The first few keys, and how many there are besides."""
     listed = list(keys)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return f"{', '.join(listed[:NAMED])}{more}"

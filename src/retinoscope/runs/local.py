@@ -14,7 +14,6 @@ from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
 from retinoscope.errors import RunError
 from retinoscope.models import Checkpoint, load, mean_from_file
-from retinoscope.models.load import dtype_named
 from retinoscope.results.manifest import (
     Manifest,
     ModelIdentity,
@@ -72,8 +71,13 @@ def _images_of_the_mean(plan: Plan) -> Dataset | None:
 
 
 def _load(plan: Plan) -> Checkpoint:
-    dtype = dtype_named(plan.dtype)
-    return load(plan.model, revision=plan.revision, dtype=dtype, device_map=plan.device_map)
+    return load(
+        plan.model,
+        revision=plan.revision,
+        dtype=plan.dtype,
+        device=plan.device,
+        device_map=plan.device_map,
+    )
 
 
 def _stages(

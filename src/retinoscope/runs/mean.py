@@ -184,8 +184,7 @@ def _cache_path(checkpoint: Checkpoint, chosen: Sequence[Sample], per_position: 
     """Where the mean is kept, under a name made of everything that shapes it."""
     versions = installed_versions()
     identity = {
-        # A folder's files name the model wherever it lies.
-        "model": dict(checkpoint.files) or [checkpoint.name, checkpoint.revision],
+        "model": checkpoint.identity,
         "processor": checkpoint.processor.image_processor.to_dict(),
         "dtype": str(checkpoint.model.dtype),
         "quantisation": _plain(getattr(checkpoint.model.config, "quantization_config", None)),

@@ -28,7 +28,8 @@ class Plan:
         model: "embedded", a folder or a hub name.
         revision: the hub's revision, or None.
         dtype: the weights' type by its torch name, or None for the default.
-        device_map: as in transformers, or None for the CPU.
+        device: where the model runs, or None for the best there is.
+        device_map: as in transformers, to share the model out over devices, or None.
         data: as `retinoscope.data.open_data` takes it.
         split: the split of a COCO folder that has several.
         questions: a JSON of questions by image id; None is the data's own file, if any.
@@ -54,6 +55,7 @@ class Plan:
     model: str = "embedded"
     revision: str | None = None
     dtype: str | None = None
+    device: str | None = None
     device_map: str | None = None
     data: str = "embedded"
     split: str | None = None
