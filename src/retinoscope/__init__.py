@@ -19,24 +19,42 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retinoscope import results
-    from retinoscope.api import VLM, Lens, Tokens, View, answers, load
+    from retinoscope.api import (
+        VLM,
+        Attributed,
+        Lens,
+        Predictions,
+        Scores,
+        Tokens,
+        View,
+        Word,
+        answers,
+        load,
+        mean_token,
+    )
     from retinoscope.errors import RetinoscopeError
     from retinoscope.interventions import Ablate, Knockout, Noise, Patch, Steer
-    from retinoscope.models import mean_token
     from retinoscope.tokens import TokenSet
+
+    __version__: str
 
 __all__ = [
     "VLM",
     "Ablate",
+    "Attributed",
     "Knockout",
     "Lens",
     "Noise",
     "Patch",
+    "Predictions",
     "RetinoscopeError",
+    "Scores",
     "Steer",
     "TokenSet",
     "Tokens",
     "View",
+    "Word",
+    "__version__",
     "answers",
     "load",
     "mean_token",
@@ -44,10 +62,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": ("VLM", "Lens", "Tokens", "View", "answers", "load"),
+    "api": (
+        "VLM Attributed Lens Predictions Scores Tokens View Word answers load mean_token".split()
+    ),
     "errors": ("RetinoscopeError",),
     "interventions": ("Ablate", "Knockout", "Noise", "Patch", "Steer"),
-    "models": ("mean_token",),
     "tokens": ("TokenSet",),
 }
 
@@ -55,6 +74,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "results":
         return import_module("retinoscope.results")
+    if name == "__version__":
+        return import_module("importlib.metadata").version("retinoscope")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"retinoscope.{home}"), name)

@@ -1,0 +1,24 @@
+"""The ten lines of Python: a model, a view of one image and question, and what to ask of it."""
+
+from retinoscope.api.lens import Lens
+from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
+from retinoscope.api.scores import Attributed, Scores
+from retinoscope.api.selecting import Tokens
+from retinoscope.api.view import VLM, View, answers
+from retinoscope.api.words import Predictions, Word
+
+__all__ = [
+    "EMBEDDED",
+    "MEAN_COUNT",
+    "VLM",
+    "Attributed",
+    "Lens",
+    "Predictions",
+    "Scores",
+    "Tokens",
+    "View",
+    "Word",
+    "answers",
+    "load",
+    "mean_token",
+]

@@ -1,0 +1,133 @@
+"""The logit lens over some tokens of a view, as words, data frames and pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from retinoscope.api.words import Texts, Word, checked_count, described
+from retinoscope.experiments.lens import read_sheet
+from retinoscope.experiments.outline import selected
+from retinoscope.interventions import Condition
+from retinoscope.lens import LensReading, read_changed
+from retinoscope.report.lens_page import lens_page
+from retinoscope.report.showing import HEIGHT, Shown, show
+
+if TYPE_CHECKING:
+    from retinoscope.api.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """The logit lens over some tokens of a view.
+
+    Attributes:
+        reading: the numbers.
+        view: the view that was read.
+        condition: the interventions in force; () is the clean run.
+    """
+
+    reading: LensReading
+    view: View
+    condition: Condition = ()
+
+    def __repr__(self) -> str:
+        layers, tokens, k = self.reading.ids.shape
+        changed = f", under {described(self.condition)}" if self.condition else ""
+        return f"Lens({layers} layers of {tokens} tokens, {k} words each{changed})"
+
+    def top(self, k: int = 5) -> list[list[list[str]]]:
+        """The k likeliest words of every layer and token: `top(5)[layer][token]`.
+
+        More words than were read are read now.
+
+        Raises:
+            SelectionError: k is not from 1 to the size of the vocabulary.
+        """
+        return [[[word.text for word in token] for token in layer] for layer in self.words(k)]
+
+    def words(self, k: int = 5) -> list[list[list[Word]]]:
+        """The k likeliest words with their probabilities: `words(5)[layer][token][rank]`.
+
+        Raises:
+            SelectionError: k is not from 1 to the size of the vocabulary.
+        """
+        reading, texts = self._with(k), Texts(self.view)
+        ids, shares = reading.ids[..., :k].tolist(), reading.probabilities[..., :k].tolist()
+        return [
+            [
+                [Word(texts(i), p, i) for i, p in zip(*one, strict=True)]
+                for one in zip(*layer, strict=True)
+            ]
+            for layer in zip(ids, shares, strict=True)
+        ]
+
+    def frame(self, k: int = 5) -> pl.DataFrame:
+        """The k likeliest words of every layer and token, a row for each.
+
+        Columns: layer (0 is the input of the first decoder layer), position, patch (the index
+        among the visual tokens, null for text), rank (from 0), word, probability, token, and the
+        entropy of the whole distribution in nats. `.to_pandas()` makes a pandas frame of it.
+        """
+        patches = {p: index for index, p in enumerate(self.view.recording.layout.visual)}
+        entropy, positions = self.reading.entropy.tolist(), self.reading.positions
+        rows = [
+            (layer, position, patches.get(position), rank, *word, entropy[layer][index])
+            for layer, found in enumerate(self.words(k))
+            for index, (position, words) in enumerate(zip(positions, found, strict=True))
+            for rank, word in enumerate(words)
+        ]
+        columns = "layer position patch rank word probability token entropy".split()
+        return pl.DataFrame(rows, columns, orient="row", infer_schema_length=None)
+
+    def tracked(self) -> pl.DataFrame:
+        """The words that were followed (`view.lens(..., track=["dog"])`) through every layer.
+
+        Columns: word, token, layer, position, rank (0 is the likeliest) and probability.
+        """
+        reading, texts = self.reading, Texts(self.view)
+        shares, ranks = reading.log_probability.exp().tolist(), reading.rank.tolist()
+        rows = [
+            (texts(token), token, layer, position, ranks[t][layer][n], shares[t][layer][n])
+            for t, token in enumerate(reading.tracked)
+            for layer in range(len(reading.ids))
+            for n, position in enumerate(reading.positions)
+        ]
+        columns = "word token layer position rank probability".split()
+        return pl.DataFrame(rows, columns, orient="row")
+
+    def show(self, *words: str, height: int = HEIGHT) -> Shown:
+        """The interactive lens page of the whole image, with the read tokens outlined.
+
+        In a notebook the returned value, last in its cell, is the page itself; elsewhere a browser
+        opens on a temporary file (`.path`), which is written even where there is no browser.
+        `.save(path)` keeps the page. Under interventions it compares with the clean run, side by
+        side.
+
+        Args:
+            words: words to follow exactly at every patch and layer.
+            height: of the page in a notebook, in CSS pixels.
+
+        Raises:
+            ModelError: the model's states can't be unembedded.
+        """
+        recording, image = self.view.recording, self.view.image
+        layout, positions = recording.layout, self.reading.positions
+        objects = [] if len(positions) == len(layout.visual) else [selected(layout, positions)]
+        conditions: dict[str, Condition] = {"clean": ()}
+        if self.condition:
+            conditions["changed"] = self.condition
+        sheets = [
+            read_sheet(recording, "Logit lens", image, words, objects, condition, name)
+            for name, condition in conditions.items()
+        ]
+        return show(lens_page(*sheets), height=height)
+
+    def _with(self, k: int) -> LensReading:
+        """The reading, with at least k words."""
+        reading, recording = self.reading, self.view.recording
+        if checked_count(k, recording.logits.shape[-1]) <= reading.ids.shape[-1]:
+            return reading
+        return read_changed(recording, self.condition, reading.positions, k=k)

@@ -1,0 +1,125 @@
+"""Tokens: the token sets of one view, chosen by mask, box, row, word or position."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from retinoscope.data import mask_image
+from retinoscope.data.pixels import covered
+from retinoscope.engine import Recording
+from retinoscope.errors import SelectionError
+from retinoscope.tokens import Chosen, TokenSet, as_positions, at, row, text, under, visual, word
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The token sets of one view; by itself, all its visual tokens.
+
+    Attributes:
+        recording: the view's run.
+    """
+
+    recording: Recording
+
+    def __repr__(self) -> str:
+        layout = self.recording.layout
+        return f"Tokens({len(layout.visual)} visual and {len(layout.text)} text tokens: {layout})"
+
+    def __iter__(self) -> Iterator[int]:
+        """Positions of the visual tokens, ascending."""
+        return iter(self.visual)
+
+    def __len__(self) -> int:
+        return len(self.recording.layout.visual)
+
+    def __contains__(self, position: object) -> bool:
+        return position in self.visual
+
+    @property
+    def visual(self) -> TokenSet:
+        """All visual tokens."""
+        return visual(self.recording.layout)
+
+    @property
+    def text(self) -> TokenSet:
+        """All positions that hold no visual token."""
+        return text(self.recording.layout)
+
+    def under(
+        self,
+        mask: np.ndarray | Tensor | Image.Image | str | Path,
+        *,
+        overlap: float = 0.0,
+    ) -> TokenSet:
+        """Visual tokens whose patch a mask covers by more than `overlap` of the patch.
+
+        Args:
+            mask: in the image's pixels: an array or tensor, True on the object; or a picture or
+                its file, where the object is what is not black.
+            overlap: share of a patch's area that must be exceeded, 0 to just under 1.
+
+        Raises:
+            SelectionError: it is no mask of this image, or covers no patch.
+            SampleError: the file can't be read.
+        """
+        if isinstance(mask, str | Path):
+            mask = mask_image(Path(mask))
+        elif isinstance(mask, Image.Image):
+            mask = covered(mask)
+        return under(self.recording.layout, mask, overlap=overlap)
+
+    def box(self, x0: float, y0: float, x1: float, y1: float) -> TokenSet:
+        """Visual tokens that a box touches: its left, top, right and bottom in the image's pixels.
+
+        Raises:
+            SelectionError: the box is empty, or lies outside the image.
+        """
+        width, height = self.recording.layout.spans[0].grid.size
+        edges = (x0, y0, x1, y1)
+        inside = all(map(_is_number, edges)) and (
+            max(0, x0) < min(x1, width) and max(0, y0) < min(y1, height)
+        )
+        if not inside:
+            raise SelectionError(
+                f"A box is x0, y0, x1, y1 (left, top, right, bottom) in the pixels of the image of "
+                f"{width} x {height}; got {', '.join(map(repr, edges))}."
+            )
+        mask = np.zeros((height, width), dtype=bool)
+        mask[max(0, int(y0)) : math.ceil(y1), max(0, int(x0)) : math.ceil(x1)] = True
+        return self.under(mask)
+
+    def row(self, index: int) -> TokenSet:
+        """One row of visual tokens; -1 is the last."""
+        return row(self.recording.layout, index)
+
+    def at(self, *positions: Chosen) -> TokenSet:
+        """Positions of the sequence; also a list, tensor or mask of them."""
+        layout = self.recording.layout
+        return at(layout, [p for given in positions for p in as_positions(layout, given)])
+
+    def word(self, sought: str) -> TokenSet:
+        """The text tokens that spell a word of the prompt, wherever it stands, whatever its case.
+
+        Raises:
+            SelectionError: the prompt does not hold it.
+        """
+        ids = self.recording.encoded.inputs["input_ids"][0].tolist()
+        return word(self.recording.layout, ids, self._spelled, sought)
+
+    def _spelled(self, ids: Any) -> str:
+        tokenizer = self.recording.checkpoint.tokenizer
+        return tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)

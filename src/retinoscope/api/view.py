@@ -1,0 +1,288 @@
+"""A model, and a view of one image and question: what to ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from retinoscope.api.lens import Lens
+from retinoscope.api.scores import Attributed, Scores
+from retinoscope.api.selecting import Tokens
+from retinoscope.api.words import Predictions, Word, checked_count
+from retinoscope.attribution import attention_rollout, integrated_gradients
+from retinoscope.brief import brief
+from retinoscope.data import open_image, upright_rgb
+from retinoscope.engine import Recording, answer, evaluate, generate, look
+from retinoscope.errors import InterventionError, ModelError, SampleError, SelectionError
+from retinoscope.interventions import Condition, Intervention, as_condition, as_conditions
+from retinoscope.lens import read_changed
+from retinoscope.models import Checkpoint, MeanToken, as_pictures
+from retinoscope.models.mean import with_mean_token
+from retinoscope.tasks import first_tokens
+from retinoscope.tokens import Chosen, TokenSet, as_positions, at, last
+
+Conditions = Intervention | Condition | Sequence[Intervention | Sequence[Intervention]]
+"""Several conditions, of which each may be an intervention alone; or one of them."""
+
+WORDS = 10
+"""Words of each token and layer that a lens keeps."""
+
+
+@dataclass(frozen=True, eq=False)
+class VLM:
+    """A vision-language model, ready to be looked into; made by `load`.
+
+    Attributes:
+        checkpoint: the model's parts.
+    """
+
+    checkpoint: Checkpoint
+
+    def __repr__(self) -> str:
+        return f"VLM({self.checkpoint})"
+
+    def with_mean(self, mean: MeanToken | Tensor) -> VLM:
+        """The same model with a mean visual token, which `Ablate` puts in a token's place.
+
+        Args:
+            mean: what `rs.mean_token` gives, or vectors: [width], or [positions, width].
+
+        Raises:
+            ModelError: the vectors are of another width than the model, or not finite.
+        """
+        return VLM(with_mean_token(self.checkpoint, mean))
+
+    def look(
+        self,
+        image: Image.Image | str | Path,
+        question: str = "Describe this image.",
+        *,
+        prefix: str = "",
+        room: int = 40,
+    ) -> View:
+        """One clean run on an image and a question, recorded, to be asked many things.
+
+        Args:
+            image: a PIL image or a file.
+            question: as a user would write it.
+            prefix: the beginning of the answer, such as "It is a".
+            room: longest answer, in tokens.
+
+        Raises:
+            SampleError: the file is no image, or the question, prefix or room are of another type.
+            ModelError: neither an image nor a file, or more than one; the model can't take it.
+            TokenMapError: the sequence's visual tokens don't match the image's geometry.
+        """
+        picture = opened(image)
+        for name, text in (("question", question), ("prefix", prefix)):
+            if not isinstance(text, str):
+                raise SampleError(f"The {name} is a text; got {brief(text)}.")
+        if not isinstance(room, int) or room < 0:
+            raise SampleError(f"room is a number of tokens, at least 0; got {room!r}.")
+        return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image and one question, run once; made by `VLM.look`.
+
+    Attributes:
+        recording: the clean run.
+        image: the picture.
+    """
+
+    recording: Recording
+    image: Image.Image
+
+    def __repr__(self) -> str:
+        width, height = self.image.size
+        return f"View(an image of {width} x {height} pixels, {self.recording})"
+
+    @property
+    def tokens(self) -> Tokens:
+        """Token sets: `view.tokens.under(mask)`, `view.tokens.word("dog")`, all visual ones, ..."""
+        return Tokens(self.recording)
+
+    @property
+    def last(self) -> TokenSet:
+        """The last position, which predicts the answer's first token."""
+        return last(self.recording.encoded.layout)
+
+    def answer(self, *interventions: Intervention | Sequence[Intervention]) -> str:
+        """The greedy answer with these interventions in force; without any, the clean one."""
+        return self.answers([_together(interventions)])[0]
+
+    def answers(self, conditions: Conditions) -> list[str]:
+        """The greedy answer under each condition, generated together.
+
+        Args:
+            conditions: a list, of which each is an intervention or a tuple of those that are in
+                force together, () being the clean run; or a single one of them.
+        """
+        found = generate(self.recording, as_conditions(conditions))
+        return [self.recording.checkpoint.text(one.tokens) for one in found]
+
+    def evaluate(self, conditions: Conditions) -> Predictions:
+        """Next-token logits under each condition, given as to `answers`."""
+        asked = as_conditions(conditions)
+        return Predictions(evaluate(self.recording, asked).logits, self, tuple(asked))
+
+    def top(
+        self, *interventions: Intervention | Sequence[Intervention], k: int = WORDS
+    ) -> list[Word]:
+        """The k likeliest next words with these interventions in force, with probabilities."""
+        return self.evaluate([_together(interventions)]).top(k)[0]
+
+    def lens(
+        self,
+        tokens: Chosen = None,
+        *interventions: Intervention | Sequence[Intervention],
+        k: int | None = None,
+        track: str | int | Sequence[str | int] = (),
+    ) -> Lens:
+        """The logit lens over some tokens, k words each.
+
+        Args:
+            tokens: which: a TokenSet, positions or a mask; None is all visual ones.
+            interventions: in force together; without any, the clean run is read.
+            k: words of each token and layer; None is 10, or the whole vocabulary if it has fewer.
+            track: words to follow exactly by their first token, or tokens' ids, wherever they rank.
+
+        Raises:
+            SelectionError: no token is given, k is out of range, or a word can't be spelled.
+            InterventionError: an intervention can't be applied here.
+        """
+        vocabulary = self.recording.logits.shape[-1]
+        k = min(WORDS, vocabulary) if k is None else checked_count(k, vocabulary)
+        given: Any = track
+        words = given if isinstance(given, list | tuple) else [given]
+        condition, tracked = _together(interventions), [self._token(word) for word in words]
+        reading = read_changed(
+            self.recording, condition, self._chosen(tokens), k=k, tracked=tracked
+        )
+        return Lens(reading, self, condition)
+
+    def rollout(self) -> Scores:
+        """The share of the last position that comes from each visual token, by attention alone.
+
+        See `retinoscope.attribution.attention_rollout`; with the text's shares they add up to 1.
+
+        Raises:
+            ModelError: the model does not show its attention, or can't be replayed.
+        """
+        shares = attention_rollout(self.recording)
+        return Scores(self.tokens.visual, shares, "attention rollout to the last position")
+
+    def integrated_gradients(
+        self, word: str | int | None = None, tokens: Chosen = None, **options: Any
+    ) -> Attributed:
+        """How much each visual token adds to the score of a word of the answer.
+
+        Args:
+            word: what to explain, at the place of the answer's first token: a word, which stands
+                for its first token, or a token's id; None is the clean answer's own. For a later
+                word of the answer, look with `prefix="It is a"`.
+            tokens: to which tokens; None is all visual ones.
+            options: `target`, `baseline`, `tolerance`, `most` and `chunk`, as
+                `retinoscope.attribution.integrated_gradients` takes them.
+
+        Raises:
+            SelectionError: the word or the tokens are not there.
+            ModelError: the model's layers can't be replayed.
+        """
+        recording, chosen = self.recording, self._chosen(tokens)
+        token = int(recording.logits.argmax()) if word is None else self._token(word)
+        found = integrated_gradients(recording, token, positions=sorted(chosen), **options)
+        probability = float(recording.logits.float().softmax(-1)[token])
+        explained = Word(recording.checkpoint.tokenizer.decode([token]), probability, token)
+        name = f"integrated gradients of {explained.text!r}"
+        return Attributed(
+            tokens=chosen,
+            values=found.score,
+            name=name,
+            word=explained,
+            magnitude=found.magnitude,
+            difference=found.difference,
+            gap=found.gap,
+            converged=found.converged,
+        )
+
+    def _chosen(self, tokens: Chosen) -> TokenSet:
+        if tokens is None:
+            return self.tokens.visual
+        layout = self.recording.layout
+        return at(layout, as_positions(layout, tokens))
+
+    def _token(self, word: str | int) -> int:
+        """A token's id; of a word, that of its first token, as the answer would begin with it."""
+        logits, tokenizer = self.recording.logits, self.recording.checkpoint.tokenizer
+        if isinstance(word, int) and 0 <= word < len(logits):
+            return word
+        spelled = {*first_tokens(tokenizer, [word])} if isinstance(word, str) else set()
+        if spelled:
+            # At the beginning of an answer some tokenizers write a word without its space.
+            bare = tokenizer.encode(word, add_special_tokens=False)[:1]
+            spelled |= {
+                i for i in bare if i != tokenizer.unk_token_id and tokenizer.decode([i]).strip()
+            }
+            return max(spelled, key=lambda token: float(logits[token]))
+        raise SelectionError(
+            f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
+            f"id of 0..{len(logits) - 1}."
+        )
+
+
+def opened(image: object) -> Image.Image:
+    """A picture as RGB, upright: one that is given, or a file.
+
+    Raises:
+        ModelError: it is neither, or more than one.
+        SampleError: the file is no image.
+    """
+    if isinstance(image, str | Path):
+        return open_image(Path(image))
+    pictures = as_pictures(image)
+    if len(pictures) > 1:
+        raise ModelError(f"One image is looked at at a time; got {len(pictures)}.")
+    return upright_rgb(pictures[0])
+
+
+def _together(interventions: Sequence[Any]) -> Condition:
+    """The interventions of one condition, which may also be given as one sequence."""
+    if len(interventions) == 1 and isinstance(interventions[0], list | tuple):
+        return as_condition(interventions[0])
+    return as_condition(interventions)
+
+
+def answers(views: View | Sequence[View], conditions: Conditions) -> list[list[str]]:
+    """The greedy answer of each view under each condition: `answers(...)[view][condition]`.
+
+    Views of one image share what a condition changes in the image, so that many questions under
+    many ablations cost little more than one question.
+
+    Args:
+        views: usually of one image with several questions, from one model.
+        conditions: as in `View.answers`; positions are the same in every view.
+
+    Raises:
+        InterventionError: an intervention can't be applied to one of the views, or a view was
+            looked at without room for an answer.
+    """
+    views = [views] if isinstance(views, View) else views
+    asked = as_conditions(conditions)
+    for view in views:
+        if not view.recording.room:
+            raise InterventionError(
+                f"{view.recording.encoded.prompt!r} was looked at with room=0; an answer needs at "
+                "least 1."
+            )
+    found = answer([(view.recording, asked) for view in views])
+    return [
+        [view.recording.checkpoint.text(one.tokens) for one in response.generations]
+        for view, response in zip(views, found, strict=True)
+    ]

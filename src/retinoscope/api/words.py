@@ -1,0 +1,108 @@
+"""Words of the vocabulary with their probabilities, and what the model says next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from retinoscope.engine import Outcome
+from retinoscope.errors import SelectionError
+from retinoscope.interventions import Condition
+
+if TYPE_CHECKING:
+    from retinoscope.api.view import View
+
+
+class Word(NamedTuple):
+    """A token of the vocabulary, and how likely it is.
+
+    Attributes:
+        text: as the tokenizer writes it, with a leading space where it has one.
+        probability: 0 to 1.
+        token: its id.
+    """
+
+    text: str
+    probability: float
+    token: int
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(Outcome):
+    """What the model says next, under each condition.
+
+    Attributes:
+        logits: float32, one row for each condition, at the last position of the prompt.
+        view: the view that was asked.
+        conditions: in the order of the rows.
+    """
+
+    view: View
+    conditions: tuple[Condition, ...]
+
+    def __repr__(self) -> str:
+        first = [words[0] for words in self.top(1)[:4]]
+        shown = ", ".join(f"{word.text!r} {word.probability:.3f}" for word in first)
+        more = f", ... {len(self.conditions) - 4} more" if len(self.conditions) > 4 else ""
+        return f"Predictions({len(self.conditions)} condition(s): {shown}{more})"
+
+    def top(self, k: int = 10) -> list[list[Word]]:
+        """The k likeliest next words under each condition: `top(5)[condition][rank]`.
+
+        Raises:
+            SelectionError: k is not from 1 to the size of the vocabulary.
+        """
+        k = checked_count(k, self.logits.shape[-1])
+        found = self.probability.topk(k, dim=-1)
+        texts = Texts(self.view)
+        return [
+            [Word(texts(token), share, token) for token, share in zip(ids, shares, strict=True)]
+            for ids, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        ]
+
+    def frame(self, k: int = 10) -> pl.DataFrame:
+        """The k likeliest next words: condition, interventions, rank, word, probability, token.
+
+        Conditions and ranks count from 0. `.to_pandas()` makes a pandas frame of it.
+        """
+        rows = [
+            (index, described(condition), rank, *word)
+            for index, (condition, words) in enumerate(
+                zip(self.conditions, self.top(k), strict=True)
+            )
+            for rank, word in enumerate(words)
+        ]
+        columns = ["condition", "interventions", "rank", "word", "probability", "token"]
+        return pl.DataFrame(rows, columns, orient="row")
+
+
+class Texts:
+    """Tokens as text, each decoded once."""
+
+    def __init__(self, view: View) -> None:
+        self._tokenizer: Any = view.recording.checkpoint.tokenizer
+        self._known: dict[int, str] = {}
+
+    def __call__(self, token: int) -> str:
+        """The text of one token."""
+        if token not in self._known:
+            self._known[token] = self._tokenizer.decode([token])
+        return self._known[token]
+
+
+def checked_count(k: object, most: int) -> int:
+    """A number of words or tokens to show.
+
+    Raises:
+        SelectionError: it is not from 1 to the most there are.
+    """
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= most:
+        raise SelectionError(f"A number from 1 to {most} is needed; got {k!r}.")
+    return k
+
+
+def described(condition: Condition) -> str:
+    """A condition in a few words."""
+    return ", ".join(map(repr, condition)) or "none"
