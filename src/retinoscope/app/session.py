@@ -78,8 +78,8 @@ def open_session(
         data: what the examples are taken from.
         limits: what is bounded.
         room: most tokens of an answer.
-        options: "revision", "device_map", "mean_images" and "mean_count", as `retinoscope.load`
-            takes them.
+        options: "revision", "dtype", "device", "device_map", "mean_images" and "mean_count", as
+            `retinoscope.load` takes them.
         progress: told of the mean visual token's images.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import DataError
 
@@ -46,6 +48,11 @@ def lens(
     ] = False,
     out: Annotated[Path, typer.Option(help="Where to put the pages.")] = Path("lens"),
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 40,
+    revision: Revision = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what every patch of an image decodes to at every layer, as a page to look at.
 
@@ -63,14 +70,16 @@ def lens(
     from retinoscope.report.render import write_lens_pages
     from retinoscope.results.sheet import LensSheet
 
-    console = Console()
+    console = Console(stderr=as_json)
+    options = model_options(revision, dtype, device, device_map)
     if ablate and value == "mean":
-        with Bars(console) as bars:
-            vlm = load(model, mean_images=mean_images, progress=bars)
+        with Bars(Console(stderr=True)) as bars:
+            vlm = load(model, mean_images=mean_images, progress=bars, **options)
     else:
-        vlm = VLM(load_checkpoint(model))
+        vlm = VLM(load_checkpoint(model, **options))
     tracked = [word.strip() for word in words.split(",") if word.strip()]
     sheets: dict[str, LensSheet] = {}
+    made: list[dict[str, Any]] = []
     for path in images:
         view = vlm.look(path, question, room=max_new_tokens)
         if note := unlike_scenes(model, view.image):
@@ -79,13 +88,19 @@ def lens(
         marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
         asked = (view.recording, path.name, view.image, tracked, marked)
         sheets[path.stem] = read_sheet(*asked)
+        made.append({"image": path, "page": out / f"{path.stem}.html", "replaced": 0})
         if text:
             _write_text(view, out / f"{path.stem}-text.csv", console)
         if tokens:
             stand_in = "the mean token" if value == "mean" else value
             name = f"{len(tokens)} tokens replaced by {stand_in}"
             sheets[f"{path.stem}@ablated"] = read_sheet(*asked, (_ablation(tokens, value),), name)
+            page = out / f"{path.stem}@ablated.html"
+            made.append({"image": path, "page": page, "replaced": len(tokens), "by": value})
     index = write_lens_pages(sheets, out, title="Logit lens")
+    if as_json:
+        print_json({"index": index, "pages": made})
+        return
     for stem in sheets:
         console.print(f"{out / stem}.html", soft_wrap=True, highlight=False)
     console.print(f"{index}", soft_wrap=True, highlight=False)
@@ -116,25 +131,16 @@ def _under(view: View, places: list[str]) -> TokenSet:
     """The visual tokens under every box and mask.
 
     Raises:
-        DataError: a box is not four numbers, or a mask has another size than the image.
-        SelectionError: no visual token lies there.
+        DataError: a box is not four numbers, or a mask can't be read.
+        SelectionError: no visual token lies there, or a mask has another size than the image.
     """
-    from retinoscope.data import mask_image
-
     found = None
     for place in places:
         if "," in place:
             x, y, width, height = _numbers(place)
             tokens = view.tokens.box(x, y, x + width, y + height)
         else:
-            mask = mask_image(Path(place))
-            height, width = mask.shape
-            if (width, height) != view.image.size:
-                raise DataError(
-                    f"--ablate {place}: the mask is {width} x {height} pixels, the image "
-                    f"{view.image.width} x {view.image.height}; give a mask of the image's size."
-                )
-            tokens = view.tokens.under(mask)
+            tokens = view.tokens.under(place)
         found = tokens if found is None else found | tokens
     assert found is not None  # only asked where there is a place
     return found

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import DataError
 
@@ -40,11 +42,11 @@ def look(
             min=1, help="Most tokens of a description; default 30 of the embedded model, else 200."
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
-    ] = None,
+    revision: Revision = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
+    as_json: AsJson = False,
 ) -> None:
     """Look at one object of one image, given by a box or a mask.
 
@@ -63,7 +65,6 @@ def look(
     from retinoscope.experiments import Settings, knockout, lens, read_subject, settings_for
     from retinoscope.experiments.one_object import answers
     from retinoscope.models import load
-    from retinoscope.models.load import dtype_named
     from retinoscope.models.vision import shared_vision
     from retinoscope.runs.mean import with_known_mean
     from retinoscope.tasks import check_spelled
@@ -73,11 +74,11 @@ def look(
     (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
     subject = read_subject(sample, sample.annotations[0], (), Settings(seed=seed))
     subject = replace(subject, question=question)
-    console = Console()
-    checkpoint = load(model, revision=revision, dtype=dtype_named(dtype), device_map=device_map)
+    console = Console(stderr=as_json)
+    checkpoint = load(model, **model_options(revision, dtype, device, device_map))
     check_spelled(checkpoint.tokenizer, name)
     _note(console, unlike_scenes(model, subject.image))
-    with Bars(console) as bars:
+    with Bars(Console(stderr=True)) as bars:
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     value = "zero" if checkpoint.mean is None else "mean"
     suited = settings_for(model)
@@ -91,14 +92,21 @@ def look(
     )
     with shared_vision(checkpoint):
         found = answers(checkpoint, subject, settings)
-        console.print(answer_table(found, value, name))
+        if not as_json:
+            console.print(answer_table(found, value, name))
         _note(console, missed(found, name))
         records, skipped = knockout(checkpoint, subject, settings)
-        console.print(knockout_table(records))
-        console.print(lens_table(lens(checkpoint, subject, settings)))
-    for skip in skipped:
-        if skip.condition != "ask":
-            console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim")
+        if not as_json:
+            console.print(knockout_table(records))
+        layers = lens(checkpoint, subject, settings)
+    skips = [skip for skip in skipped if skip.condition != "ask"]
+    if as_json:
+        measured = {"answers": found, "knockout": records, "lens": layers, "not_measured": skips}
+        print_json({"image": image, "name": name, "replaced_by": value, **measured})
+        return
+    console.print(lens_table(layers))
+    for skip in skips:
+        console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim")
 
 
 def _note(console: Console, text: str) -> None:

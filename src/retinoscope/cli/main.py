@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,15 +20,39 @@ from retinoscope.cli.scenes import scenes
 from retinoscope.cli.serve import serve
 from retinoscope.errors import RetinoscopeError
 
+ABOUT = (
+    "Look inside the eye of a vision-language model: where it keeps what it sees, and how that "
+    "reaches its answer."
+)
+
 commands = typer.Typer(
     name="retinoscope",
-    help="Look inside the eye of a vision-language model: where it keeps what it sees, and how "
-    "that reaches its answer.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"retinoscope {version('retinoscope')}")
+        raise typer.Exit
+    return wanted
+
+
+@commands.callback(help=ABOUT)
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """What can be asked without a command."""
+
+
 commands.command()(reproduce)
 commands.command()(report)
 commands.command()(look)

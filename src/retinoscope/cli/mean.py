@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 
 
@@ -29,11 +31,11 @@ def mean(
         bool, typer.Option("--per-position", help="A mean of each position of the grid.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="The split, where there are several.")] = None,
-    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
-    ] = None,
+    revision: Revision = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the mean visual token of many images, with its standard error.
 
@@ -43,24 +45,29 @@ def mean(
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.data import open_images
     from retinoscope.models import load, write_mean
-    from retinoscope.models.load import dtype_named
     from retinoscope.runs.mean import measured_mean
 
     console = Console()
     dataset = open_images(images, split=split)
-    checkpoint = load(model, revision=revision, dtype=dtype_named(dtype), device_map=device_map)
-    with Bars(console) as bars:
+    checkpoint = load(model, **model_options(revision, dtype, device, device_map))
+    with Bars(Console(stderr=True)) as bars:
         found = measured_mean(checkpoint, dataset, count, bars, per_position=per_position)
     write_mean(found, out)
+    norm = float(found.value.norm(dim=-1).mean())
+    error = float(found.standard_error.norm(dim=-1).mean())
+    if as_json:
+        shape, skipped = list(found.value.shape), found.skipped
+        numbers = {"images": found.images, "visual_tokens": found.tokens, "shape": shape}
+        numbers |= {"norm": norm, "norm_of_standard_error": error, "left_out": skipped}
+        print_json({"file": out, **numbers})
+        return
     table = Table("", "", show_header=False)
     table.add_row("images", f"{found.images:,}")
     table.add_row("left out", f"{len(found.skipped):,}")
     table.add_row("visual tokens", f"{found.tokens:,}")
     table.add_row("shape", " x ".join(map(str, found.value.shape)))
-    table.add_row("norm", f"{float(found.value.norm(dim=-1).mean()):.4g}")
-    table.add_row(
-        "norm of its standard error", f"{float(found.standard_error.norm(dim=-1).mean()):.2g}"
-    )
+    table.add_row("norm", f"{norm:.4g}")
+    table.add_row("norm of its standard error", f"{error:.2g}")
     console.print(table)
     for reason in found.skipped[:5]:
         console.print(f"Left out: {reason}", markup=False, highlight=False)

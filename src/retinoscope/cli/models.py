@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
+from retinoscope.cli.options import AsJson
+from retinoscope.cli.printing import print_json
+
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List every class of vision-language model in transformers, and what is proved of each family.
 
@@ -28,7 +29,7 @@ def models(
         row["family"] = known[row["model_type"]].name if row["model_type"] in known else ""
     rows = _families()
     if as_json:
-        typer.echo(json.dumps({"classes": classes, "families": rows}, indent=2))
+        print_json({"classes": classes, "families": rows})
         return
     console = Console()
     table = Table("model type", "family", "status", "remark")

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.options import AsJson
+from retinoscope.cli.printing import print_json
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="The run folder, such as runs/<name>.")],
@@ -19,6 +22,7 @@ def report(
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Don't print the tables.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Draw tables, figures and pages again from a run folder's records.
 
@@ -28,12 +32,17 @@ def report(
     """
     # Imported here so that --help answers at once.
     from retinoscope.report.render import render
+    from retinoscope.report.summary import summary
     from retinoscope.report.terminal import print_report
     from retinoscope.results import read
 
     console = Console()
     others = beside or []
     page = render(run, others)
+    if as_json:
+        compared = [read(other) for other in others]
+        print_json({"report": page.resolve(), **summary(read(run), compared)})
+        return
     if not quiet:
         print_report(read(run), console, [read(other) for other in others])
     console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False)

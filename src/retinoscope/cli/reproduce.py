@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
+from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.results.protocol import parse_protocol
 from retinoscope.results.records import EXPERIMENTS
@@ -110,13 +112,11 @@ def reproduce(
         typer.Option(help="The run folder; an interrupted run there is gone on with."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="The split of a COCO folder.")] = None,
-    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")
-    ] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
-    ] = None,
+    revision: Revision = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the paper's three experiments and write a report.
 
@@ -129,7 +129,9 @@ def reproduce(
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.experiments import settings_for
+    from retinoscope.models.place import CPU, place
     from retinoscope.report.render import render
+    from retinoscope.report.summary import summary
     from retinoscope.report.terminal import print_report
     from retinoscope.results import read
     from retinoscope.runs import Plan, run
@@ -145,6 +147,7 @@ def reproduce(
         model=model,
         revision=revision,
         dtype=dtype,
+        device=device,
         device_map=device_map,
         data=data,
         split=split,
@@ -162,13 +165,17 @@ def reproduce(
     )
     bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    if workers is None and model == "embedded" and device_map is None:
+    if workers is None and model == "embedded" and place(device, device_map) == CPU:
         plan = replace(plan, workers=_workers(plan.wanted))
     plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
-    console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
-    with Bars(console) as bars:
+    if not as_json:
+        console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
+    with Bars(Console(stderr=True)) as bars:
         run(plan, bars)
     results = read(plan.out)
+    if as_json:
+        print_json({"report": render(plan.out).resolve(), **summary(results)})
+        return
     print_report(results, console)
     for what, number in results.manifest.counts.items():
         console.print(f"{what}: {number:,}", markup=False, highlight=False)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.options import Device, DeviceMap, Dtype, Revision, model_options
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import RunError
 
@@ -32,10 +33,10 @@ def serve(
         ),
     ] = None,
     mean_count: Annotated[int, typer.Option(min=1, help="Most images of the mean.")] = 400,
-    revision: Annotated[str | None, typer.Option(help="The model's revision on the hub.")] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="As in transformers: `auto`, `cuda`, ...; default CPU.")
-    ] = None,
+    revision: Revision = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open a browser window.")
     ] = True,
@@ -56,19 +57,14 @@ def serve(
     from retinoscope.app.listening import address, bound, server
     from retinoscope.app.session import open_session
 
-    options: dict[str, str | int | None] = {
-        "revision": revision,
-        "device_map": device_map,
-        "mean_images": mean_images,
-    }
+    options = model_options(revision, dtype, device, device_map)
     if mean_images is not None:
-        options["mean_count"] = mean_count
+        options |= {"mean_images": mean_images, "mean_count": mean_count}
     with bound(host, port) as socket:
         url = address(socket)
-        given = {name: value for name, value in options.items() if value is not None}
-        with Bars(console) as bars:
+        with Bars(Console(stderr=True)) as bars:
             session = open_session(
-                model, data=data, room=max_new_tokens, options=given, progress=bars
+                model, data=data, room=max_new_tokens, options=options, progress=bars
             )
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:

@@ -1,0 +1,45 @@
+"""A run's report as data: its verdicts and the tables that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from retinoscope.report.protocol import compare_runs
+from retinoscope.report.tables.collect import collect
+from retinoscope.report.verdicts import verdicts
+from retinoscope.results.protocol import protocol_name, recorded_protocol
+from retinoscope.results.store import Results
+
+SHOWN = ("clean_accuracy", "ablation", "lens_summary", "knockout")
+"""The tables that the report prints, by their names among its files."""
+
+
+def summary(results: Results, beside: Sequence[Results] = ()) -> dict[str, Any]:
+    """What the report prints in a terminal, as plain values.
+
+    Args:
+        results: the run.
+        beside: runs whose headline figures are set beside this one's.
+
+    Returns:
+        The run's name, status, protocol and counts; each verdict with its checks; the tables'
+        rows, as in the run's CSV files; and the rows of the comparison, if there is one.
+
+    Raises:
+        RunError: the records hold a condition twice.
+    """
+    manifest, tables = results.manifest, collect(results)
+    protocol = recorded_protocol(manifest.configuration)
+    found: dict[str, Any] = {
+        "run": manifest.name,
+        "status": manifest.status,
+        "protocol": protocol_name(protocol),
+        "counts": dict(manifest.counts),
+        "verdicts": [asdict(one) for one in verdicts(tables, results["knockout"], protocol)],
+        "tables": {name: tables.named()[name].to_dicts() for name in SHOWN},
+    }
+    if beside:
+        found["beside"] = compare_runs(results, tables, beside).to_dicts()
+    return found
