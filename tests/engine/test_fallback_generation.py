@@ -9,16 +9,18 @@ from dataclasses import replace
 import pytest
 import torch
 import transformers as hf
+from PIL import Image
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording, generate, record
 from retinoscope.engine.full import full_logits
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Ablate, Condition, Knockout, Sites, resolve
-from retinoscope.models import Checkpoint
+from retinoscope.models import Checkpoint, encode
 from tests.engine import families
 from tests.engine.families.parts import IMAGE, Built, text_only, text_options
 from tests.engine.oracle import oracle_generate
+from tests.models.tiny_tiles import ovis2
 
 ROOM = 8
 
@@ -128,6 +130,18 @@ def test_an_image_token_is_a_word_when_it_is_generated(name: str) -> None:
         assert torch.allclose(found, expected, atol=1e-5)
     other = full_logits(recording, Sites(), tokens=[17, 17, 17, 23])[0]
     assert not torch.allclose(found, other, atol=1e-3)
+
+
+def test_what_stands_around_an_image_is_a_word_when_it_is_generated() -> None:
+    """Ovis2 embeds its indicators by the vision tower, in the prompt alone."""
+    checkpoint = ovis2()
+    encoded = encode(checkpoint, Image.new("RGB", (64, 64), "red"), "Is there a dog ?")
+    indicators = checkpoint.model.config.visual_indicator_token_ids
+    recording = record(checkpoint, encoded)
+    for tokens in ([indicators[0]], [6, indicators[1], indicators[2], 7]):
+        found = full_logits(recording, Sites(), tokens=tokens)[0]
+        expected = fed(checkpoint, dict(encoded.inputs), tokens)
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_a_model_that_says_its_image_token_goes_on() -> None:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from retinoscope.engine.finish import text_config
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint
 from retinoscope.tokens import TokenLayout
+
+MEDIA = ("image", "video", "visual", "vision", "img")
+"""Parts of the names that configurations give to tokens of images."""
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def as_words(
         ModelError: the tokens are read elsewhere too, or the embedding was not reached.
     """
     ids = inputs["input_ids"]
-    behind = _behind(ids, layout)
+    behind = _behind(ids, layout, checkpoint)
     if not behind:
         yield inputs
         return
@@ -70,8 +72,33 @@ def as_words(
         )
 
 
-def _behind(ids: Tensor, layout: TokenLayout) -> list[int]:
-    """Positions behind the prompt of tokens that stand for an image in it."""
-    shown = ids[0, list(layout.visual)].unique()
-    found = torch.isin(ids[0, layout.length :], shown).nonzero().flatten().tolist()
-    return [layout.length + at for at in found]
+def _behind(ids: Tensor, layout: TokenLayout, checkpoint: Checkpoint) -> list[int]:
+    """Positions behind the prompt of tokens that stand for an image, or around one, in it."""
+    shown = {*ids[0, list(layout.visual)].tolist(), *tokens_of_images(checkpoint)}
+    generated = ids[0, layout.length :].tolist()
+    return [layout.length + at for at, token in enumerate(generated) if token in shown]
+
+
+def tokens_of_images(checkpoint: Checkpoint) -> set[int]:
+    """Token ids that a configuration gives to images, videos and what stands around them.
+
+    Some of them mean more than a word to the model where it reads a whole sequence (Ovis2's
+    indicators are embedded by the vision tower).
+    """
+    return {
+        token
+        for config in (checkpoint.model.config, text_config(checkpoint))
+        for name, tokens in named_tokens(config).items()
+        if any(medium in name for medium in MEDIA)
+        for token in tokens
+    }
+
+
+def named_tokens(config: object) -> dict[str, tuple[int, ...]]:
+    """The token ids that a configuration names, by the names it gives them."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, value in vars(config).items():
+        if "token" in name:
+            several = value if isinstance(value, list | tuple) else [value]
+            found[name] = tuple(token for token in several if type(token) is int)
+    return found

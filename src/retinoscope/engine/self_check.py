@@ -14,6 +14,7 @@ from retinoscope.engine.decoding import Decoding
 from retinoscope.engine.evaluate import replayed
 from retinoscope.engine.finish import text_config
 from retinoscope.engine.full import full_logits
+from retinoscope.engine.image_tokens import named_tokens
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import run_suffix
 from retinoscope.engine.rounding import disagreement
@@ -117,22 +118,12 @@ def _tokens(recording: Recording, rows: int, steps: int) -> Int[Tensor, "rows st
     Tokens that the configuration names, such as an image's, mean more to a model than text.
     """
     ids = recording.encoded.inputs["input_ids"][0].tolist()
-    taken = {
-        ids[-1],
-        *_named(recording.checkpoint.model.config),
-        *_named(text_config(recording.checkpoint)),
-    }
+    configs = recording.checkpoint.model.config, text_config(recording.checkpoint)
+    taken = {ids[-1], *(t for c in configs for each in named_tokens(c).values() for t in each)}
     said = [ids[position] for position in recording.encoded.layout.text]
     plain = sorted({*said} - taken) or sorted({*range(recording.logits.shape[-1])} - taken)
     at = torch.arange(rows * steps) % len(plain)
     return torch.tensor(plain)[at].view(rows, steps)
-
-
-def _named(config: object) -> set[int]:
-    """The token ids that a configuration names."""
-    named = [value for name, value in vars(config).items() if "token" in name]
-    several = [value if isinstance(value, list | tuple) else [value] for value in named]
-    return {value for values in several for value in values if isinstance(value, int)}
 
 
 def _said(error: float) -> str:
