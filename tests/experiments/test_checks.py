@@ -48,6 +48,14 @@ def test_a_sound_model_passes_every_check(kind: str, image: Image.Image) -> None
     assert not failed
 
 
+def test_a_tower_without_the_decoders_attention_is_left_as_it_was(image: Image.Image) -> None:
+    checkpoint = tiny_families.UNPLACED["fast_vlm"]()
+    parts = [part for part in checkpoint.model.modules() if hasattr(part, "config")]
+    before = [part.config._attn_implementation for part in parts]
+    by_name(check(checkpoint, image))
+    assert [part.config._attn_implementation for part in parts] == before
+
+
 def test_a_wrong_geometry_fails_the_token_map(llava: Checkpoint, image: Image.Image) -> None:
     def mirrored(*args: object) -> PatchGrid:
         grid = llava.family.grid(*args)  # pyright: ignore[reportArgumentType]

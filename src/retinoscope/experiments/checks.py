@@ -6,13 +6,16 @@ one question, and takes a few forward passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from retinoscope.engine import Recording, evaluate, look
 from retinoscope.engine.rounding import gap
@@ -195,19 +198,33 @@ def _attention(checkpoint: Checkpoint, image: Image.Image, question: str) -> Che
     name = "eager equals SDPA"
     inputs = encode(checkpoint, image, question).inputs
     model, logits = checkpoint.model, []
-    before = model.config._attn_implementation or "eager"
-    try:
-        for implementation in ("eager", "sdpa"):
-            model.set_attn_implementation(implementation)
-            with torch.no_grad():
-                logits.append(model(**inputs, use_cache=False).logits[0, -1])
-    except (ValueError, ImportError) as error:
-        return Check(name, None, f"The model does not offer both: {error}")
-    finally:
-        model.set_attn_implementation(before)
+    with _kept_attention(model):
+        try:
+            for implementation in ("eager", "sdpa"):
+                model.set_attn_implementation(implementation)
+                with torch.no_grad():
+                    logits.append(model(**inputs, use_cache=False).logits[0, -1])
+        except (ValueError, ImportError) as error:
+            return Check(name, None, f"The model does not offer both: {error}")
     error = _apart(*logits)
     bound = 1e-3 if model.dtype == torch.float32 else 5e-2
     return Check(name, error <= bound, f"Their logits are {error:.1e} of their spread apart.")
+
+
+@contextmanager
+def _kept_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Put every part's own attention back in the end: a tower may not offer the decoder's."""
+    configs: dict[int, Any] = {
+        id(part.config): part.config
+        for part in model.modules()
+        if isinstance(part, PreTrainedModel)
+    }
+    before = {key: config._attn_implementation for key, config in configs.items()}
+    try:
+        yield
+    finally:
+        for key, config in configs.items():
+            config._attn_implementation = before[key]
 
 
 def _keys(recording: Recording) -> tuple[list[int], str]:
