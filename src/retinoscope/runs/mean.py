@@ -15,7 +15,7 @@ import platformdirs
 
 from retinoscope.data import Dataset, Sample, embedded_scenes, load_image, open_data, open_images
 from retinoscope.data.fingerprint import image_fingerprint
-from retinoscope.errors import ModelError, SampleError, TokenMapError
+from retinoscope.errors import SampleError, TokenMapError
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
 from retinoscope.models.load import EMBEDDED
 from retinoscope.models.mean import finished, visual_tokens
@@ -158,7 +158,7 @@ def _streamed(
         for sample in chosen[sums.place :]:
             try:
                 vectors = visual_tokens(checkpoint, load_image(sample))
-            except (SampleError, ModelError, TokenMapError) as error:
+            except (SampleError, TokenMapError) as error:
                 sums = without_image(sums, str(error))
             else:
                 sums = with_image(sums, vectors, per_position=per_position)
