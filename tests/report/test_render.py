@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from retinoscope.report.lens_page import lens_page
 from retinoscope.report.render import render
 from retinoscope.report.templating import script_json
 from retinoscope.report.terminal import print_report
-from retinoscope.results.manifest import read_manifest
+from retinoscope.results.manifest import read_manifest, write_manifest
 from retinoscope.results.sheet import LensSheet
 from retinoscope.results.store import read
 
@@ -187,8 +188,7 @@ def test_an_unfinished_run_is_drawn_and_says_so(
     tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:
     run = write_run(tmp_path / "cut", objects=0, sheets=0)
-    path = run / "manifest.json"
-    path.write_text(path.read_text().replace('"complete"', '"interrupted"'))
+    write_manifest(run, replace(read_manifest(run), status="interrupted"))
     page = Page(render(run).read_text("utf-8"))
     assert "This run is not complete" in page.text
     assert page.text.count("Not measured in this run.") == 3
