@@ -52,7 +52,6 @@ def test_help_does_not_wait_for_torch():
         (["reproduce", "--sweeps", "foo"], "RunError"),
         (["reproduce", "--sweeps", ""], "RunError"),
         (["reproduce", "--experiments", "lens,lens"], "RunError"),
-        (["reproduce", "--min-area", "nan"], "DataError"),
         (["reproduce", "--split", "val"], "DataError"),
         (["reproduce", "--revision", "main"], "ModelError"),
         (["reproduce", "--dtype", "int8"], "ModelError"),
