@@ -121,7 +121,7 @@ def _every_value(selection: Selection) -> bool:
 
 
 def _condition(
-    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
+    selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
 ) -> Condition | Missing:
     """The ablation; of an image without such tokens (registers) the clean run."""
     if not selection.tokens:
