@@ -160,8 +160,8 @@ def test_what_training_built_in_stands_beside_the_verdicts(
     print_report(read(run), Console(file=stream, width=220, color_system=None))
     assert stream.getvalue().count("Built in by training:") == 3
     other = write_run(tmp_path / "other", objects=0, sheets=0)
-    path = other / "manifest.json"
-    path.write_text(path.read_text().replace('"name": "embedded"', '"name": "llava"'))
+    manifest = read_manifest(other)
+    write_manifest(other, replace(manifest, model=replace(manifest.model, name="llava")))
     assert "Built in by training" not in Page(render(other).read_text("utf-8")).text
 
 
