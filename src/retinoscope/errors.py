@@ -37,3 +37,7 @@ class SampleError(DataError):
 
 class RunError(RetinoscopeError):
     """A run folder can't be written, or belongs to another configuration."""
+
+
+class DamagedError(RunError):
+    """A file of a run folder is not as it was written; what it held can be measured again."""

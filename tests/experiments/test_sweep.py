@@ -13,6 +13,8 @@ from PIL import Image
 
 from retinoscope.engine import Recording, evaluate, look
 from retinoscope.errors import RunError
+from retinoscope.experiments.cut import Cut
+from retinoscope.experiments.knockout import under_cuts
 from retinoscope.experiments.sweep import sweep
 from retinoscope.interventions import Knockout
 from retinoscope.models import load
@@ -71,6 +73,31 @@ def test_a_layer_whose_last_position_does_not_read_the_keys_is_named(recording: 
     cuts, missing = sweep(replace(recording, calls=tuple(calls)), keys, ("head",))
     assert {cut.layers[0] for cut in cuts} == {0, 2, 3}
     assert [name for name, _ in missing] == ["layer 1"]
+
+
+def test_a_cut_without_edges_does_not_cost_the_others(recording: Recording) -> None:
+    """Also of a model that is run whole, which tells only afterwards."""
+    layout = recording.encoded.layout
+    here = at(layout, layout.visual[3:7])
+    behind = at(layout, [recording.length - 1])
+    cuts = [
+        Cut("a", "last position", "early", range(0, 2), here, last(layout)),
+        Cut("b", "first position", "mid", range(1, 3), behind, at(layout, [1])),
+        Cut("c", "last position", "late", range(2, 4), here, last(layout)),
+    ]
+    clean, found, idle = under_cuts(recording, cuts)
+    assert [cut.group for cut, _ in found] == ["a", "c"]
+    ((cut, why),) = idle
+    assert (cut.name, "no edge" in why) == ("b -> first position, mid", True)
+    torch.testing.assert_close(clean, recording.logits)
+    for cut, logits in found:
+        torch.testing.assert_close(logits, evaluate(recording, [(cut.knockout,)]).logits[0])
+    whole = under_cuts(replace(recording, fallback="it can't"), cuts)
+    torch.testing.assert_close(whole[0], clean, atol=1e-5, rtol=1e-4)
+    assert [cut for cut, _ in whole[1]] == [cut for cut, _ in found]
+    for (_, one), (_, other) in zip(found, whole[1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert [cut for cut, _ in whole[2]] == [cut for cut, _ in idle]
 
 
 def test_an_unknown_sweep_is_refused(recording: Recording) -> None:

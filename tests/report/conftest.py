@@ -26,7 +26,7 @@ from retinoscope.results.records import (
     SkippedRecord,
 )
 from retinoscope.results.sheet import LensSheet, ObjectOutline, save_sheet
-from retinoscope.results.store import append, consolidate
+from retinoscope.results.store import Store, append, consolidate
 
 CLASSES = ("dog", "cat", "apple", "traffic light")
 LAYERS = 9
@@ -83,7 +83,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _write_run(folder: Path, objects: int = 60, sheets: int = 3, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
-    write_manifest(folder, _manifest(folder.name, objects))
+    manifest = _manifest(folder.name, objects)
+    write_manifest(folder, manifest)
+    store = Store(folder, manifest.key)
     for number in range(objects):
         image, who = 100 + number, CLASSES[number % len(CLASSES)]
         kept = bool(rng.random() < 0.9)
@@ -100,20 +102,20 @@ def _write_run(folder: Path, objects: int = 60, sheets: int = 3, seed: int = 0) 
             f"a {who} on grass",
             "grass",
         )
-        append(folder, "curation", key, [curation])
+        append(store, "curation", key, [curation])
         if kept:
-            append(folder, "ablation", key, list(_ablation(rng, image, number, who)))
-            append(folder, "knockout", key, list(_knockout(rng, image, number, who)))
-            append(folder, "lens", key, list(_lens(rng, image, number, who)))
+            append(store, "ablation", key, list(_ablation(rng, image, number, who)))
+            append(store, "knockout", key, list(_knockout(rng, image, number, who)))
+            append(store, "lens", key, list(_lens(rng, image, number, who)))
     gone = [SkippedRecord("data", 7, -1, "", "000007.png is not an image; replace or remove it")]
-    append(folder, "skipped", "000007", gone)
-    consolidate(folder)
+    append(store, "skipped", "000007", gone)
+    consolidate(store)
     for number in range(sheets):
         sheet = _make_sheet(rng, title=f"{100 + number:06d}.png")
-        save_sheet(folder / "lens" / f"{100 + number:06d}.npz", sheet)
+        save_sheet(folder / "lens" / f"{100 + number:06d}.npz", sheet, store.key)
     if sheets:
         ablated = _make_sheet(rng, title="000100.png", condition="object +1 ablated (mean)")
-        save_sheet(folder / "lens" / "000100@object+1.npz", ablated)
+        save_sheet(folder / "lens" / "000100@object+1.npz", ablated, store.key)
     return folder
 
 

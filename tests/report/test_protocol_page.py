@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
@@ -19,6 +18,7 @@ from retinoscope.report.protocol import compare_runs, protocol_section
 from retinoscope.report.render import render
 from retinoscope.report.tables.collect import collect
 from retinoscope.report.terminal import print_report
+from retinoscope.results.manifest import read_manifest, write_manifest
 from retinoscope.results.protocol import NOT_REPEATED, PAPER, SWITCHES, Protocol
 from retinoscope.results.store import Results, read
 
@@ -35,10 +35,9 @@ class Text(HTMLParser):
 
 def under(run: Path, protocol: Protocol) -> Path:
     """Write into a run's manifest that it followed a protocol."""
-    path = run / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["configuration"]["settings"] = {"protocol": asdict(protocol)}
-    path.write_text(json.dumps(manifest))
+    manifest = read_manifest(run)
+    settings = {"settings": {"protocol": asdict(protocol)}}
+    write_manifest(run, replace(manifest, configuration={**manifest.configuration, **settings}))
     return run
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from retinoscope.report.lens_page import lens_page
 from retinoscope.report.render import render
 from retinoscope.report.templating import script_json
 from retinoscope.report.terminal import print_report
-from retinoscope.results.manifest import read_manifest
+from retinoscope.results.manifest import read_manifest, write_manifest
 from retinoscope.results.sheet import LensSheet
 from retinoscope.results.store import read
 
@@ -159,8 +160,8 @@ def test_what_training_built_in_stands_beside_the_verdicts(
     print_report(read(run), Console(file=stream, width=220, color_system=None))
     assert stream.getvalue().count("Built in by training:") == 3
     other = write_run(tmp_path / "other", objects=0, sheets=0)
-    path = other / "manifest.json"
-    path.write_text(path.read_text().replace('"name": "embedded"', '"name": "llava"'))
+    manifest = read_manifest(other)
+    write_manifest(other, replace(manifest, model=replace(manifest.model, name="llava")))
     assert "Built in by training" not in Page(render(other).read_text("utf-8")).text
 
 
@@ -187,8 +188,7 @@ def test_an_unfinished_run_is_drawn_and_says_so(
     tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:
     run = write_run(tmp_path / "cut", objects=0, sheets=0)
-    path = run / "manifest.json"
-    path.write_text(path.read_text().replace('"complete"', '"interrupted"'))
+    write_manifest(run, replace(read_manifest(run), status="interrupted"))
     page = Page(render(run).read_text("utf-8"))
     assert "This run is not complete" in page.text
     assert page.text.count("Not measured in this run.") == 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retinoscope.errors import RunError
+from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.sheet import LensSheet, ObjectOutline, load_sheet, save_sheet
 
 
@@ -37,8 +37,8 @@ def sheet() -> LensSheet:
 
 def test_a_sheet_survives_its_file(tmp_path: Path) -> None:
     before = sheet()
-    save_sheet(tmp_path / "1.npz", before)
-    after = load_sheet(tmp_path / "1.npz")
+    save_sheet(tmp_path / "1.npz", before, "k")
+    after = load_sheet(tmp_path / "1.npz", "k")
     for field in fields(LensSheet):
         one, other = getattr(before, field.name), getattr(after, field.name)
         if isinstance(one, np.ndarray):
@@ -49,25 +49,43 @@ def test_a_sheet_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_equal_sheets_are_equal_files(tmp_path: Path) -> None:
-    save_sheet(tmp_path / "1.npz", sheet())
-    save_sheet(tmp_path / "2.npz", sheet())
-    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
+    one, other = (tmp_path / name / "1.npz" for name in "ab")
+    save_sheet(one, sheet(), "k")
+    save_sheet(other, sheet(), "k")
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_numpy_reads_the_archive_as_it_is(tmp_path: Path) -> None:
+    save_sheet(tmp_path / "1.npz", sheet(), "k")
+    with np.load(tmp_path / "1.npz") as stored:
+        np.testing.assert_array_equal(stored["top"], sheet().top)
+
+
+def test_a_sheet_of_another_run_or_name_is_refused(tmp_path: Path) -> None:
+    save_sheet(tmp_path / "1.npz", sheet(), "k")
+    with pytest.raises(RunError, match="another run"):
+        load_sheet(tmp_path / "1.npz", "other")
+    (tmp_path / "1.npz").rename(tmp_path / "2.npz")
+    with pytest.raises(DamagedError, match="lens/2"):
+        load_sheet(tmp_path / "2.npz", "k")
 
 
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="entropy has shape"):
-        save_sheet(tmp_path / "1.npz", replace(sheet(), entropy=np.zeros((2, 6), np.float32)))
+        save_sheet(tmp_path / "1.npz", replace(sheet(), entropy=np.zeros((2, 6), np.float32)), "k")
     with pytest.raises(RunError, match="outside its vocabulary"):
-        save_sheet(tmp_path / "1.npz", replace(sheet(), vocabulary=("dog",)))
+        save_sheet(tmp_path / "1.npz", replace(sheet(), vocabulary=("dog",)), "k")
     with pytest.raises(RunError, match="outside 0 to 5"):
-        save_sheet(tmp_path / "1.npz", replace(sheet(), objects=(ObjectOutline("x", (), (6,)),)))
+        save_sheet(
+            tmp_path / "1.npz", replace(sheet(), objects=(ObjectOutline("x", (), (6,)),)), "k"
+        )
     assert not (tmp_path / "1.npz").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing like it", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize("content", [b"", b"nothing like it", b"PK\x03\x04 cut off", b"{}\n{}"])
 def test_a_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "1.npz").write_bytes(content)
-    with pytest.raises(RunError, match="not a lens sheet"):
-        load_sheet(tmp_path / "1.npz")
-    with pytest.raises(RunError, match="not a lens sheet"):
-        load_sheet(tmp_path / "missing.npz")
+    with pytest.raises(DamagedError, match="Delete it and give the run's command again"):
+        load_sheet(tmp_path / "1.npz", "k")
+    with pytest.raises(RunError, match="can't be read"):
+        load_sheet(tmp_path / "missing.npz", "k")

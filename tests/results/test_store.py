@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from retinoscope.results.manifest import (
 )
 from retinoscope.results.records import TABLES, KnockoutRecord, LensRecord, SkippedRecord
 from retinoscope.results.schema import frame, schema
-from retinoscope.results.store import append, consolidate, done, read
+from retinoscope.results.sealed import write_sealed
+from retinoscope.results.store import Store, append, consolidate, done, read
 
 CONFIGURATION = {"data": {"count": 3, "spec": "embedded"}, "tasks": ["poll"]}
 
@@ -63,6 +65,11 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.fixture
+def store(run: Path) -> Store:
+    return Store(run, manifest().key)
+
+
 @settings(max_examples=15)
 @given(order=st.permutations(range(5)), redone=st.sets(st.integers(0, 4)))
 def test_order_and_repetition_of_parts_do_not_matter(
@@ -72,8 +79,13 @@ def test_order_and_repetition_of_parts_do_not_matter(
     for sequence in (list(range(5)), [*order, *sorted(redone)]):
         folder = tmp_path_factory.mktemp("run")
         for number in sequence:
-            append(folder, "skipped", f"{number}", [skipped(number), skipped(number, "empty")])
-        consolidate(folder)
+            append(
+                Store(folder, "k"),
+                "skipped",
+                f"{number}",
+                [skipped(number), skipped(number, "empty")],
+            )
+        consolidate(Store(folder, "k"))
         contents.append((folder / "records" / "skipped.parquet").read_bytes())
     assert contents[0] == contents[1]
 
@@ -81,14 +93,14 @@ def test_order_and_repetition_of_parts_do_not_matter(
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
 @settings(max_examples=25)
 def test_any_text_can_be_a_key(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
-    folder = tmp_path_factory.mktemp("run")
-    append(folder, "skipped", key, [])
-    assert done(folder, "skipped") == {key}
+    store = Store(tmp_path_factory.mktemp("run"), "k")
+    append(store, "skipped", key, [])
+    assert done(store, "skipped") == {key}
 
 
-def test_an_empty_table_has_its_columns_and_types(run: Path) -> None:
-    append(run, "knockout", "none", [])
-    consolidate(run)
+def test_an_empty_table_has_its_columns_and_types(run: Path, store: Store) -> None:
+    append(store, "knockout", "none", [])
+    consolidate(store)
     results = read(run)
     for table in TABLES:
         assert results[table].height == 0
@@ -97,49 +109,52 @@ def test_an_empty_table_has_its_columns_and_types(run: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, -20])
-def test_a_broken_part_is_done_again_and_never_taken_for_whole(run: Path, keep: int) -> None:
-    append(run, "skipped", "1", [skipped(1)])
-    append(run, "skipped", "2", [skipped(2)])
-    part = run / "records" / ".parts" / "skipped" / "2.parquet"
+def test_a_broken_part_is_done_again_and_never_taken_for_whole(
+    run: Path, store: Store, keep: int
+) -> None:
+    append(store, "skipped", "1", [skipped(1)])
+    append(store, "skipped", "2", [skipped(2)])
+    part = run / "records" / ".parts" / "skipped" / "2.part"
     part.write_bytes(part.read_bytes()[:keep])
-    assert done(run, "skipped") == {"1"}
-    with pytest.raises(RunError, match="broken"):
-        consolidate(run)
-    append(run, "skipped", "2", [skipped(2)])
-    consolidate(run)
+    assert done(store, "skipped") == {"1"}
+    with pytest.raises(RunError, match="damaged"):
+        consolidate(store)
+    append(store, "skipped", "2", [skipped(2)])
+    consolidate(store)
     assert read(run)["skipped"]["image_id"].to_list() == [1, 2]
 
 
-def test_an_interrupted_write_leaves_nothing(run: Path) -> None:
+def test_an_interrupted_write_leaves_nothing(run: Path, store: Store) -> None:
     with pytest.raises(TypeError, match="KnockoutRecord"):
-        append(run, "knockout", "1", [skipped(1)])
-    assert done(run, "knockout") == set()
-    assert list((run / "records" / ".parts").rglob("*.parquet")) == []
+        append(store, "knockout", "1", [skipped(1)])
+    assert done(store, "knockout") == set()
+    assert list((run / "records" / ".parts").rglob("*.part")) == []
     assert list(run.rglob(".writing-*")) == []
 
 
-def test_gathered_tables_outlive_their_parts(run: Path) -> None:
-    append(run, "skipped", "1", [skipped(1)])
-    consolidate(run)
-    part = run / "records" / ".parts" / "skipped" / "1.parquet"
+def test_gathered_tables_outlive_their_parts(run: Path, store: Store) -> None:
+    append(store, "skipped", "1", [skipped(1)])
+    consolidate(store)
+    part = run / "records" / ".parts" / "skipped" / "1.part"
     part.unlink()
     part.parent.rmdir()
-    consolidate(run)
+    consolidate(store)
     assert read(run)["skipped"].height == 1
 
 
-def test_a_part_of_another_version_is_refused(run: Path) -> None:
-    append(run, "skipped", "1", [skipped(1)])
-    path = run / "records" / ".parts" / "skipped" / "1.parquet"
-    pl.DataFrame({"image_id": [1]}).write_parquet(path)
+def test_a_part_of_another_version_is_refused(run: Path, store: Store) -> None:
+    append(store, "skipped", "1", [skipped(1)])
+    path, content = run / "records" / ".parts" / "skipped" / "1.part", io.BytesIO()
+    pl.DataFrame({"image_id": [1]}).write_parquet(content)
+    write_sealed(path, content.getvalue(), store.key, "skipped/1")
     with pytest.raises(RunError, match="other columns"):
-        consolidate(run)
+        consolidate(store)
 
 
 def test_unwritable_folder_is_a_run_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="can't write"):
-        append(tmp_path / "file", "skipped", "1", [])
+        append(Store(tmp_path / "file", "k"), "skipped", "1", [])
     with pytest.raises(RunError, match="can't write"):
         write_manifest(tmp_path / "file", manifest())
 
@@ -150,7 +165,7 @@ def test_broken_text_and_nan_are_storable() -> None:
     assert frame("lens", [lens(1, float("nan"))])["rank"].to_list() == [None]
 
 
-def test_values_survive(run: Path) -> None:
+def test_values_survive(run: Path, store: Store) -> None:
     record = KnockoutRecord(
         1,
         2,
@@ -169,8 +184,8 @@ def test_values_survive(run: Path) -> None:
         None,
         0.25,
     )
-    append(run, "knockout", "1", [record])
-    consolidate(run)
+    append(store, "knockout", "1", [record])
+    consolidate(store)
     assert [KnockoutRecord(**row) for row in read(run)["knockout"].to_dicts()] == [record]
 
 
@@ -178,14 +193,14 @@ def test_reading_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         read(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(RunError, match="can't read"):
+    with pytest.raises(RunError, match="is damaged"):
         read(tmp_path)
     (tmp_path / "manifest.json").write_text('{"name": "a"}')
-    with pytest.raises(RunError, match="lacks command"):
+    with pytest.raises(RunError, match="lacks checksum, command"):
         read(tmp_path)
 
 
-def test_manifest_survives(run: Path) -> None:
+def test_manifest_survives(run: Path, store: Store) -> None:
     assert read_manifest(run) == manifest()
     with pytest.raises(ValueError, match="status"):
         write_manifest(run, manifest(status="half"))
@@ -196,7 +211,7 @@ def test_the_key_ignores_order_and_sees_every_value() -> None:
     assert configuration_key({"a": 1}) != configuration_key({"a": 2})
 
 
-def test_another_configuration_is_refused_by_name(run: Path, tmp_path: Path) -> None:
+def test_another_configuration_is_refused_by_name(run: Path, store: Store, tmp_path: Path) -> None:
     check_same(run, CONFIGURATION)
     check_same(tmp_path / "new", CONFIGURATION)
     other = {"data": {"count": 4, "spec": "embedded"}, "tasks": ["poll"], "extra": True}
@@ -207,10 +222,10 @@ def test_another_configuration_is_refused_by_name(run: Path, tmp_path: Path) -> 
     assert "data.spec" not in str(caught.value)
 
 
-def test_pandas_frames_hold_the_same(run: Path) -> None:
+def test_pandas_frames_hold_the_same(run: Path, store: Store) -> None:
     pandas = pytest.importorskip("pandas")
-    append(run, "skipped", "1", [skipped(1)])
-    consolidate(run)
+    append(store, "skipped", "1", [skipped(1)])
+    consolidate(store)
     table = read(run).to_pandas()["skipped"]
     assert isinstance(table, pandas.DataFrame)
     assert table["reason"].tolist() == ["too small"]

@@ -61,7 +61,7 @@ def test_a_run_leaves_a_true_manifest_and_every_table(whole):
         assert len(results[table]) > 0
     clean, compared = sorted((whole / "lens").glob("*.npz"))
     assert compared.stem == f"{clean.stem}@object+1"
-    shown, ablated = load_sheet(clean), load_sheet(compared)
+    shown, ablated = (load_sheet(path, manifest.key) for path in (clean, compared))
     assert ablated.condition == "object +1 replaced by the mean token"
     assert shown.tracked == ablated.tracked
     close = np.isclose(shown.probabilities, ablated.probabilities, atol=1e-5)

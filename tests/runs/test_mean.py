@@ -189,3 +189,28 @@ def test_files_that_are_no_image_are_told_of_a_known_mean_too(checkpoint, folder
     again = measured_mean(checkpoint, read_folder(folder), None, Silent())
     assert torch.equal(first.value, again.value)
     assert len(again.skipped) == len(first.skipped) + 1
+
+
+@pytest.mark.parametrize("what", ["mean", "sums"])
+def test_a_damaged_cache_is_told_of_and_measured_again(checkpoint, folder, tmp_path, what):
+    class Notes(Watch):
+        told = ""
+
+        def note(self, text: str) -> None:
+            self.told += text
+
+    whole = measured_mean(checkpoint, read_folder(folder), None, Silent())
+    (path,) = (tmp_path / "cache").rglob("means/*.safetensors")
+    if what == "sums":
+        path.unlink()
+        with pytest.raises(KeyboardInterrupt):
+            measured_mean(checkpoint, read_folder(folder), None, Watch(4))
+        (path,) = (tmp_path / "cache").rglob("means/*.sums.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+    notes = Notes()
+    again = measured_mean(checkpoint, read_folder(folder), None, notes)
+    assert str(path) in notes.told
+    assert notes.steps[0] == 0
+    assert torch.equal(again.value, whole.value)

@@ -75,7 +75,7 @@ class VLM:
 
         Raises:
             SampleError: the file is no image, or the question, prefix or room are of another type.
-            ModelError: neither an image nor a file, or more than one; the model can't take it.
+            ModelError: neither an image nor a file, or more than one.
             TokenMapError: the sequence's visual tokens don't match the image's geometry.
         """
         picture = opened(image)

@@ -128,7 +128,7 @@ def find_view(session: Session, prompt: Prompt, say: Say) -> View:
 
     Raises:
         SampleError: no such picture.
-        ModelError, TokenMapError: the model can't take it.
+        SampleError, TokenMapError: the model can't take it.
     """
     key = f"{prompt.image}\0{prompt.question}\0{prompt.prefix}"
     view = session.views.get(key)

@@ -52,3 +52,7 @@ class Bars:
         """Move the newest bar."""
         if self._task is not None:
             self._bars.update(self._task, completed=done)
+
+    def note(self, text: str) -> None:
+        """A line above the bars."""
+        self._bars.console.print(f"Note: {text}", markup=False, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,11 +23,14 @@ class Filter:
 
     Attributes:
         min_area, max_area: the object's area in pixels of the original image, both excluded as
-            in the original code.
+            in the original code; min_area under max_area.
         max_annotations: images with more annotations are left out.
         unique_class: the object's class must appear once in its image.
         one_per_image: take the first fitting object of an image only, as the original code does,
             so that pairs are independent; else all of them.
+
+    Raises:
+        DataError: a bound is out of its range.
     """
 
     min_area: float = 1000
@@ -34,6 +38,15 @@ class Filter:
     max_annotations: int | None = 3
     unique_class: bool = True
     one_per_image: bool = True
+
+    def __post_init__(self) -> None:
+        top = math.inf if self.max_area is None else self.max_area
+        most = 1 if self.max_annotations is None else self.max_annotations
+        if not (self.min_area < top and most >= 1):
+            raise DataError(
+                "A filter needs min_area under max_area, and max_annotations of at least 1; got "
+                f"{self}."
+            )
 
 
 PAPER_FILTER = Filter()

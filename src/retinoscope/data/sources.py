@@ -94,14 +94,21 @@ def open_images(text: str, *, split: str | None = None) -> Dataset:
     """
     if text.partition(":")[0] in SOURCES:
         return open_data(text, split=split)
-    return read_folder(Path(text).expanduser())
+    return _folder(text, Choices(split, None, 0))
+
+
+def _refuse_split(name: str, split: str | None) -> None:
+    if split is not None:
+        raise DataError(f"{name}: there are no splits, and {split!r} was asked for; leave it out.")
 
 
 def _embedded(rest: str, choices: Choices) -> Dataset:
+    _refuse_split("embedded scenes", choices.split)
     return embedded_scenes(_count(rest or str(DEFAULT_COUNT)), seed=choices.seed)
 
 
 def _arranged(rest: str, choices: Choices) -> Dataset:
+    _refuse_split("arranged scenes", choices.split)
     kind, _, count = rest.partition(":")
     return arranged_scenes(kind, _count(count or str(DEFAULT_COUNT)), seed=choices.seed)
 
@@ -117,6 +124,7 @@ def _coco(rest: str, choices: Choices) -> Dataset:
 
 
 def _folder(rest: str, choices: Choices) -> Dataset:
+    _refuse_split(rest, choices.split)
     return read_folder(Path(rest).expanduser())
 
 

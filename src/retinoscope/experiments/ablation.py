@@ -54,7 +54,7 @@ class _Prompted:
 
 
 def ablation(
-    checkpoint: Checkpoint, subject: Subject, donor: Image.Image, settings: Settings
+    checkpoint: Checkpoint, subject: Subject, donor: Image.Image | None, settings: Settings
 ) -> tuple[list[AblationRecord], list[SkippedRecord]]:
     """Measure every selection, value and task on one curated object.
 
@@ -63,19 +63,20 @@ def ablation(
     Args:
         checkpoint: the model; its mean visual token must be known where "mean" is among the values.
         subject: the object.
-        donor: another image, whose tokens stand in for "resampled".
+        donor: another image, whose tokens stand in for "resampled"; None where there is none.
         settings: selections, values and tasks.
 
     Returns:
         The records, the clean run of each task first, and what could not be measured and why.
 
     Raises:
-        SelectionError, InterventionError, ModelError, TokenMapError: the object can't be measured.
+        SampleError, SelectionError, TokenMapError: this object can't be measured.
+        InterventionError, ModelError: this model can't be.
     """
     skipped: list[SkippedRecord] = []
     queries = _queries(checkpoint, subject, settings, skipped)
     prompted = [_prompt(checkpoint, subject, q, settings, skipped) for q in queries]
-    donated = visual_tokens(checkpoint, donor)
+    donated = visual_tokens(checkpoint, donor) if donor is not None else None
     planned = list(_planned(prompted, subject, donated, settings))
     for one, trials in zip(prompted, planned, strict=True):
         task = one.query.task
@@ -157,7 +158,7 @@ def _mention(checkpoint: Checkpoint, query: Query, clean: str) -> Query | None:
 
 
 def _planned(
-    prompted: Sequence[_Prompted], subject: Subject, donated: Tensor, settings: Settings
+    prompted: Sequence[_Prompted], subject: Subject, donated: Tensor | None, settings: Settings
 ) -> Iterator[Trials]:
     """The trials of each task; tasks share those that are alike, as the same conditions."""
     common: dict[tuple[int, ...], Trials] = {}

@@ -21,7 +21,7 @@ def curate(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> Cura
 
     Raises:
         SelectionError: the object lies outside the part of the image that the model sees.
-        ModelError, TokenMapError: the model can't take the image.
+        SampleError, TokenMapError: the model can't take the image.
     """
     names = holds_name if settings.protocol.substring_curation else named
     whole, tokens = _description(checkpoint, subject.image, subject, settings)

@@ -31,6 +31,11 @@ class Cut:
     head: int = -1
 
     @property
+    def name(self) -> str:
+        """The cut in words, such as "object -> last position, mid-late"."""
+        return f"{self.group} -> {self.target}, {self.window}"
+
+    @property
     def knockout(self) -> Knockout:
         """The intervention that carries it out."""
         heads = None if self.head < 0 else (self.head,)

@@ -6,7 +6,13 @@ group of visual tokens is forbidden in a window of layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import Tensor
+
 from retinoscope.engine import Recording, evaluate, look
+from retinoscope.engine.checks import Checked
+from retinoscope.errors import InterventionError
 from retinoscope.experiments.cut import Cut
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings, buffer_name
@@ -30,7 +36,8 @@ def knockout(
         The records, the clean run of each task first, and what could not be measured and why.
 
     Raises:
-        SelectionError, InterventionError, ModelError, TokenMapError: the object can't be measured.
+        SampleError, SelectionError, TokenMapError: this object can't be measured.
+        ModelError: this model can't be.
     """
     queries: list[Query] = []
     skipped: list[SkippedRecord] = []
@@ -45,14 +52,40 @@ def knockout(
     for query in queries:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         cuts = _cuts(recording, subject, query, settings, skipped)
-        conditions = [(cut.knockout,) for cut in cuts]
-        outcome = evaluate(recording, [(), *conditions])
-        scores = [score_next(query, line, checkpoint.tokenizer) for line in outcome.logits]
-        records.append(_record(subject, query, None, scores[0]))
-        records += [
-            _record(subject, query, cut, score) for cut, score in zip(cuts, scores[1:], strict=True)
-        ]
+        clean, found, idle = under_cuts(recording, cuts)
+        skipped += [_skip(subject, f"{query.task}: {cut.name}", reason) for cut, reason in idle]
+        lines = [(None, clean), *found] if found else []
+        for cut, logits in lines:
+            score = score_next(query, logits, checkpoint.tokenizer)
+            records.append(_record(subject, query, cut, score))
     return records, skipped
+
+
+def under_cuts(
+    recording: Recording, cuts: Sequence[Cut]
+) -> tuple[Tensor, list[tuple[Cut, Tensor]], list[tuple[Cut, str]]]:
+    """Next-token logits of the clean run and under every cut; what can't be cut here, and why.
+
+    The edges of a cut may not exist for an object (behind a sliding window, in a layer without
+    attention); the other cuts are measured all the same.
+    """
+    able: list[Cut] = []
+    idle: list[tuple[Cut, str]] = []
+    alone: list[Tensor] = []
+    check, whole = Checked(recording), recording.fallback is not None
+    for cut in cuts:
+        try:
+            if whole:
+                alone.append(evaluate(recording, [(cut.knockout,)]).logits[0])
+            else:
+                check.sites((cut.knockout,))
+        except InterventionError as error:
+            idle.append((cut, str(error)))
+        else:
+            able.append(cut)
+    together = [] if whole else [(cut.knockout,) for cut in able]
+    clean, *found = evaluate(recording, [(), *together]).logits
+    return clean, list(zip(able, alone if whole else found, strict=True)), idle
 
 
 def groups(recording: Recording, subject: Subject, settings: Settings) -> dict[str, TokenSet]:

@@ -39,7 +39,8 @@ def lens(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> list[L
     Background patches touch no annotated object of the image; the same word is looked for there.
 
     Raises:
-        SelectionError, ModelError, TokenMapError: the object can't be measured.
+        SampleError, SelectionError, TokenMapError: this object can't be measured.
+        ModelError: this model can't be.
     """
     recording = look(checkpoint, subject.image, QUESTION)
     layout = recording.encoded.layout

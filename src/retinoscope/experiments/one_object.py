@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from retinoscope.engine import Recording, evaluate, generate, look
+from retinoscope.errors import RunError
 from retinoscope.experiments.selections import (
     Missing,
     Selection,
+    noise_seed,
     object_selections,
     object_tokens,
     random_selections,
 )
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
-from retinoscope.interventions import Ablate, Condition
+from retinoscope.interventions import Ablate, Condition, Noise
 from retinoscope.models import Checkpoint
 from retinoscope.tasks import Query, Score, ask, describe, poll, score_next, score_text
 
@@ -43,7 +45,8 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
     """What the model answers when the object's tokens, or as many others, are replaced.
 
     The heart of the ablation experiment (paper, section 3) for one object: no fixed sizes, no
-    registers, no gradients. Tokens are replaced by the first of the settings' values.
+    registers, no gradients. Tokens are replaced by the first of the settings' values, which can't
+    be "resampled" here: there is no other image.
 
     Args:
         checkpoint: the model; its mean visual token must be known where the value is "mean".
@@ -52,8 +55,12 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
 
     Raises:
         SelectionError: the object lies outside the part of the image that the model sees.
-        InterventionError, ModelError, TokenMapError, DataError: it can't be measured.
+        SampleError, TokenMapError: the object can't be measured.
+        RunError: the first value is "resampled".
+        InterventionError, ModelError: this model can't be.
     """
+    if settings.values[0] == "resampled":
+        raise RunError("There is no other image here to resample; begin values with another.")
     name, tokenizer = subject.class_name, checkpoint.tokenizer
     always_a = settings.protocol.always_a
     queries = {"describe": describe(name), "poll": poll(name, tokenizer, always_a=always_a)}
@@ -65,8 +72,7 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
         room = settings.max_new_tokens if task == "describe" else 0
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix, room=room)
         chosen = _selections(recording, subject, settings)
-        value = "zero" if settings.values[0] == "zero" else "mean"
-        conditions: list[Condition] = [(), *((Ablate(s.tokens, value),) for s in chosen)]
+        conditions: list[Condition] = [(), *((_ablate(s, subject, settings),) for s in chosen)]
         clean, *others = _scores(recording, query, conditions)
         found.append(Answer(task, "none", "", 0, clean))
         found += [
@@ -74,6 +80,13 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
             for s, score in zip(chosen, others, strict=True)
         ]
     return found
+
+
+def _ablate(selection: Selection, subject: Subject, settings: Settings) -> Ablate:
+    if settings.values[0] == "noise":
+        seed = noise_seed(selection, subject.annotation.object_id, settings)
+        return Ablate(selection.tokens, Noise(seed))
+    return Ablate(selection.tokens, "zero" if settings.values[0] == "zero" else "mean")
 
 
 def _selections(recording: Recording, subject: Subject, settings: Settings) -> list[Selection]:

@@ -27,9 +27,12 @@ def gradient_ranking(
         query: the task.
         settings: points and tolerance of the integral, and the protocol's `gradient_` switches.
 
-    Raises:
-        ModelError: the model's layers can't be replayed.
+    Returns:
+        The positions, or why they can't be ranked: the model's layers can't be replayed, or there
+        is no single right token.
     """
+    if recording.fallback is not None:
+        return Missing("gradients", f"they need a model that can be replayed: {recording.fallback}")
     protocol, explained = settings.protocol, recording
     if protocol.gradient_of_poll and query.task != "poll":
         tokenizer = recording.checkpoint.tokenizer

@@ -11,10 +11,8 @@ from retinoscope.engine import Recording
 from retinoscope.engine.checks import Checked
 from retinoscope.errors import InterventionError, RunError
 from retinoscope.experiments.cut import Cut
+from retinoscope.experiments.settings import SWEEPS
 from retinoscope.tokens import TokenSet, last
-
-SWEEPS = ("layer", "head")
-"""What can be swept over."""
 
 GROUP, TARGET = "object+1", "last position"
 """The cut that is swept: the paper's strongest."""

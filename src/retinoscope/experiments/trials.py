@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from retinoscope.engine import Recording
+from retinoscope.errors import RunError
 from retinoscope.experiments.ranking import gradient_ranking
 from retinoscope.experiments.selections import (
     Missing,
@@ -20,7 +21,7 @@ from retinoscope.experiments.selections import (
     random_selections,
     register_selection,
 )
-from retinoscope.experiments.settings import Settings
+from retinoscope.experiments.settings import VALUES, Settings
 from retinoscope.experiments.subject import Subject
 from retinoscope.interventions import Ablate, Condition, Noise
 from retinoscope.tasks import Query
@@ -57,14 +58,14 @@ class Trials:
 
 
 def common_trials(
-    recording: Recording, subject: Subject, donated: Tensor, settings: Settings
+    recording: Recording, subject: Subject, donated: Tensor | None, settings: Settings
 ) -> Trials:
     """The ablations that are the same for every question: object, register tokens, random ones.
 
     Args:
         recording: a clean run of the image, with any question.
         subject: the object.
-        donated: visual tokens of another image, for "resampled".
+        donated: visual tokens of another image, for "resampled"; None where there is none.
         settings: buffers, sizes and values.
 
     Raises:
@@ -78,12 +79,11 @@ def common_trials(
 
 
 def gradient_trials(
-    recording: Recording, subject: Subject, query: Query, donated: Tensor, settings: Settings
+    recording: Recording, subject: Subject, query: Query, donated: Tensor | None, settings: Settings
 ) -> Trials:
     """The ablations of the tokens with the highest integrated gradients for the query's answer.
 
-    Raises:
-        ModelError: the model's layers can't be replayed.
+    Where the model's layers can't be replayed there are none.
     """
     ranked = gradient_ranking(recording, subject, query, settings)
     if isinstance(ranked, Missing):
@@ -95,7 +95,7 @@ def gradient_trials(
 
 def _made(
     selections: Sequence[Selection | Missing],
-    donated: Tensor,
+    donated: Tensor | None,
     subject: Subject,
     settings: Settings,
 ) -> Trials:
@@ -121,7 +121,7 @@ def _every_value(selection: Selection) -> bool:
 
 
 def _condition(
-    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
+    selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
 ) -> Condition | Missing:
     """The ablation; of an image without such tokens (registers) the clean run."""
     if not selection.tokens:
@@ -131,7 +131,7 @@ def _condition(
 
 
 def _ablate(
-    selection: Selection, value: str, donated: Tensor, subject: Subject, settings: Settings
+    selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
 ) -> Ablate | Missing:
     tokens = selection.tokens
     match value:
@@ -143,10 +143,12 @@ def _ablate(
             )
         case "resampled":
             visual = tokens.layout.visual
+            if donated is None:
+                return Missing(f"{selection.name} resampled", "there is no other image to take")
             if len(donated) != len(visual):
                 reason = f"the other image has {len(donated)} visual tokens, this one {len(visual)}"
                 return Missing(f"{selection.name} resampled", reason)
             index = {position: i for i, position in enumerate(visual)}
             return Ablate(tokens, donated[torch.tensor([index[p] for p in tokens])])
         case other:
-            return Missing(f"{selection.name} {other}", f"{other!r} is not a known value")
+            raise RunError(f"No value {other!r} is known; choose from {', '.join(VALUES)}.")

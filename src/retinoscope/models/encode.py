@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
-from retinoscope.errors import ModelError, TokenMapError
+from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.views import image_token
 from retinoscope.tokens import TokenLayout, VisualSpan
@@ -50,7 +50,8 @@ def encode(
         prefix: the beginning of the answer, such as "It is a" (paper, section 3.1).
 
     Raises:
-        ModelError: there is no image, or the processor refuses the inputs.
+        ModelError: there is no image.
+        SampleError: the processor refuses the image or the prompt; it may take others.
         TokenMapError: the sequence's visual tokens don't match the image's geometry.
     """
     pictures = as_pictures(images)
@@ -59,7 +60,7 @@ def encode(
     try:
         inputs = checkpoint.processor(images=pictures, text=prompt, return_tensors="pt")
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ModelError(
+        raise SampleError(
             f"The processor of {checkpoint.name} refused {len(pictures)} image(s) with the prompt "
             f"{prompt!r}: {error}"
         ) from error

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from retinoscope.brief import brief, brief_fields
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import encode
-from retinoscope.models.mean_sums import MeanSums, mean_and_error, save_tensors, with_image
+from retinoscope.models.mean_sums import MeanSums, mean_and_error, with_image
+from retinoscope.models.tensor_file import load_tensors, save_tensors
 from retinoscope.models.vision import first_states
 
 
@@ -114,7 +114,7 @@ def visual_tokens(checkpoint: Checkpoint, image: Image.Image) -> Float[Tensor, "
     """One image's visual tokens where the first decoder layer reads them.
 
     Raises:
-        ModelError, TokenMapError: the model can't take the image.
+        SampleError, TokenMapError: the model can't take the image.
     """
     encoded = encode(checkpoint, image, "Describe this image.")
     return first_states(checkpoint, encoded.inputs)[list(encoded.layout.visual)]
@@ -138,19 +138,18 @@ def read_mean(path: Path) -> MeanToken:
     """Read a mean token that `write_mean` stored.
 
     Raises:
-        ModelError: the file is missing, broken or holds something else.
+        ModelError: the file is missing, damaged or holds something else.
     """
+    tensors, counts = load_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            counts = file.metadata() or {}
-            return MeanToken(
-                file.get_tensor("mean"),
-                file.get_tensor("standard_error"),
-                images=int(counts["images"]),
-                tokens=int(counts["tokens"]),
-                skipped=tuple(json.loads(counts.get("skipped", "[]"))),
-            )
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        return MeanToken(
+            tensors["mean"],
+            tensors["standard_error"],
+            images=int(counts["images"]),
+            tokens=int(counts["tokens"]),
+            skipped=tuple(json.loads(counts.get("skipped", "[]"))),
+        )
+    except (KeyError, ValueError) as error:
         raise ModelError(
             f"{path} holds no mean visual token ({error}); delete it and it is computed again."
         ) from error

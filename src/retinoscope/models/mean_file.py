@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
+from retinoscope.models.tensor_file import CHECKSUM, load_tensors
 
 SUFFIXES = (".safetensors", ".npy", ".pt", ".pth")
 
@@ -62,7 +63,7 @@ def _read(path: Path) -> object:
     try:
         match suffix:
             case ".safetensors":
-                return _only(load_file(path), path)
+                return _only(_tensors(path), path)
             case ".npy":
                 return torch.from_numpy(np.load(path, allow_pickle=False))
             case ".pt" | ".pth":
@@ -75,6 +76,13 @@ def _read(path: Path) -> object:
             f"{_kinds()}."
         ) from error
     raise ModelError(f"{path}: a {suffix or 'nameless'} file is not read; give {_kinds()}.")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Its tensors; of a file that `retinoscope mean` wrote, verified."""
+    with safe_open(path, framework="pt") as file:
+        ours = CHECKSUM in (file.metadata() or {}) or "standard_error" in file.keys()  # noqa: SIM118
+    return load_tensors(path)[0] if ours else load_file(path)
 
 
 def _only(tensors: dict[str, Tensor], path: Path) -> Tensor:

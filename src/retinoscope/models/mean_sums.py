@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from retinoscope.errors import ModelError
+from retinoscope.models.tensor_file import load_tensors, save_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,38 +125,24 @@ def write_sums(sums: MeanSums, path: Path) -> None:
     save_tensors(path, present, {"sums": json.dumps(known)})
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
-
-    Raises:
-        ModelError: the file can't be written.
-    """
-    temporary = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: t.contiguous() for n, t in tensors.items()}, temporary, metadata=metadata)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{path}: the mean visual token can't be written there ({error}). Choose a folder with "
-            "space that you may write to; the cache's is set by XDG_CACHE_HOME."
-        ) from error
-
-
 def read_sums(path: Path) -> MeanSums:
     """The stored sums; fresh ones where nothing is stored.
 
     Raises:
-        ModelError: the file is broken.
+        ModelError: the file is damaged.
     """
     if not path.exists():
         return MeanSums()
+    tensors, metadata = load_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            known = json.loads((file.metadata() or {})["sums"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return MeanSums(**known | {"skipped": tuple(known["skipped"])}, **tensors)
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        known = json.loads(metadata["sums"])
+        return MeanSums(
+            **known | {"skipped": tuple(known["skipped"])},
+            total=tensors.get("total"),
+            square=tensors.get("square"),
+            cross=tensors.get("cross"),
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} holds no sums of visual tokens ({error}); delete it and they are summed again."
         ) from error

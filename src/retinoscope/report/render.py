@@ -13,9 +13,8 @@ from retinoscope.report.page import report_page
 from retinoscope.report.protocol import compare_runs
 from retinoscope.report.tables.collect import collect, write_table, write_tables
 from retinoscope.results.atomic import replacing
-from retinoscope.results.manifest import read_manifest
 from retinoscope.results.sheet import LensSheet, load_sheet
-from retinoscope.results.store import consolidate, read
+from retinoscope.results.store import gather, read
 
 
 def render(run: Path, beside: Sequence[Path] = ()) -> Path:
@@ -36,11 +35,11 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     Raises:
         RunError: not a run folder, a broken file in it, or the folder can't be written.
     """
-    read_manifest(run)  # before anything is written: is this a run folder?
-    consolidate(run)
+    gather(run)
     results, others = read(run), [read(other) for other in beside]
     tables = collect(results)
-    sheets = {stem: load_sheet(run / "lens" / f"{stem}.npz") for stem in lens_stems(run)}
+    key = results.manifest.key
+    sheets = {stem: load_sheet(run / "lens" / f"{stem}.npz", key) for stem in lens_stems(run)}
     write_tables(tables, run / "tables")
     comparison = run / "tables" / "beside.csv"
     comparison.unlink(missing_ok=True)

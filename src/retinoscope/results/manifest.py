@@ -12,11 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retinoscope.errors import RunError
+from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.atomic import replacing
 
 STATUSES = ("running", "interrupted", "complete")
 """The states of a run. A run that was killed stays "running"."""
+
+_THEN = ", then "
 
 _PACKAGES = ("retinoscope", "torch", "transformers", "numpy", "polars", "pillow")
 
@@ -48,7 +50,7 @@ class Manifest:
         model: the model's identity.
         data: what the samples are ("spec", "fingerprint", sizes, ...), as JSON values.
         seeds: purpose -> seed.
-        versions: package -> version.
+        versions: package -> version; "2.12.0, then 2.13.0" where sittings had several.
         machine: "system", "processor", "cores", "python", ...
         started, finished: UTC times in ISO 8601; finished is "" until it is.
         seconds: time spent, all sittings together.
@@ -96,6 +98,30 @@ def installed_versions() -> dict[str, str]:
     return known
 
 
+def versions_of_sittings(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Versions of a run that is gone on with: "2.12.0, then 2.13.0" where one has changed.
+
+    Args:
+        before: package -> version, or versions, of the sittings before.
+        now: package -> version of this one.
+    """
+    return {
+        package: known if known.rpartition(_THEN)[2] == version else f"{known}{_THEN}{version}"
+        for package, version in now.items()
+        for known in (before.get(package, version),)
+    }
+
+
+def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What this sitting has in another version than the one before: "torch 2.12.0, now 2.13.0"."""
+    last = {package: known.rpartition(_THEN)[2] for package, known in before.items()}
+    return [
+        f"{package} {last[package]}, now {version}"
+        for package, version in now.items()
+        if last.get(package, version) != version
+    ]
+
+
 def this_machine() -> dict[str, str]:
     """System, processor, cores and Python of this machine; nothing that names it or its user."""
     return {
@@ -115,7 +141,8 @@ def write_manifest(run: Path, manifest: Manifest) -> None:
     """
     if manifest.status not in STATUSES:
         raise ValueError(f"status is one of {', '.join(STATUSES)}, not {manifest.status!r}")
-    text = json.dumps(asdict(manifest), indent=2, allow_nan=False)
+    values = json.loads(json.dumps(asdict(manifest), allow_nan=False))
+    text = json.dumps(values | {"checksum": _checksum(values)}, indent=2)
     with replacing(run / "manifest.json") as stream:
         stream.write(text.encode() + b"\n")
 
@@ -124,14 +151,18 @@ def read_manifest(run: Path) -> Manifest:
     """Read `manifest.json`.
 
     Raises:
-        RunError: there is none (not a run folder), or it is broken.
+        RunError: there is none (not a run folder), or it is of another version.
+        DamagedError: its values are not those that were written.
     """
     path = run / "manifest.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        missing = {field.name for field in fields(Manifest)} - set(values)
+        missing = {"checksum", *(field.name for field in fields(Manifest))} - set(values)
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        checksum = values.pop("checksum")
+        if checksum != _checksum(values):
+            raise ValueError("its values are not those that were written")
         model = ModelIdentity(**values.pop("model"))
         return Manifest(model=model, **values)
     except FileNotFoundError as error:
@@ -139,8 +170,14 @@ def read_manifest(run: Path) -> Manifest:
             f"{run} is not a run folder: it has no manifest.json. Give the folder that "
             "`retinoscope reproduce` printed (runs/<name>)."
         ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"can't read {path}: {error}. Start a new run folder.") from error
+    except OSError as error:
+        raise RunError(f"can't read {path}: {error}.") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedError(
+            f"{path} is damaged, was changed by hand, or is of another version ({error}). Copy it "
+            "again from where it is whole; or delete it and give the run's command again with the "
+            "same --out, which keeps what was measured under the same options."
+        ) from error
 
 
 def check_same(run: Path, configuration: Mapping[str, Any]) -> None:
@@ -163,6 +200,12 @@ def check_same(run: Path, configuration: Mapping[str, Any]) -> None:
             f"{run} belongs to another run; different are: {'; '.join(differing)}. Give another "
             "folder with --out, or the same options as before to go on with it."
         )
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """SHA-256 of values as sorted JSON; spaces and line ends in the file are no matter."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from retinoscope.errors import RunError
-from retinoscope.results.atomic import replacing
+from retinoscope.errors import DamagedError, RunError
+from retinoscope.results.sealed import read_sealed, write_sealed
 
-_BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile)
-"""What numpy, zipfile and json raise on a file that is cut off or of another kind."""
+_OTHER = (ValueError, KeyError, TypeError, IndexError)
+"""What numpy and json raise on a whole file of another version."""
 
 _ARRAYS = {
     "boxes": np.float32,
@@ -87,8 +87,15 @@ class LensSheet:
     objects: tuple[ObjectOutline, ...]
 
 
-def save_sheet(path: Path, sheet: LensSheet) -> None:
+def save_sheet(path: Path, sheet: LensSheet, run: str) -> None:
     """Write a sheet as a compressed `.npz` (arrays and JSON, no pickle), whole or not at all.
+
+    The seal behind the archive is no part of it; `numpy.load` passes it over.
+
+    Args:
+        path: the file.
+        sheet: what it holds.
+        run: the key of the run that it is of.
 
     Raises:
         RunError: the sheet's arrays don't fit each other, or the file can't be written.
@@ -106,24 +113,46 @@ def save_sheet(path: Path, sheet: LensSheet) -> None:
         ],
     }
     arrays = {name: getattr(sheet, name).astype(kind) for name, kind in _ARRAYS.items()}
-    with replacing(path) as stream:
-        np.savez_compressed(
-            stream,
-            allow_pickle=False,
-            text=np.frombuffer(json.dumps(text).encode("ascii"), np.uint8),
-            image=np.frombuffer(sheet.image, np.uint8),
-            **arrays,
-        )
+    stream = io.BytesIO()
+    np.savez_compressed(
+        stream,
+        allow_pickle=False,
+        text=np.frombuffer(json.dumps(text).encode("ascii"), np.uint8),
+        image=np.frombuffer(sheet.image, np.uint8),
+        **arrays,
+    )
+    write_sealed(path, stream.getvalue(), run, _name(path))
 
 
-def load_sheet(path: Path) -> LensSheet:
-    """Read a sheet that `save_sheet` wrote.
+def damaged_sheets(folder: Path, run: str) -> list[Path]:
+    """The sheets of a folder that are not as they were written.
 
     Raises:
-        RunError: the file is missing, broken or of another kind.
+        RunError: one is of another run.
     """
+    found = []
+    for path in sorted(folder.glob("*.npz")):
+        try:
+            read_sealed(path, run, _name(path))
+        except DamagedError:
+            found.append(path)
+    return found
+
+
+def load_sheet(path: Path, run: str) -> LensSheet:
+    """Read a sheet that `save_sheet` wrote.
+
+    Args:
+        path: the file.
+        run: the key of the run that it must be of.
+
+    Raises:
+        DamagedError: a byte of it is not as it was written.
+        RunError: the file is missing, or of another run or version.
+    """
+    content = read_sealed(path, run, _name(path))
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             text = json.loads(stored["text"].tobytes())
             arrays = {name: stored[name].astype(kind) for name, kind in _ARRAYS.items()}
             image = stored["image"].tobytes()
@@ -136,8 +165,11 @@ def load_sheet(path: Path) -> LensSheet:
             objects=tuple(_outline(o) for o in text["objects"]),
             **arrays,
         )
-    except _BROKEN as error:
-        raise RunError(f"{path} is not a lens sheet, or a broken one: {error}") from error
+    except _OTHER as error:
+        raise RunError(
+            f"{path} is whole, but not a lens sheet of this version ({error}). Delete it and give "
+            "the run's command again with the same --out: it is drawn anew."
+        ) from error
     check_sheet(sheet)
     return sheet
 
@@ -172,6 +204,11 @@ def check_sheet(sheet: LensSheet) -> None:
                 f"lens sheet {sheet.title!r}: object {outline.class_name!r} has tokens outside "
                 f"0 to {tokens - 1}"
             )
+
+
+def _name(path: Path) -> str:
+    """What a sheet is in its run folder."""
+    return f"lens/{path.stem}"
 
 
 def _outline(stored: dict[str, Any]) -> ObjectOutline:

@@ -1,13 +1,15 @@
 """The run folder's records: written in parts as they are measured, gathered once at the end.
 
-A run appends one part for each unit of work (`records/.parts/<table>/<key>.parquet`), each
-written whole or not at all, so that an interrupted run knows what it has and goes on from there.
-`consolidate` gathers the parts into `records/<table>.parquet`, sorted by every column, so that
-the result does not depend on the order or on interruptions.
+A run appends one part for each unit of work (`records/.parts/<table>/<key>.part`), each written
+whole or not at all and sealed with the run's key, so that an interrupted run knows what it has and
+goes on from there. `consolidate` gathers the parts into `records/<table>.parquet`, sorted by every
+column, so that the result does not depend on the order or on interruptions, and writes their
+checksums beside them.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,32 @@ from urllib.parse import quote, unquote
 import polars as pl
 from polars.exceptions import PolarsError
 
-from retinoscope.errors import RunError
+from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.atomic import replacing
+from retinoscope.results.checksums import (
+    Checksums,
+    digest,
+    read_checksums,
+    verified,
+    write_checksums,
+)
 from retinoscope.results.manifest import Manifest, read_manifest
 from retinoscope.results.records import TABLES, Record
 from retinoscope.results.schema import frame, schema
+from retinoscope.results.sealed import read_sealed, write_sealed
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a run's records are kept.
+
+    Attributes:
+        run: the run folder.
+        key: the run's key (`Manifest.key`), which every part carries.
+    """
+
+    run: Path
+    key: str
 
 
 @dataclass(frozen=True)
@@ -57,11 +80,11 @@ class Results:
         }
 
 
-def append(run: Path, table: str, key: str, records: Sequence[Record]) -> None:
+def append(store: Store, table: str, key: str, records: Sequence[Record]) -> None:
     """Write the records of one unit of work; the same key again replaces them.
 
     Args:
-        run: the run folder.
+        store: where to.
         table: a name of `records.TABLES`.
         key: names the unit of work in its table, for example "000123". Any text but "".
         records: its rows; none is fine, the key then counts as done.
@@ -72,66 +95,117 @@ def append(run: Path, table: str, key: str, records: Sequence[Record]) -> None:
     """
     if not key:
         raise ValueError("a part needs a key that is not empty")
-    with replacing(_parts(run, table) / f"{quote(key, safe='')}.parquet") as stream:
-        frame(table, records).write_parquet(stream, compression="zstd")
+    path = _parts(store.run, table) / f"{quote(key, safe='')}.part"
+    write_sealed(path, _parquet(frame(table, records)), store.key, f"{table}/{key}")
 
 
-def done(run: Path, table: str) -> set[str]:
-    """Keys whose part is there and whole. A broken part does not count, so it is measured anew."""
-    found = set()
-    for path in _part_files(run, table):
-        try:
-            _read(path, table)
-        except RunError:
-            continue
-        found.add(unquote(path.stem))
+def done(store: Store, table: str) -> set[str]:
+    """Keys whose part is there and whole. A damaged part does not count: it is measured anew.
+
+    Raises:
+        RunError: a part is of another run.
+    """
+    return {key for key, _ in _whole_parts(store, table)}
+
+
+def so_far(store: Store, table: str) -> pl.DataFrame:
+    """The rows of every whole part of a table, while a run goes on; damaged parts are left out.
+
+    Raises:
+        RunError: a part is of another run.
+    """
+    return pl.concat([frame(table, []), *(rows for _, rows in _whole_parts(store, table))])
+
+
+def damaged_parts(store: Store) -> list[Path]:
+    """The parts of every table that are not as they were written.
+
+    Raises:
+        RunError: a part is of another run.
+    """
+    found = []
+    for table in TABLES:
+        for path in _part_files(store.run, table):
+            try:
+                _read_part(store, table, path)
+            except DamagedError:
+                found.append(path)
     return found
 
 
-def so_far(run: Path, table: str) -> pl.DataFrame:
-    """The rows of every whole part of a table, while a run goes on; broken parts are left out."""
-    whole = [frame(table, [])]
-    for path in _part_files(run, table):
-        try:
-            whole.append(_read(path, table))
-        except RunError:
-            continue
-    return pl.concat(whole)
-
-
-def consolidate(run: Path) -> None:
+def consolidate(store: Store) -> None:
     """Gather the parts of every table into `records/<table>.parquet`.
 
     The rows are sorted by every column: equal parts give equal bytes. Where the parts are gone
     (a run folder that was shared without them) the gathered table stays as it is.
 
     Raises:
-        RunError: a part is broken (its unit must be measured anew), or the folder can't be
-            written.
+        RunError: a part is damaged (its unit must be measured anew) or of another run, or the
+            folder can't be written.
     """
+    gathered: dict[str, bytes] = {}
+    kept: dict[str, str] = {}
     for table in TABLES:
-        target = _gathered(run, table)
-        if not _parts(run, table).is_dir() and target.exists():
+        target = _gathered(store.run, table)
+        if not _parts(store.run, table).is_dir() and target.exists():
+            kept[target.name] = _recorded(store, target)
             continue
-        parts = [_read(path, table) for path in _part_files(run, table)]
+        parts = [_read_part(store, table, path) for path in _part_files(store.run, table)]
         rows = pl.concat([frame(table, []), *parts])
-        with replacing(target) as stream:
-            rows.sort(rows.columns).write_parquet(stream, compression="zstd")
+        gathered[target.name] = _parquet(rows.sort(rows.columns))
+    # The checksums first: tables without them would be of no known run.
+    sums = kept | {name: digest(content) for name, content in gathered.items()}
+    write_checksums(store.run / "records", Checksums(store.key, sums))
+    for name, content in gathered.items():
+        with replacing(store.run / "records" / name) as stream:
+            stream.write(content)
+
+
+def gather(run: Path) -> None:
+    """Gather the parts of a run that is not complete; a complete one's tables stay as they are.
+
+    Raises:
+        RunError: as `read_manifest` and `consolidate`.
+    """
+    manifest = read_manifest(run)
+    if manifest.status != "complete":
+        consolidate(Store(run, manifest.key))
 
 
 def read(path: str | Path) -> Results:
     """Read a run folder.
 
     Raises:
-        RunError: not a run folder, or a table in it is broken.
+        RunError: not a run folder, or a table in it is damaged or of another run.
     """
     run = Path(path)
     manifest = read_manifest(run)
-    tables = {}
+    store = Store(run, manifest.key)
+    return Results(run, manifest, {table: _read_gathered(store, table) for table in TABLES})
+
+
+def check_gathered(store: Store) -> None:
+    """Make sure that gathered tables whose parts are gone are this run's; parts replace others.
+
+    Raises:
+        RunError: one is of another run, of none that is known, or damaged.
+    """
     for table in TABLES:
-        source = _gathered(run, table)
-        tables[table] = _read(source, table) if source.exists() else frame(table, [])
-    return Results(run, manifest, tables)
+        if not _parts(store.run, table).is_dir():
+            _read_gathered(store, table)
+
+
+def _read_gathered(store: Store, table: str) -> pl.DataFrame:
+    path = _gathered(store.run, table)
+    sums = read_checksums(path.parent, store.key)
+    if not path.exists() and path.name not in sums.files:
+        return frame(table, [])
+    return _as_table(verified(path, sums), table, path)
+
+
+def _recorded(store: Store, path: Path) -> str:
+    """The checksum of a gathered table that is kept, once it is verified."""
+    return digest(verified(path, read_checksums(path.parent, store.key)))
 
 
 def _parts(run: Path, table: str) -> Path:
@@ -145,16 +219,36 @@ def _gathered(run: Path, table: str) -> Path:
 
 
 def _part_files(run: Path, table: str) -> Iterator[Path]:
-    return iter(sorted(_parts(run, table).glob("*.parquet")))
+    return iter(sorted(_parts(run, table).glob("*.part")))
 
 
-def _read(path: Path, table: str) -> pl.DataFrame:
+def _whole_parts(store: Store, table: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    for path in _part_files(store.run, table):
+        try:
+            yield unquote(path.stem), _read_part(store, table, path)
+        except DamagedError:
+            continue
+
+
+def _read_part(store: Store, table: str, path: Path) -> pl.DataFrame:
+    name = f"{table}/{unquote(path.stem)}"
+    return _as_table(read_sealed(path, store.key, name), table, path)
+
+
+def _parquet(rows: pl.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    rows.write_parquet(stream, compression="zstd")
+    return stream.getvalue()
+
+
+def _as_table(content: bytes, table: str, path: Path) -> pl.DataFrame:
+    """Rows of verified bytes."""
     try:
-        rows = pl.read_parquet(path, glob=False)
-    except (PolarsError, OSError) as error:
+        rows = pl.read_parquet(io.BytesIO(content))
+    except PolarsError as error:
         raise RunError(
-            f"{path} is broken ({error}). Delete it and run the same command again: what it held "
-            "is measured anew."
+            f"{path} is as it was written, but this version of polars can't read it ({error}). "
+            "Read it with the version that wrote it."
         ) from error
     if rows.schema != pl.Schema(schema(table)):
         raise RunError(

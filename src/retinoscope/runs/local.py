@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
-from retinoscope.errors import RunError
+from retinoscope.data.selection import Pair
+from retinoscope.errors import InterventionError, ModelError, RunError
 from retinoscope.models import Checkpoint, load, mean_from_file
+from retinoscope.results.claim import claim
+from retinoscope.results.lock import driving
 from retinoscope.results.manifest import (
     Manifest,
     ModelIdentity,
+    changed_versions,
     check_same,
     configuration_key,
     installed_versions,
     read_manifest,
     this_machine,
+    versions_of_sittings,
     write_manifest,
 )
 from retinoscope.results.records import SkippedRecord
-from retinoscope.results.store import append, consolidate, so_far
+from retinoscope.results.store import Store, append, consolidate, so_far
 from retinoscope.runs import stages
 from retinoscope.runs.mean import MEAN_SEED, OWN_COUNT, mean_dataset, with_mean
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
-from retinoscope.runs.workers import Work, working
+from retinoscope.runs.workers import Each, Work, working
 
 
 def run(plan: Plan, progress: Progress) -> Path:
@@ -44,22 +50,26 @@ def run(plan: Plan, progress: Progress) -> Path:
         The run folder, with its manifest and gathered records.
 
     Raises:
-        RunError: the folder can't be written or belongs to another configuration.
+        RunError: the folder can't be written, belongs to another configuration or is being
+            measured into by another process; or an experiment measured none of the objects.
         DataError, ModelError: the data or the model can't be used.
         KeyboardInterrupt: the run was interrupted; everything measured so far is kept.
     """
-    progress.stage("loading", 2)
-    checkpoint = _load(plan)
-    if plan.mean_file is not None:
-        checkpoint = replace(checkpoint, mean=mean_from_file(checkpoint, plan.mean_file))
-    progress.step(1)
-    dataset = open_data(
-        plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
-    )
-    images = _images_of_the_mean(plan)
-    progress.step(2)
-    with _sitting(plan, checkpoint, dataset, images) as counts:
-        _stages(plan, checkpoint, dataset, images, counts, progress)
+    with driving(plan.out):
+        progress.stage("loading", 2)
+        checkpoint = _load(plan)
+        _check_workers(plan, checkpoint)
+        if plan.mean_file is not None:
+            checkpoint = replace(checkpoint, mean=mean_from_file(checkpoint, plan.mean_file))
+        progress.step(1)
+        dataset = open_data(
+            plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
+        )
+        images = _images_of_the_mean(plan)
+        progress.step(2)
+        choices = configuration(plan, checkpoint, dataset, images)
+        with _sitting(plan, checkpoint, dataset, choices, progress) as (store, counts):
+            _stages(plan, checkpoint, dataset, images, store, counts, progress)
     return plan.out
 
 
@@ -80,16 +90,25 @@ def _load(plan: Plan) -> Checkpoint:
     )
 
 
+def _check_workers(plan: Plan, checkpoint: Checkpoint) -> None:
+    if plan.workers > 1 and checkpoint.device.type != "cpu":
+        raise RunError(
+            f"{plan.workers} workers were asked for, but the model is on {checkpoint.device}, "
+            "which one process fills; leave --workers out."
+        )
+
+
 def _stages(
     plan: Plan,
     checkpoint: Checkpoint,
     dataset: Dataset,
     images: Dataset | None,
+    store: Store,
     counts: dict[str, int],
     progress: Progress,
 ) -> None:
     settings = plan.settings
-    _skip_files(plan.out, "data", dataset.skipped)
+    _skip_files(store, "data", dataset.skipped)
     chosen = select(dataset, plan.filter, seed=settings.seed)
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
@@ -99,73 +118,96 @@ def _stages(
             checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
         )
         counts["images in the mean visual token"] = mean.images
-        _skip_files(plan.out, "mean visual token", mean.skipped)
-    if plan.workers > 1 and checkpoint.device.type != "cpu":
-        raise RunError(
-            f"{plan.workers} workers were asked for, but the model is on {checkpoint.device}, "
-            "which one process fills; leave --workers out."
-        )
+        _skip_files(store, "mean visual token", mean.skipped)
     work = Work(checkpoint, dataset.categories, pairs, settings)
     with working(work, plan.workers, partial(_load, plan)) as each:
         if plan.curated:
-            kept = stages.curation(each, pairs, plan.out, plan.wanted, progress)
+            kept = stages.curation(each, pairs, store, plan.wanted, progress)
         else:
-            kept = stages.uncurated(work, plan.out, plan.wanted, progress)
+            kept = stages.uncurated(work, store, plan.wanted, progress)
         counts["objects to measure"] = len(kept)
-        for name in plan.experiments:
-            stages.measure(name, each, kept, plan.out, progress)
-        if "lens" in plan.experiments:
-            stages.sheets(each, kept, plan.out, plan.sheets, progress)
+        _measure(plan, each, kept, store, progress)
 
 
-def _skip_files(run: Path, stage: str, reasons: Sequence[str]) -> None:
+def _measure(
+    plan: Plan, each: Each, kept: Sequence[Pair], store: Store, progress: Progress
+) -> None:
+    """Every experiment; what a model can't do is told once everything else is measured.
+
+    Raises:
+        RunError: an experiment stopped, or measured none of the objects.
+    """
+    jobs: list[tuple[str, Callable[[], None]]] = [
+        (f"The experiment {name}", partial(stages.measure, name, each, kept, store, progress))
+        for name in plan.experiments
+    ]
+    if "lens" in plan.experiments:
+        sheets = partial(stages.sheets, each, kept, store, plan.sheets, progress)
+        jobs.append(("The drawing of lens pages", sheets))
+    stopped: list[str] = []
+    for what, job in jobs:
+        try:
+            job()
+        except (ModelError, InterventionError) as error:
+            stopped.append(f"{what} stopped: {error}")
+    if stopped:
+        raise RunError(f"{' '.join(stopped)} {stages.kept_elsewhere(store)}")
+    stages.refuse_empty(store, plan.experiments, len(kept))
+
+
+def _skip_files(store: Store, stage: str, reasons: Sequence[str]) -> None:
     """Count files that could not be used, so that the report tells of them."""
     records = [SkippedRecord(stage, -1, -1, "", reason) for reason in reasons]
-    append(run, "skipped", stage, records)
+    append(store, "skipped", stage, records)
 
 
 @contextmanager
 def _sitting(
-    plan: Plan, checkpoint: Checkpoint, dataset: Dataset, images: Dataset | None
-) -> Iterator[dict[str, int]]:
+    plan: Plan,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    choices: dict[str, Any],
+    progress: Progress,
+) -> Iterator[tuple[Store, dict[str, int]]]:
     """Keep the manifest true while a run goes on, is interrupted, or ends.
 
     Yields:
-        What the stages count, to be filled by them in the order in which it should be read.
+        Where the stages put what they measure; and what they count, to be filled by them in the
+        order in which it should be read.
     """
-    manifest = _opened(plan, checkpoint, dataset, images)
+    manifest = _opened(plan, checkpoint, dataset, choices, progress)
+    store = Store(plan.out, manifest.key)
     begun = time.monotonic()
     status = "interrupted"
     counts = {"images": len(dataset.samples)}
     try:
-        yield counts
+        yield store, counts
         status = "complete"
     finally:
-        consolidate(plan.out)
+        consolidate(store)
         finished = _now() if status == "complete" else ""
         seconds = manifest.seconds + time.monotonic() - begun
         ended = replace(manifest, status=status, finished=finished, seconds=round(seconds, 1))
-        write_manifest(plan.out, _counted(ended, plan, counts))
+        write_manifest(plan.out, _counted(ended, plan, store, counts))
 
 
 def _opened(
-    plan: Plan, checkpoint: Checkpoint, dataset: Dataset, images: Dataset | None
+    plan: Plan,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    choices: dict[str, Any],
+    progress: Progress,
 ) -> Manifest:
     """The manifest of a new run, or that of the one to go on with."""
-    choices = configuration(plan, checkpoint, dataset, images)
-    try:
-        plan.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"The run folder {plan.out} can't be made ({error}); choose another with --out."
-        ) from error
+    key, versions = configuration_key(choices), installed_versions()
     check_same(plan.out, choices)
     before = read_manifest(plan.out) if (plan.out / "manifest.json").exists() else None
+    _claimed(Store(plan.out, key), before, versions, progress)
     manifest = Manifest(
         command=plan.command,
         name=plan.out.name,
         configuration=choices,
-        key=configuration_key(choices),
+        key=key,
         model=ModelIdentity(checkpoint.name, checkpoint.revision, dict(checkpoint.files)),
         data={
             "spec": plan.data,
@@ -174,7 +216,7 @@ def _opened(
             "fingerprint": choices["fingerprint"],
         },
         seeds={"run": plan.settings.seed, "mean scenes": MEAN_SEED},
-        versions=installed_versions(),
+        versions=versions_of_sittings(before.versions, versions) if before else versions,
         machine=this_machine(),
         started=before.started if before else _now(),
         finished="",
@@ -187,9 +229,32 @@ def _opened(
     return manifest
 
 
-def _counted(manifest: Manifest, plan: Plan, counted: dict[str, int]) -> Manifest:
+def _claimed(
+    store: Store, before: Manifest | None, versions: dict[str, str], progress: Progress
+) -> None:
+    """Make the folder this run's, and tell what is worth knowing of what was there.
+
+    Raises:
+        RunError: something there is of another run.
+    """
+    for path in claim(store):
+        progress.note(f"{path} was damaged and is deleted; what it held is measured anew.")
+    if before is None and (store.run / "records").exists():
+        progress.note(
+            f"{store.run} has records of these options but no manifest; they are kept, though "
+            "which package versions measured them is not known."
+        )
+    changed = changed_versions(before.versions, versions) if before else []
+    if changed:
+        progress.note(
+            "This run was begun with other versions, so that its numbers may differ within the "
+            f"run: {'; '.join(changed)}."
+        )
+
+
+def _counted(manifest: Manifest, plan: Plan, store: Store, counted: dict[str, int]) -> Manifest:
     """The manifest with what was counted on the way."""
-    curated, skipped = so_far(plan.out, "curation"), so_far(plan.out, "skipped")
+    curated, skipped = so_far(store, "curation"), so_far(store, "skipped")
     counts = dict(counted)
     if plan.curated:
         counts |= {
@@ -199,7 +264,7 @@ def _counted(manifest: Manifest, plan: Plan, counted: dict[str, int]) -> Manifes
             "objects kept": int(curated["kept"].sum()),
         }
     for table in ("ablation", "lens", "knockout"):
-        counts[f"{table} records"] = len(so_far(plan.out, table))
+        counts[f"{table} records"] = len(so_far(store, table))
     counts["skips"] = len(skipped)
     reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import platformdirs
@@ -28,6 +28,8 @@ from retinoscope.models.mean_sums import (
 )
 from retinoscope.results.manifest import installed_versions
 from retinoscope.runs.progress import Progress
+
+Cached = TypeVar("Cached", MeanToken, MeanSums)
 
 MEAN_SEED = 900_001
 """Seed of the embedded scenes that only serve for the mean; no other scenes use it."""
@@ -114,8 +116,9 @@ def measured_mean(
 ) -> MeanToken:
     """The mean visual token over a data set's images, from the cache where it is known.
 
-    Images are streamed; an interrupted measurement goes on where it stopped. Images that can't be
-    used are passed over and listed in the result.
+    Images are streamed; an interrupted measurement goes on where it stopped. A damaged cache is
+    deleted, told of and measured again. Images that can't be used are passed over and listed in
+    the result.
 
     Args:
         checkpoint: the model.
@@ -125,14 +128,13 @@ def measured_mean(
         per_position: a mean of each position of the grid instead of one of all.
 
     Raises:
-        ModelError: no image could be used, the numbers of visual tokens differ per position, or
-            what is cached is broken.
+        ModelError: no image could be used, or the numbers of visual tokens differ per position.
         KeyboardInterrupt: interrupted; the sums so far are kept.
     """
     chosen = chosen_images(dataset, count)
     path = _cache_path(checkpoint, chosen, per_position)
-    if path.exists():
-        known = read_mean(path)
+    known = _cached(path, read_mean, progress)
+    if known is not None:
         return replace(known, skipped=(*dataset.skipped, *known.skipped))
     progress.stage("mean visual token", len(chosen))
     partial = path.with_suffix(".sums.safetensors")
@@ -144,6 +146,18 @@ def measured_mean(
     return mean
 
 
+def _cached(path: Path, read: Callable[[Path], Cached], progress: Progress) -> Cached | None:
+    """What is cached, where it is there and whole."""
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except ModelError:
+        path.unlink(missing_ok=True)
+        progress.note(f"{path} was damaged and is deleted; what it held is measured anew.")
+        return None
+
+
 def _streamed(
     checkpoint: Checkpoint,
     chosen: list[Sample],
@@ -152,13 +166,13 @@ def _streamed(
     per_position: bool,
 ) -> MeanSums:
     """The sums over all chosen images, those that an earlier sitting went through not again."""
-    sums, saved = read_sums(partial), time.monotonic()
+    sums, saved = _cached(partial, read_sums, progress) or MeanSums(), time.monotonic()
     progress.step(sums.place)
     try:
         for sample in chosen[sums.place :]:
             try:
                 vectors = visual_tokens(checkpoint, load_image(sample))
-            except (SampleError, ModelError, TokenMapError) as error:
+            except (SampleError, TokenMapError) as error:
                 sums = without_image(sums, str(error))
             else:
                 sums = with_image(sums, vectors, per_position=per_position)

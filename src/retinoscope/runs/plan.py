@@ -75,10 +75,15 @@ class Plan:
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.experiments if name not in EXPERIMENTS]
-        if unknown or not self.experiments:
+        if unknown or not self.experiments or len({*self.experiments}) < len(self.experiments):
             raise RunError(
-                f"Experiments {unknown or 'none'} were asked for; choose from "
-                f"{', '.join(EXPERIMENTS)}."
+                f"Experiments {', '.join(self.experiments) or 'none'} were asked for; choose from "
+                f"{', '.join(EXPERIMENTS)}, each once."
+            )
+        if "knockout" in self.experiments and not {"poll", "ask"} & {*self.settings.tasks}:
+            raise RunError(
+                f"Knockouts are measured by the tasks poll and ask; got {self.settings.tasks!r}. "
+                "Add one of them, or leave the experiment out."
             )
         limits = [number for number in (self.limit, self.mean_count) if number is not None]
         if min(limits, default=1) < 1 or self.sheets < 0 or self.workers < 1:
@@ -86,10 +91,11 @@ class Plan:
                 f"limit, mean_count and workers are at least 1 and sheets at least 0; got "
                 f"{self.limit}, {self.mean_count}, {self.workers} and {self.sheets}."
             )
-        if self.mean_file is not None and (self.mean_images or self.mean_per_position):
+        measured = (self.mean_images, self.mean_count, self.mean_per_position or None)
+        if self.mean_file is not None and measured != (None, None, None):
             raise RunError(
                 "A file with the mean visual token was given and also how to measure one; give "
-                "either --mean-file or --mean-images and --mean-per-position."
+                "either --mean-file or --mean-images, --mean-count and --mean-per-position."
             )
 
     @property

@@ -17,6 +17,10 @@ class Progress(Protocol):
         """So many steps of the stage are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something that whoever watches should know; the run goes on."""
+        ...
+
 
 class Silent:
     """Watches and says nothing."""
@@ -25,4 +29,7 @@ class Silent:
         """Nothing."""
 
     def step(self, done: int) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
         """Nothing."""

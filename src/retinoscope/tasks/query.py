@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.errors import DataError
+from retinoscope.errors import SampleError
 from retinoscope.tasks.original import begins_class_word, holds_name, says_yes
 from retinoscope.tasks.words import first_mention, named
 
@@ -61,10 +61,10 @@ def score_next(query: Query, logits: Float[Tensor, " vocabulary"], tokenizer: An
     original code takes, is kept beside it, as is the original's own test of the answer.
 
     Raises:
-        DataError: none of the right answers is in the model's vocabulary.
+        SampleError: none of the right answers is in the model's vocabulary.
     """
     if not query.right:
-        raise DataError(
+        raise SampleError(
             f"The tokenizer can't spell any right answer to {query.question!r} for the class "
             f"{query.class_name!r}; leave this object out of the task {query.task}."
         )

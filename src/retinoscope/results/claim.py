@@ -1,0 +1,31 @@
+"""What lies in a run folder when a run is begun or gone on with: its own, or a refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retinoscope.errors import RunError
+from retinoscope.results.sheet import damaged_sheets
+from retinoscope.results.store import Store, check_gathered, damaged_parts
+
+
+def claim(store: Store) -> list[Path]:
+    """Make sure that everything in a run folder is this run's, and delete what is damaged.
+
+    Damaged parts and lens files would stand in the way; without them their objects are measured
+    anew, as if they had never been.
+
+    Returns:
+        What was deleted.
+
+    Raises:
+        RunError: something there is of another run, or of none that is known.
+    """
+    check_gathered(store)
+    damaged = [*damaged_parts(store), *damaged_sheets(store.run / "lens", store.key)]
+    for path in damaged:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise RunError(f"{path} is damaged and can't be deleted ({error}).") from error
+    return damaged

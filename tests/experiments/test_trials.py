@@ -1,0 +1,60 @@
+"""What can't be had of an ablation is named, and costs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from retinoscope.data import Annotation, Sample
+from retinoscope.engine import Recording, look
+from retinoscope.experiments import Settings, Subject
+from retinoscope.experiments.trials import common_trials, gradient_trials
+from retinoscope.models import load
+from retinoscope.runs.stages import donor
+from retinoscope.tasks import poll
+
+SETTINGS = Settings(buffers=(0,), sizes=(), values=("zero", "resampled"))
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    mask = np.zeros((60, 60), dtype=bool)
+    mask[10:30, 10:30] = True
+    annotation = Annotation(1, "dog", 400.0, (10.0, 10.0, 20.0, 20.0), False, b"")
+    sample = Sample(1, Path("1.png"), 60, 60, (annotation,))
+    return Subject(sample, annotation, Image.fromarray(pixels), mask, "", "")
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Recording:
+    checkpoint = load(tiny.save(tmp_path_factory.mktemp("model")))
+    return look(checkpoint, subject.image, "Is there a dog in this image ?")
+
+
+def test_without_another_image_only_resampling_is_missing(
+    recording: Recording, subject: Subject
+) -> None:
+    assert donor(subject, [(subject.sample, subject.annotation)]) is None
+    trials = common_trials(recording, subject, None, SETTINGS)
+    assert {trial.value for trial in trials.ready} == {"zero"}
+    missing = {one.condition: one.reason for one in trials.missing if "resampled" in one.condition}
+    assert set(missing) == {"object resampled", "random resampled"}
+    assert set(missing.values()) == {"there is no other image to take"}
+
+
+def test_a_model_that_is_run_whole_lacks_gradients_alone(
+    recording: Recording, subject: Subject
+) -> None:
+    query = poll("dog", recording.checkpoint.tokenizer)
+    assert gradient_trials(recording, subject, query, None, SETTINGS).ready
+    whole = replace(recording, fallback="it can't")
+    trials = gradient_trials(whole, subject, query, None, SETTINGS)
+    assert trials.ready == ()
+    assert [one.condition for one in trials.missing] == ["gradients"]
+    assert "it can't" in trials.missing[0].reason
