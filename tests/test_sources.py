@@ -8,7 +8,6 @@ from pathlib import Path
 
 import retinoscope
 from retinoscope.report.paper import BIBTEX
-from retinoscope.report.tables import collect
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(Path(retinoscope.__path__[0]).rglob("*.py"))
@@ -47,10 +46,3 @@ def test_every_document_cites_the_paper_alike() -> None:
     assert BIBTEX in (ROOT / "README.md").read_text("utf-8")
     entries = [path for path in ROOT.glob("*.md") if "@inproceedings" in path.read_text("utf-8")]
     assert [path.name for path in entries] == ["README.md"]
-
-
-def test_each_table_names_the_function_that_makes_it() -> None:
-    documented = collect.Tables.__doc__ or ""
-    for name in collect.Tables.__dataclass_fields__:
-        maker = documented.split(f"{name}: ")[1].split("`")[1]
-        assert callable(getattr(collect, maker))

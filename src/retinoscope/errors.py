@@ -41,3 +41,7 @@ class RunError(RetinoscopeError):
 
 class DamagedError(RunError):
     """A file of a run folder is not as it was written; what it held can be measured again."""
+
+
+class RegistrationError(RetinoscopeError):
+    """What an installed distribution brings can't be had, or is none of ours."""

@@ -14,7 +14,7 @@ from retinoscope.data import Dataset, open_data
 from retinoscope.engine import Recording, look
 from retinoscope.errors import SampleError, SelectionError
 from retinoscope.experiments import Settings, Subject, curation, read_subject
-from retinoscope.experiments.ranking import gradient_ranking
+from retinoscope.experiments.ablation.ranking import gradient_ranking
 from retinoscope.experiments.selections import Missing, object_tokens
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.models import Checkpoint, load

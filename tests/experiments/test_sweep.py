@@ -13,9 +13,9 @@ from PIL import Image
 
 from retinoscope.engine import Recording, evaluate, look
 from retinoscope.errors import RunError
-from retinoscope.experiments.cut import Cut
-from retinoscope.experiments.knockout import under_cuts
-from retinoscope.experiments.sweep import sweep
+from retinoscope.experiments.knockout.cut import Cut
+from retinoscope.experiments.knockout.measure import under_cuts
+from retinoscope.experiments.knockout.sweep import sweep
 from retinoscope.interventions import Knockout
 from retinoscope.models import load
 from retinoscope.tokens import at, last

@@ -13,9 +13,9 @@ from PIL import Image
 from retinoscope.data import Annotation, Sample
 from retinoscope.engine import Recording, look
 from retinoscope.experiments import Settings, Subject
-from retinoscope.experiments.trials import common_trials, gradient_trials
+from retinoscope.experiments.ablation.measure import donor
+from retinoscope.experiments.ablation.trials import common_trials, gradient_trials
 from retinoscope.models import load
-from retinoscope.runs.stages import donor
 from retinoscope.tasks import poll
 
 SETTINGS = Settings(buffers=(0,), sizes=(), values=("zero", "resampled"))

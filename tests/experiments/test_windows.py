@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retinoscope.errors import InterventionError
-from retinoscope.experiments.windows import PAPER_WINDOWS, windows
+from retinoscope.experiments.knockout.windows import PAPER_WINDOWS, windows
 
 
 def test_32_layers_give_the_papers_windows():

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from retinoscope.experiments.ablation.records import AblationRecord
+from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.results.manifest import (
     Manifest,
     ModelIdentity,
@@ -18,13 +21,7 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
-from retinoscope.results.records import (
-    AblationRecord,
-    CurationRecord,
-    KnockoutRecord,
-    LensRecord,
-    SkippedRecord,
-)
+from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline, save_sheet
 from retinoscope.results.store import Store, append, consolidate
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
-from retinoscope.report.figures.collect import draw
-from retinoscope.report.figures.knockout import knockout_map
+from retinoscope.experiments.knockout.figures import knockout_map
+from retinoscope.experiments.knockout.sweep_figures import STRONGEST, head_map
 from retinoscope.report.figures.style import INK, alone, svg
-from retinoscope.report.figures.sweep import STRONGEST, head_map
-from retinoscope.report.tables.collect import Tables, collect
+from retinoscope.report.parts import Tables, every_part
+from retinoscope.report.tables.collect import collect
 from retinoscope.report.wording import number
 from retinoscope.results.store import read
 
@@ -25,7 +26,12 @@ def tables(run: Path) -> Tables:
 
 @pytest.fixture(scope="module")
 def elements(tables: Tables) -> dict[str, str]:
-    return {name: svg(figure, name) for name, (_, figure) in draw(tables).items()}
+    return {name: svg(figure, name) for name, figure in drawn(tables).items()}
+
+
+def drawn(tables: Tables) -> dict[str, Figure]:
+    sketches = [sketch for part in every_part() for sketch in part.report.sketches(tables)]
+    return {s.name: figure for s in sketches if (figure := s.draw()) is not None}
 
 
 def words(element: str) -> str:
@@ -50,7 +56,7 @@ def test_ids_of_one_figure_are_not_those_of_another(elements: dict[str, str]) ->
 
 
 def test_cells_that_were_not_measured_carry_a_dash(tables: Tables) -> None:
-    measured = tables.knockout.filter(
+    measured = tables["knockout"].filter(
         ~((pl.col("window") == "mid") & (pl.col("group") == "object"))
     )
     figure = knockout_map(measured)
@@ -61,10 +67,10 @@ def test_cells_that_were_not_measured_carry_a_dash(tables: Tables) -> None:
 
 
 def test_every_head_has_its_number_and_of_many_the_strongest(tables: Tables) -> None:
-    figure = head_map(tables.sweep)
+    figure = head_map(tables["sweep"])
     assert figure is not None
     shown = words(svg(figure, "h")).split()
-    heads = tables.sweep.filter(pl.col("head").is_not_null())
+    heads = tables["sweep"].filter(pl.col("head").is_not_null())
     for drop in heads["drop"]:
         assert number(100 * drop) in shown
     many = pl.concat(
@@ -79,4 +85,4 @@ def test_every_head_has_its_number_and_of_many_the_strongest(tables: Tables) -> 
 
 
 def test_nothing_measured_draws_nothing(tmp_path: Path, write_run: Callable[..., Path]) -> None:
-    assert draw(collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))) == {}
+    assert drawn(collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))) == {}

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import retinoscope as rs
 from retinoscope.data import load_image, object_mask, open_data
-from retinoscope.experiments.lens import read_sheet
+from retinoscope.experiments.lens.sheets import read_sheet
 from retinoscope.experiments.outline import outlines
 from retinoscope.models import load
 from retinoscope.report.lens_page import lens_page

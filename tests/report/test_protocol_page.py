@@ -74,7 +74,7 @@ def test_a_choices_column_stands_only_where_it_scores(runs: tuple[Path, Path]) -
 
 def test_a_run_beside_itself_does_not_move(runs: tuple[Path, Path]) -> None:
     results = read(runs[0])
-    table = compare_runs(results, collect(results), [results])
+    table = compare_runs(results, [results])
     names = table["name"].unique(maintain_order=True).to_list()
     assert names == ["ours (mended)", "ours (mended) #2"]
     assert set(table["change"].drop_nulls()) == {0.0}
@@ -83,7 +83,7 @@ def test_a_run_beside_itself_does_not_move(runs: tuple[Path, Path]) -> None:
 
 def test_change_is_the_difference_of_the_runs(runs: tuple[Path, Path]) -> None:
     ours, theirs = map(read, runs)
-    table = compare_runs(ours, collect(ours), [theirs])
+    table = compare_runs(ours, [theirs])
     keys = ["experiment", "task", "measure", "row"]
     first = table.filter(pl.col("name") == "ours (mended)")
     other = table.filter(pl.col("name") == "theirs (paper)")

@@ -9,14 +9,15 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from retinoscope.report.grids import ablation_grid
-from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.experiments.ablation.grids import ablation_grid
+from retinoscope.experiments.ablation.headline import ablation_headline
+from retinoscope.experiments.ablation.records import AblationRecord
+from retinoscope.experiments.ablation.tables import ablation_table
+from retinoscope.experiments.knockout.tables import knockout_table
 from retinoscope.report.tables.choices import ALL, BASE, scoring_choices
 from retinoscope.report.tables.context import clean_accuracy
-from retinoscope.report.tables.headline import ablation_headline, side_by_side
-from retinoscope.report.tables.knockout import knockout_table
+from retinoscope.report.tables.headline import side_by_side
 from retinoscope.results.protocol import MENDED, PAPER, SWITCHES, Protocol
-from retinoscope.results.records import AblationRecord
 from retinoscope.results.schema import frame
 from retinoscope.results.store import read
 
@@ -137,10 +138,12 @@ def test_switches_of_measuring_do_not_touch_the_scoring() -> None:
     assert by_task(Protocol(**measuring)) == by_task(MENDED)
 
 
-def test_accuracy_of_the_untouched_model_is_scored_alike() -> None:
-    records, knockout = rows(), frame("knockout", [])
-    ours = dict(clean_accuracy(records, knockout).select("task", "right").iter_rows())
-    original = clean_accuracy(records, knockout, PAPER)
+def test_accuracy_of_the_untouched_model_is_scored_alike(run: Path) -> None:
+    measured = read(run)
+    tables = {**measured.tables, "ablation": rows(), "knockout": frame("knockout", [])}
+    results = replace(measured, tables=tables)
+    ours = dict(clean_accuracy(results).select("task", "right").iter_rows())
+    original = clean_accuracy(results, PAPER)
     assert ours == dict.fromkeys(TASKS, 4)
     assert dict(original.select("task", "right").iter_rows()) == {
         **dict.fromkeys(("describe", "poll", "ask"), 6),
@@ -156,8 +159,8 @@ def test_a_run_without_the_originals_tests_is_scored_by_ours(run: Path) -> None:
 
 
 def test_choices_begin_with_ours_and_end_with_the_originals(run: Path) -> None:
-    ablation, knockout = read(run)["ablation"], read(run)["knockout"]
-    made = scoring_choices(ablation, knockout)
+    ablation = read(run)["ablation"]
+    made = scoring_choices(read(run))
     names = made["name"].unique(maintain_order=True).to_list()
     assert names == [BASE, *(switch.name for switch in SCORING), ALL]
     assert set(made.filter(pl.col("name") == BASE)["change"].drop_nulls()) <= {0.0}
@@ -169,7 +172,7 @@ def test_choices_begin_with_ours_and_end_with_the_originals(run: Path) -> None:
 
 def test_the_choices_alone_and_together_keep_their_order(run: Path) -> None:
     """Counting the questions that were wrong from the start can only raise a decrease."""
-    made = scoring_choices(read(run)["ablation"], read(run)["knockout"])
+    made = scoring_choices(read(run))
     for name in ("unconditioned_poll", "wrong_baselines"):
         moved = made.filter(pl.col("name") == name, pl.col("measure") == "decrease")
         assert all(change >= 0 for change in moved["change"].drop_nulls())

@@ -12,13 +12,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from retinoscope.errors import RunError
+from retinoscope.experiments.ablation.records import AblationRecord
+from retinoscope.experiments.ablation.tables import ablation_table
+from retinoscope.experiments.knockout.sweep_tables import sweep_table
+from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
+from retinoscope.experiments.lens.records import LensRecord
+from retinoscope.experiments.lens.tables import best_layers, lens_by_layer, lens_summary
 from retinoscope.report import paper
-from retinoscope.report.tables.ablation import ablation_table
 from retinoscope.report.tables.collect import collect, write_tables
-from retinoscope.report.tables.knockout import compare_cuts, knockout_table
-from retinoscope.report.tables.lens import best_layers, lens_by_layer, lens_summary
-from retinoscope.report.tables.sweep import sweep_table
-from retinoscope.results.records import AblationRecord, LensRecord
 from retinoscope.results.schema import frame
 from retinoscope.results.statistics import mcnemar
 from retinoscope.results.store import read
@@ -127,7 +128,7 @@ def test_the_order_of_records_does_not_matter(run: Path) -> None:
     shuffled = {
         name: t.sample(fraction=1.0, shuffle=True, seed=1) for name, t in results.tables.items()
     }
-    one, other = collect(results).named(), collect(replace(results, tables=shuffled)).named()
+    one, other = collect(results), collect(replace(results, tables=shuffled))
     for name in one:
         assert_frame_equal(one[name], other[name])
 
@@ -210,8 +211,8 @@ def test_lens_summary_of_the_run(run: Path) -> None:
 def test_nothing_measured_makes_empty_tables_with_the_same_columns(
     tmp_path: Path, run: Path, write_run: Callable[..., Path]
 ) -> None:
-    empty = collect(read(write_run(tmp_path / "empty", objects=0, sheets=0))).named()
-    for name, full in collect(read(run)).named().items():
+    empty = collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))
+    for name, full in collect(read(run)).items():
         assert empty[name].columns == full.columns, name
         assert empty[name].schema == full.schema, name
         assert empty[name].height == 0 or name == "skipped"
@@ -220,7 +221,7 @@ def test_nothing_measured_makes_empty_tables_with_the_same_columns(
 def test_csv_files_hold_the_tables(tmp_path: Path, run: Path) -> None:
     tables = collect(read(run))
     write_tables(tables, tmp_path / "tables")
-    for name, made in tables.named().items():
+    for name, made in tables.items():
         path = tmp_path / "tables" / f"{name}.csv"
         back = pl.read_csv(path, schema=made.schema).with_columns(pl.col(pl.String).fill_null(""))
         assert_frame_equal(back, made)

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 from retinoscope.report.built_in import built_in, model_card
+from retinoscope.report.page import judged
 from retinoscope.report.tables.collect import collect
-from retinoscope.report.verdicts import (
+from retinoscope.report.verdict import (
     HELD,
     NOT_HELD,
     NOT_MEASURED,
     TooFew,
     Verdict,
-    verdicts,
 )
 from retinoscope.results.manifest import ModelIdentity
 from retinoscope.results.store import Results, read
@@ -30,7 +30,7 @@ def results(run: Path) -> Results:
 
 def judge(results: Results, **tables: pl.DataFrame) -> dict[str, Verdict]:
     changed = replace(results, tables={**results.tables, **tables})
-    return {v.name: v for v in verdicts(collect(changed), changed["knockout"])}
+    return {v.name: v for v in judged(changed, collect(changed))}
 
 
 def test_the_planted_effects_are_found(results: Results) -> None:

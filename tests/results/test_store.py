@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retinoscope.errors import RunError
+from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.results.manifest import (
     Manifest,
     ModelIdentity,
@@ -22,7 +24,7 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
-from retinoscope.results.records import TABLES, KnockoutRecord, LensRecord, SkippedRecord
+from retinoscope.results.records import SkippedRecord, tables
 from retinoscope.results.schema import frame, schema
 from retinoscope.results.sealed import write_sealed
 from retinoscope.results.store import Store, append, consolidate, done, read
@@ -102,7 +104,7 @@ def test_an_empty_table_has_its_columns_and_types(run: Path, store: Store) -> No
     append(store, "knockout", "none", [])
     consolidate(store)
     results = read(run)
-    for table in TABLES:
+    for table in tables():
         assert results[table].height == 0
         assert results[table].schema == pl.Schema(schema(table))
     assert results["knockout"].schema["probability"] == pl.Float64

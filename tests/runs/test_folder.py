@@ -115,10 +115,10 @@ def test_an_experiment_that_the_model_cannot_do_does_not_cost_the_others(
 ) -> None:
     measure = local.stages.measure
 
-    def fail(name, *given):
-        if name == "lens":
+    def fail(experiment, *given):
+        if experiment.name == "lens":
             raise kind("there is no lens of this model")
-        measure(name, *given)
+        measure(experiment, *given)
 
     monkeypatch.setattr(local.stages, "measure", fail)
     with pytest.raises(RunError, match="experiment lens stopped: there is no lens"):

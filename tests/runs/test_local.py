@@ -12,7 +12,7 @@ from PIL import Image
 
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
-from retinoscope.results.records import TABLES
+from retinoscope.results.records import tables
 from retinoscope.results.sheet import load_sheet
 from retinoscope.results.store import read
 from retinoscope.runs import Plan, Silent, run
@@ -54,7 +54,7 @@ def test_a_run_leaves_a_true_manifest_and_every_table(whole):
     assert manifest.counts["objects kept"] == 3
     assert manifest.counts["ablation records"] == len(results["ablation"])
     assert manifest.model.files["model.safetensors"]
-    assert set(results.tables) == set(TABLES)
+    assert set(results.tables) == set(tables())
     kept = results["curation"].filter("kept")["object_id"].unique()
     for table in ("ablation", "lens", "knockout"):
         assert set(results[table]["object_id"]) <= set(kept)
@@ -102,7 +102,7 @@ def test_an_interrupted_run_ends_as_a_whole_one_does(whole, tmp_path, stage, ste
     assert read(out).manifest.status == "interrupted"
     run(plan(out), Silent())
     assert read(out).manifest.status == "complete"
-    for table in TABLES:
+    for table in tables():
         assert read(out)[table].equals(read(whole)[table])
 
 

@@ -12,14 +12,14 @@ from polars.testing import assert_frame_equal
 
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings, description
-from retinoscope.report.tables.ablation import ablation_table
+from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.report.tables.choices import ALL, BASE
 from retinoscope.report.tables.collect import collect
 from retinoscope.results import MENDED, PAPER, Protocol, Results, read, token_indices
 from retinoscope.results.protocol import recorded_protocol
 from retinoscope.runs import Plan, Silent, run
 
-ablating = import_module("retinoscope.experiments.ablation")
+ablating = import_module("retinoscope.experiments.ablation.measure")
 _AN = pl.col("class_name").str.contains("^[aeiou]") | pl.col("prompt").str.contains(" an? [aeiou]")
 CONSONANT = ~_AN
 """Rows whose prompt and answer have "a" under either protocol."""
@@ -173,9 +173,9 @@ def test_the_lens_differs_in_the_last_layer_alone(mended: Results, paper: Result
 def test_each_report_is_scored_by_its_own_protocol(mended: Results, paper: Results) -> None:
     for results, protocol, name in ((mended, MENDED, BASE), (paper, PAPER, ALL)):
         tables = collect(results)
-        assert_frame_equal(tables.ablation, ablation_table(results["ablation"], protocol))
-        counted = tables.ablation.filter(pl.col("task") != "poll-absent", value="mean")
-        alone = tables.scoring_choices.filter(
+        assert_frame_equal(tables["ablation"], ablation_table(results["ablation"], protocol))
+        counted = tables["ablation"].filter(pl.col("task") != "poll-absent", value="mean")
+        alone = tables["scoring_choices"].filter(
             pl.col("name") == name, experiment="ablation", measure="decrease"
         )
         assert alone["n"].to_list() == counted["n"].to_list()
@@ -183,7 +183,7 @@ def test_each_report_is_scored_by_its_own_protocol(mended: Results, paper: Resul
 
 
 def test_the_original_counts_every_poll_and_question(paper: Results) -> None:
-    table = collect(paper).ablation.filter(pl.col("task").is_in(("poll", "ask")))
+    table = collect(paper)["ablation"].filter(pl.col("task").is_in(("poll", "ask")))
     assert table.height > 0
     assert (table["n"] == table["asked"]).all()
 

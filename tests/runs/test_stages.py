@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from retinoscope.data import Annotation, Sample
 from retinoscope.data.selection import Pair
 from retinoscope.errors import RetinoscopeError, RunError
 from retinoscope.experiments import Settings
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.models import load
-from retinoscope.results.records import LensRecord, SkippedRecord
+from retinoscope.results.experiment import experiments
+from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import Store, append, consolidate, done
 from retinoscope.runs import Silent, stages
-from retinoscope.runs.workers import Work
 
 OWN = {errors.SampleError, errors.SelectionError, errors.TokenMapError}
 
@@ -35,8 +38,8 @@ def pair(number: int) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
-    return Work(load(tiny.save(tmp_path_factory.mktemp("tiny"))), ("dog",), [pair(3)], Settings())
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(load(tiny.save(tmp_path_factory.mktemp("tiny"))), ("dog",), [pair(3)], Settings())
 
 
 @pytest.fixture
@@ -46,19 +49,20 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("kind", KNOWN)
 def test_only_an_objects_own_fault_is_a_skip(
-    work: Work, kind: type, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> Any:
         raise kind("what went wrong")
 
     monkeypatch.setattr(stages, "_subject", fail)
-    jobs = [stages._JOBS["lens"], stages._curation, lambda w, p: stages._sheet(fail, w, p)]
+    read = experiments()["lens"].sheets[0].read
+    jobs = [partial(stages.measured, "lens"), stages._curation, partial(stages.sheet, read)]
     for job in jobs:
         if kind in OWN:
-            assert "what went wrong" in str(job(work, pair(3)))
+            assert "what went wrong" in str(job(bench, pair(3)))
         else:
             with pytest.raises(kind):
-                job(work, pair(3))
+                job(bench, pair(3))
 
 
 class Each:
@@ -71,7 +75,7 @@ class Each:
         for sample, _ in pairs:
             self.asked.append(sample.image_id)
             row = LensRecord(sample.image_id, 1, "dog", "object", 0, 4, 1, 2, 1.0, -1.0, 2.0)
-            yield [row], [SkippedRecord("lens", sample.image_id, 1, "", "why")]
+            yield [row, SkippedRecord("lens", sample.image_id, 1, "", "why")]
 
 
 @pytest.mark.parametrize("table", ["lens", "skipped"])
@@ -80,7 +84,7 @@ def test_an_object_without_one_of_its_parts_is_measured_again(
     store: Store, table: str, damage: str
 ) -> None:
     each, kept = Each(), [pair(number) for number in (1, 2, 3)]
-    stages.measure("lens", each, kept, store, Silent())
+    stages.measure(experiments()["lens"], each, kept, store, Silent())
     consolidate(store)
     before = {path.name: path.read_bytes() for path in (store.run / "records").glob("*.parquet")}
     assert each.asked == [1, 2, 3]
@@ -91,7 +95,7 @@ def test_an_object_without_one_of_its_parts_is_measured_again(
     else:
         part.write_bytes(part.read_bytes()[:-5])
     again = Each()
-    stages.measure("lens", again, kept, store, Silent())
+    stages.measure(experiments()["lens"], again, kept, store, Silent())
     assert again.asked == [2]
     assert name in done(store, table)
     consolidate(store)

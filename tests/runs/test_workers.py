@@ -14,74 +14,75 @@ from retinoscope.data.selection import Pair
 from retinoscope.engine import look
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
+from retinoscope.experiments.bench import Bench
 from retinoscope.models import load
-from retinoscope.results.records import TABLES
+from retinoscope.results.records import tables
 from retinoscope.results.store import read
 from retinoscope.runs import Silent, run
-from retinoscope.runs.workers import Work, working
+from retinoscope.runs.workers import working
 from tests.runs.test_local import Impatient, plan
 
 
-def place(work: Work, pair: Pair) -> tuple[int, int]:
+def place(bench: Bench, pair: Pair) -> tuple[int, int]:
     """Where a pair stands among all, and in which process; the first takes longest."""
-    index = next(i for i, one in enumerate(work.pairs) if one[1] == pair[1])
+    index = next(i for i, one in enumerate(bench.pairs) if one[1] == pair[1])
     time.sleep(0.3 / (1 + index))
     return index, os.getpid()
 
 
-def vision_passes(work: Work, pair: Pair) -> int:
+def vision_passes(bench: Bench, pair: Pair) -> int:
     """How often the vision tower runs for two questions about one image."""
     calls: list[None] = []
-    tower = work.checkpoint.model.get_submodule("model.vision_tower")
+    tower = bench.checkpoint.model.get_submodule("model.vision_tower")
     hook = tower.register_forward_hook(lambda *_: calls.append(None))
     try:
         for question in ("Describe this image.", "How many things are there?"):
-            look(work.checkpoint, load_image(pair[0]), question)
+            look(bench.checkpoint, load_image(pair[0]), question)
     finally:
         hook.remove()
     return len(calls)
 
 
-def die(work: Work, pair: Pair) -> None:
+def die(bench: Bench, pair: Pair) -> None:
     """What the machine does to a process that takes too much memory."""
     os._exit(9)
 
 
 @pytest.fixture(scope="module")
-def work() -> Work:
+def bench() -> Bench:
     dataset = open_data("embedded:8", seed=0)
     pairs = select(dataset, plan(Path()).filter, seed=0).pairs
-    return Work(load("embedded"), dataset.categories, pairs, Settings())
+    return Bench(load("embedded"), dataset.categories, pairs, Settings())
 
 
-def test_results_come_in_the_objects_order(work: Work) -> None:
-    assert len(work.pairs) >= 4
-    with working(work, 2, partial(load, "embedded")) as each:
-        found = list(each(place, work.pairs))
-        ahead = each(place, iter(work.pairs))
+def test_results_come_in_the_objects_order(bench: Bench) -> None:
+    assert len(bench.pairs) >= 4
+    with working(bench, 2, partial(load, "embedded")) as each:
+        found = list(each(place, bench.pairs))
+        ahead = each(place, iter(bench.pairs))
         assert next(ahead)[0] == 0
-    assert [index for index, _ in found] == list(range(len(work.pairs)))
+    assert [index for index, _ in found] == list(range(len(bench.pairs)))
     assert os.getpid() not in {process for _, process in found}
 
 
-def test_one_worker_is_this_process(work: Work) -> None:
-    with working(work, 1, partial(load, "nowhere")) as each:
-        assert {process for _, process in each(place, work.pairs)} == {os.getpid()}
+def test_one_worker_is_this_process(bench: Bench) -> None:
+    with working(bench, 1, partial(load, "nowhere")) as each:
+        assert {process for _, process in each(place, bench.pairs)} == {os.getpid()}
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_prompts_about_an_image_share_its_features(work: Work, count: int) -> None:
-    with working(work, count, partial(load, "embedded")) as each:
+def test_prompts_about_an_image_share_its_features(bench: Bench, count: int) -> None:
+    with working(bench, count, partial(load, "embedded")) as each:
         # Once for each image; the first look at a model may compare with its own full forward.
-        assert list(each(vision_passes, work.pairs[:4]))[2:] == [1, 1]
+        assert list(each(vision_passes, bench.pairs[:4]))[2:] == [1, 1]
 
 
-def test_a_worker_that_dies_is_told_of(work: Work) -> None:
+def test_a_worker_that_dies_is_told_of(bench: Bench) -> None:
     with (
-        working(work, 2, partial(load, "embedded")) as each,
+        working(bench, 2, partial(load, "embedded")) as each,
         pytest.raises(RunError, match="--workers 1"),
     ):
-        list(each(die, work.pairs))
+        list(each(die, bench.pairs))
 
 
 def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
     assert read(two).manifest.status == "interrupted"
     run(plan(two, workers=2), Silent())
     assert read(two).manifest.status == "complete"
-    for table in TABLES:
+    for table in tables():
         mine, other = read(two)[table], read(one)[table]
         assert mine.columns == other.columns
         for name in mine.columns:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from retinoscope.api.words import Texts, Word, checked_count, described
-from retinoscope.experiments.lens import read_sheet
+from retinoscope.experiments.lens.sheets import read_sheet
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition
 from retinoscope.lens import LensReading, read_changed

@@ -64,7 +64,7 @@ def lens(
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.api import VLM, load
     from retinoscope.cli.notes import unlike_scenes
-    from retinoscope.experiments.lens import read_sheet
+    from retinoscope.experiments.lens.sheets import read_sheet
     from retinoscope.experiments.outline import selected
     from retinoscope.models import load as load_checkpoint
     from retinoscope.report.render import write_lens_pages
@@ -109,7 +109,7 @@ def lens(
 def _write_text(view: View, path: Path, console: Console) -> None:
     import polars as pl
 
-    from retinoscope.experiments.text_lens import read_text
+    from retinoscope.experiments.lens.text import read_text
     from retinoscope.report.tables.collect import write_table
 
     write_table(pl.DataFrame(read_text(view.recording)), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,13 +57,13 @@ def look(
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from dataclasses import replace
-
     from retinoscope.cli.look_tables import answer_table, knockout_table, lens_table, missed
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
-    from retinoscope.experiments import Settings, knockout, lens, read_subject, settings_for
+    from retinoscope.experiments import Settings, read_subject, settings_for
+    from retinoscope.experiments.knockout.measure import knockout
+    from retinoscope.experiments.lens.measure import lens
     from retinoscope.experiments.one_object import answers
     from retinoscope.models import load
     from retinoscope.models.vision import shared_vision

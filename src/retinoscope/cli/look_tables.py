@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.experiments.one_object import Answer
 from retinoscope.report.wording import chance
-from retinoscope.results.records import KnockoutRecord, LensRecord
 
 PROBABILITY = "P(...): the probability of the right answer's first token, whatever was answered."
 

@@ -16,12 +16,19 @@ from rich.console import Console
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
+from retinoscope.results.experiment import chosen, default_experiments
+from retinoscope.results.experiment import experiments as known
 from retinoscope.results.protocol import parse_protocol
-from retinoscope.results.records import EXPERIMENTS
 
 MANY = 30
 """Objects from which on workers are taken: with 6 their start costs more than they spare, with 102
 less (benchmarks/README.md)."""
+
+
+def _offered() -> str:
+    """Every experiment with its question, for --help."""
+    every = "; ".join(f"`{name}`: {one.question}" for name, one in known().items())
+    return f"Which, separated by commas, or `all`. {every}"
 
 
 def reproduce(
@@ -76,9 +83,7 @@ def reproduce(
         ),
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Every random choice follows from it.")] = 0,
-    experiments: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(
-        EXPERIMENTS
-    ),
+    experiments: Annotated[str, typer.Option(help=_offered())] = ",".join(default_experiments()),
     protocol: Annotated[
         str,
         typer.Option(
@@ -158,7 +163,7 @@ def reproduce(
         mean_file=mean_file,
         curated=curated,
         limit=limit,
-        experiments=tuple(part.strip() for part in experiments.split(",") if part.strip()),
+        experiments=chosen(experiments),
         settings=settings,
         workers=workers or 1,
         command=shlex.join(["retinoscope", *sys.argv[1:]]),

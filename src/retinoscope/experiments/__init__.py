@@ -1,25 +1,20 @@
 """Experiments: sets of conditions x tasks x samples, measured and returned as records.
 
-To add one, write one file here with a function that takes a checkpoint and a subject and returns
-records; then name it in `retinoscope.runs.plan`.
+An experiment is a folder here, or in any installed distribution that names its `Experiment` as an
+entry point of the group `retinoscope.experiments`. What is imported here never takes torch, so
+that a report can be made without it; `retinoscope.experiments.bench.Bench` does.
 """
 
-from retinoscope.experiments.ablation import ablation
-from retinoscope.experiments.curation import curate
-from retinoscope.experiments.knockout import knockout
-from retinoscope.experiments.lens import ablated_sheet, lens, lens_sheet
 from retinoscope.experiments.settings import Settings, settings_for
 from retinoscope.experiments.subject import Subject, read_subject
+from retinoscope.results.experiment import Experiment, Sheets, experiments
 
 __all__ = [
+    "Experiment",
     "Settings",
+    "Sheets",
     "Subject",
-    "ablated_sheet",
-    "ablation",
-    "curate",
-    "knockout",
-    "lens",
-    "lens_sheet",
+    "experiments",
     "read_subject",
     "settings_for",
 ]

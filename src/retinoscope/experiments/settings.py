@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from retinoscope.attribution.quadrature import FIRST, points
 from retinoscope.errors import RunError
 from retinoscope.results.protocol import MENDED, PAPER, Protocol
 from retinoscope.results.records import TASKS
@@ -62,6 +61,9 @@ class Settings:
     protocol: Protocol = MENDED
 
     def __post_init__(self) -> None:
+        # Imported here: what is declared is read without torch, what is measured is not.
+        from retinoscope.attribution.quadrature import FIRST, points
+
         _check_number("overlap", self.overlap, lambda share: 0 <= share < 1, "from 0 to under 1")
         _check_whole("buffers", self.buffers, least=0)
         _check_whole("sizes", self.sizes, least=1, some=False)

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
+from retinoscope.report.parts import every_part
 from retinoscope.results.manifest import ModelIdentity
 
 EMBEDDED = "embedded"
-
-_SENTENCES = {
-    "Localisation": "That this model loses a thing with its tokens is therefore trained, too, and "
-    "no evidence about large models.",
-    "Refinement": "That object patches decode to their word in the later layers of this model is "
-    "therefore a consequence of how it was trained, not evidence about large models.",
-    "Extraction": "That the answer is read from the thing's tokens in these layers is therefore "
-    "trained as well.",
-}
-"""By verdict, in the words of the model card."""
 
 
 def built_in(model: ModelIdentity) -> Mapping[str, str]:
@@ -27,10 +18,12 @@ def built_in(model: ModelIdentity) -> Mapping[str, str]:
         model: the model that was measured.
 
     Returns:
-        A sentence of its card for each of the three claims; empty where the model isn't the
-        embedded one.
+        A sentence in the words of its card for each claim that its training touches; empty where
+        the model isn't the embedded one.
     """
-    return _SENTENCES if model.name == EMBEDDED else {}
+    if model.name != EMBEDDED:
+        return {}
+    return {name: text for part in every_part() for name, text in part.report.built_in.items()}
 
 
 def model_card() -> str:

@@ -9,14 +9,9 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.grids import Cell, Grid
-from retinoscope.report.tables.choices import ALL, BASE
-from retinoscope.report.tables.collect import Tables, collect
-from retinoscope.report.tables.headline import (
-    ablation_headline,
-    knockout_headline,
-    lens_headline,
-    side_by_side,
-)
+from retinoscope.report.parts import Tables
+from retinoscope.report.tables.choices import ALL, BASE, headline
+from retinoscope.report.tables.headline import MEASURES, side_by_side
 from retinoscope.report.visible import visible
 from retinoscope.report.wording import DASH, count, interval, number, percent
 from retinoscope.results.protocol import (
@@ -69,14 +64,14 @@ def protocol_section(
     return ProtocolSection(
         name=protocol_name(protocol),
         switches=_switch_grid(protocol),
-        choices=choice_grids(tables.scoring_choices),
+        choices=choice_grids(tables["scoring_choices"]),
         not_repeated=NOT_REPEATED,
         runs=run_grid(results, beside),
-        beside=comparison_grids(compare_runs(results, tables, beside)),
+        beside=comparison_grids(compare_runs(results, beside)),
     )
 
 
-def compare_runs(results: Results, tables: Tables, beside: Sequence[Results]) -> pl.DataFrame:
+def compare_runs(results: Results, beside: Sequence[Results]) -> pl.DataFrame:
     """Headline figures of a run and of others, each under its own protocol.
 
     Returns:
@@ -84,9 +79,9 @@ def compare_runs(results: Results, tables: Tables, beside: Sequence[Results]) ->
     """
     if not beside:
         return side_by_side({})
-    measured = [tables, *(collect(other) for other in beside)]
-    names = _names([results, *beside])
-    return side_by_side(dict(zip(names, map(_headline, measured), strict=True)))
+    runs = [results, *beside]
+    figures = [headline(run, recorded_protocol(run.manifest.configuration)) for run in runs]
+    return side_by_side(dict(zip(_names(runs), figures, strict=True)))
 
 
 def run_grid(results: Results, beside: Sequence[Results]) -> Grid:
@@ -110,7 +105,7 @@ def comparison_grids(table: pl.DataFrame) -> tuple[Grid, ...]:
         "experiment", "task", "measure", maintain_order=True
     ):
         names = table["name"].unique(maintain_order=True).to_list()
-        title = f"{str(experiment).capitalize()}, {task}: {_MEASURES[str(measure)]}"
+        title = f"{str(experiment).capitalize()}, {task}: {MEASURES[str(measure)].words}"
         grids.append(_comparison_grid(title, group, names))
     return tuple(grids)
 
@@ -123,18 +118,10 @@ def choice_grids(table: pl.DataFrame) -> tuple[Grid, ...]:
     ):
         names = [s.name for s in SWITCHES if task in s.tasks and s.measure == measure]
         if names:
-            title = f"{str(experiment).capitalize()}, {task}: {_MEASURES[str(measure)]}"
+            title = f"{str(experiment).capitalize()}, {task}: {MEASURES[str(measure)].words}"
             together = [ALL] if len(names) > 1 else []
             grids.append(_comparison_grid(title, group, [BASE, *names, *together]))
     return tuple(grids)
-
-
-_MEASURES = {
-    "decrease": "decrease",
-    "drop": "drop of probability (0 to 1)",
-    "share": "share of the object's patches that name it",
-    "layer": "layer",
-}
 
 
 def _comparison_grid(title: str, group: pl.DataFrame, names: Sequence[str]) -> Grid:
@@ -150,7 +137,7 @@ def _cell(row: Row | None, *, first: bool) -> Cell:
     """A figure with its interval and n, and but in the first column by how much it moved."""
     if row is None or row["value"] is None:
         return Cell(DASH)
-    scale, digits = {"layer": (1.0, 1), "drop": (1.0, 3)}.get(row["measure"], (100.0, 1))
+    scale, digits = MEASURES[row["measure"]].scale, MEASURES[row["measure"]].digits
     points = scale == 100.0
     text = percent(row["value"]) if points else number(row["value"], digits)
     lines = [interval(row["low"], row["high"], scale=scale, digits=digits), f"n = {row['n']}"]
@@ -169,16 +156,6 @@ def _switch_grid(protocol: Protocol) -> Grid:
         rows.append(tuple(map(Cell, (switch.name, state, kind, switch.original, switch.here))))
     heads = ("switch", "this run", "kind", "the original code (on)", "mended (off, the default)")
     return Grid("Switches", heads, tuple(rows))
-
-
-def _headline(tables: Tables) -> pl.DataFrame:
-    return pl.concat(
-        (
-            ablation_headline(tables.ablation),
-            lens_headline(tables.lens_summary, tables.lens_by_layer),
-            knockout_headline(tables.knockout),
-        )
-    )
 
 
 def _kept(results: Results) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from retinoscope.report.figures.collect import write_figures
 from retinoscope.report.lens_index import lens_index_page
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.page import report_page
+from retinoscope.report.parts import parts
 from retinoscope.report.protocol import compare_runs
 from retinoscope.report.tables.collect import collect, write_table, write_tables
 from retinoscope.results.atomic import replacing
@@ -44,8 +45,8 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     comparison = run / "tables" / "beside.csv"
     comparison.unlink(missing_ok=True)
     if others:
-        write_table(compare_runs(results, tables, others), comparison)
-    drawings = write_figures(tables, run / "figures")
+        write_table(compare_runs(results, others), comparison)
+    drawings = write_figures(parts(results), tables, run / "figures")
     write_lens_pages(sheets, run / "lens", title=f"Logit lens of {results.manifest.name}")
     page = run / "report.html"
     _write(page, report_page(results, tables, drawings, sheets, others))

@@ -10,22 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from retinoscope.report.built_in import built_in
-from retinoscope.report.grids import (
-    Cell,
-    Grid,
-    ablation_grid,
-    accuracy_grid,
-    control_grid,
-    knockout_grid,
-    lens_summary_grid,
-)
+from retinoscope.report.grids import Cell, Grid, accuracy_grid, filled
+from retinoscope.report.page import judged
+from retinoscope.report.parts import Tables, parts
 from retinoscope.report.protocol import compare_runs, comparison_grids, run_grid
-from retinoscope.report.tables.ablation import VALUES
-from retinoscope.report.tables.collect import Tables, collect
-from retinoscope.report.verdicts import HELD, NOT_HELD, Verdict, verdicts
+from retinoscope.report.tables.collect import collect
+from retinoscope.report.verdict import HELD, NOT_HELD, Verdict
 from retinoscope.report.visible import visible
 from retinoscope.results.protocol import protocol_name, recorded_protocol
-from retinoscope.results.records import TASKS
 from retinoscope.results.store import Results
 
 _COLOURS = {"met": "green", "not met": "red"}
@@ -44,32 +36,19 @@ def print_report(results: Results, console: Console, beside: Sequence[Results] =
     """
     tables, protocol = collect(results), recorded_protocol(results.manifest.configuration)
     console.print(Text.assemble(("Protocol: ", "bold"), protocol_name(protocol)))
-    compared = comparison_grids(compare_runs(results, tables, beside))
-    for grid in (*main_grids(tables), run_grid(results, beside), *compared):
+    compared = comparison_grids(compare_runs(results, beside))
+    for grid in (*main_grids(results, tables), run_grid(results, beside), *compared):
         if grid.rows:
             console.print(table(grid))
     trained = built_in(results.manifest.model)
-    for verdict in verdicts(tables, results["knockout"], protocol):
+    for verdict in judged(results, tables):
         console.print(_verdict(verdict, trained.get(verdict.name, "")))
 
 
-def main_grids(tables: Tables) -> list[Grid]:
-    """The tables that carry the claims, in the order of the paper, one for each task.
-
-    Of the replacement values only the first that was measured (the mean); the page has them all.
-    """
-    values = [value for value in VALUES if value in tables.ablation["value"]]
-    tasks = [task for task in TASKS if task in tables.ablation["task"]]
-    return [
-        accuracy_grid(tables.clean_accuracy),
-        *(ablation_grid(tables.ablation, value, (task,)) for value in values[:1] for task in tasks),
-        control_grid(tables.ablation),
-        lens_summary_grid(tables.lens_summary),
-        *(
-            knockout_grid(tables.knockout, task)
-            for task in tables.knockout["task"].unique(maintain_order=True)
-        ),
-    ]
+def main_grids(results: Results, tables: Tables) -> tuple[Grid, ...]:
+    """The tables that carry the claims, in the order of the paper."""
+    brief = [grid for part in parts(results) for grid in part.report.section(tables).brief]
+    return filled(accuracy_grid(tables["clean_accuracy"]), *brief)
 
 
 def table(grid: Grid) -> Table:

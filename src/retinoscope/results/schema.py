@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from retinoscope.results.records import TABLES, Record
+from retinoscope.results.records import Record, tables
 
 _TYPES: dict[type, Any] = {
     int: pl.Int64,
@@ -24,9 +24,9 @@ def schema(table: str) -> dict[str, Any]:
     """Column name -> polars type of a table, in the order of its dataclass's fields.
 
     Raises:
-        KeyError: no such table in `records.TABLES`.
+        KeyError: no such table in `records.tables`.
     """
-    record = TABLES[table]
+    record = tables()[table]
     hints = typing.get_type_hints(record)
     return {field.name: _TYPES[_plain(hints[field.name])] for field in fields(record)}
 
@@ -40,7 +40,7 @@ def frame(table: str, records: Sequence[Record]) -> pl.DataFrame:
     Raises:
         TypeError: a record belongs to another table.
     """
-    wanted = TABLES[table]
+    wanted = tables()[table]
     for record in records:
         if not isinstance(record, wanted):
             raise TypeError(f"table {table!r} holds {wanted.__name__}, not {type(record).__name__}")

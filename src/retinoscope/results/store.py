@@ -29,7 +29,7 @@ from retinoscope.results.checksums import (
     write_checksums,
 )
 from retinoscope.results.manifest import Manifest, read_manifest
-from retinoscope.results.records import TABLES, Record
+from retinoscope.results.records import Record, tables
 from retinoscope.results.schema import frame, schema
 from retinoscope.results.sealed import read_sealed, write_sealed
 
@@ -54,7 +54,7 @@ class Results:
     Attributes:
         path: the run folder.
         manifest: what was run.
-        tables: table name (see `records.TABLES`) -> polars frame; a table that was not
+        tables: table name (see `records.tables`) -> polars frame; a table that was not
             measured is empty, with its columns.
     """
 
@@ -85,7 +85,7 @@ def append(store: Store, table: str, key: str, records: Sequence[Record]) -> Non
 
     Args:
         store: where to.
-        table: a name of `records.TABLES`.
+        table: a name of `records.tables`.
         key: names the unit of work in its table, for example "000123". Any text but "".
         records: its rows; none is fine, the key then counts as done.
 
@@ -124,7 +124,7 @@ def damaged_parts(store: Store) -> list[Path]:
         RunError: a part is of another run.
     """
     found = []
-    for table in TABLES:
+    for table in tables():
         for path in _part_files(store.run, table):
             try:
                 _read_part(store, table, path)
@@ -145,7 +145,7 @@ def consolidate(store: Store) -> None:
     """
     gathered: dict[str, bytes] = {}
     kept: dict[str, str] = {}
-    for table in TABLES:
+    for table in tables():
         target = _gathered(store.run, table)
         if not _parts(store.run, table).is_dir() and target.exists():
             kept[target.name] = _recorded(store, target)
@@ -181,7 +181,7 @@ def read(path: str | Path) -> Results:
     run = Path(path)
     manifest = read_manifest(run)
     store = Store(run, manifest.key)
-    return Results(run, manifest, {table: _read_gathered(store, table) for table in TABLES})
+    return Results(run, manifest, {table: _read_gathered(store, table) for table in tables()})
 
 
 def check_gathered(store: Store) -> None:
@@ -190,7 +190,7 @@ def check_gathered(store: Store) -> None:
     Raises:
         RunError: one is of another run, of none that is known, or damaged.
     """
-    for table in TABLES:
+    for table in tables():
         if not _parts(store.run, table).is_dir():
             _read_gathered(store, table)
 
@@ -209,8 +209,8 @@ def _recorded(store: Store, path: Path) -> str:
 
 
 def _parts(run: Path, table: str) -> Path:
-    if table not in TABLES:
-        raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
+    if table not in tables():
+        raise KeyError(f"no table {table!r}; there are {', '.join(tables())}")
     return run / "records" / ".parts" / table
 
 

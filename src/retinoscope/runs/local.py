@@ -15,8 +15,10 @@ from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
 from retinoscope.data.selection import Pair
 from retinoscope.errors import InterventionError, ModelError, RunError
+from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint, load, mean_from_file
 from retinoscope.results.claim import claim
+from retinoscope.results.experiment import experiments
 from retinoscope.results.lock import driving
 from retinoscope.results.manifest import (
     Manifest,
@@ -36,7 +38,7 @@ from retinoscope.runs import stages
 from retinoscope.runs.mean import MEAN_SEED, OWN_COUNT, mean_dataset, with_mean
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
-from retinoscope.runs.workers import Each, Work, working
+from retinoscope.runs.workers import Each, working
 
 
 def run(plan: Plan, progress: Progress) -> Path:
@@ -119,12 +121,12 @@ def _stages(
         )
         counts["images in the mean visual token"] = mean.images
         _skip_files(store, "mean visual token", mean.skipped)
-    work = Work(checkpoint, dataset.categories, pairs, settings)
-    with working(work, plan.workers, partial(_load, plan)) as each:
+    bench = Bench(checkpoint, dataset.categories, pairs, settings)
+    with working(bench, plan.workers, partial(_load, plan)) as each:
         if plan.curated:
             kept = stages.curation(each, pairs, store, plan.wanted, progress)
         else:
-            kept = stages.uncurated(work, store, plan.wanted, progress)
+            kept = stages.uncurated(bench, store, plan.wanted, progress)
         counts["objects to measure"] = len(kept)
         _measure(plan, each, kept, store, progress)
 
@@ -137,12 +139,13 @@ def _measure(
     Raises:
         RunError: an experiment stopped, or measured none of the objects.
     """
+    wanted = [experiments()[name] for name in plan.experiments]
     jobs: list[tuple[str, Callable[[], None]]] = [
-        (f"The experiment {name}", partial(stages.measure, name, each, kept, store, progress))
-        for name in plan.experiments
+        (f"The experiment {one.name}", partial(stages.measure, one, each, kept, store, progress))
+        for one in wanted
     ]
-    if "lens" in plan.experiments:
-        sheets = partial(stages.sheets, each, kept, store, plan.sheets, progress)
+    for one in (one for one in wanted if one.sheets):
+        sheets = partial(stages.sheets, one, each, kept, store, plan.sheets, progress)
         jobs.append(("The drawing of lens pages", sheets))
     stopped: list[str] = []
     for what, job in jobs:
@@ -263,8 +266,9 @@ def _counted(manifest: Manifest, plan: Plan, store: Store, counted: dict[str, in
             "also named when noised": int(curated["named_noised"].sum()),
             "objects kept": int(curated["kept"].sum()),
         }
-    for table in ("ablation", "lens", "knockout"):
-        counts[f"{table} records"] = len(so_far(store, table))
+    for name in plan.experiments:
+        for table in experiments()[name].records:
+            counts[f"{table} records"] = len(so_far(store, table))
     counts["skips"] = len(skipped)
     reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))

@@ -12,7 +12,7 @@ from retinoscope.data.fingerprint import fingerprint, image_fingerprint
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
-from retinoscope.results.records import EXPERIMENTS
+from retinoscope.results.experiment import default_experiments, experiments
 from retinoscope.runs.mean import OWN_COUNT, chosen_images
 
 EMBEDDED_LIMIT = 102
@@ -43,7 +43,7 @@ class Plan:
         chosen: which objects are considered; None is the data's preset.
         limit: objects to measure; None is EMBEDDED_LIMIT of the embedded scenes, else all.
         sheets: images that get a lens page.
-        experiments: which of EXPERIMENTS to run.
+        experiments: names of the experiments to run; the paper's by default.
         settings: what they do.
         workers: processes that measure objects; more than one for a model on the CPU alone. A
             program that asks for several must be importable without running (`if __name__ ==
@@ -68,23 +68,26 @@ class Plan:
     chosen: Filter | None = None
     limit: int | None = None
     sheets: int = 12
-    experiments: tuple[str, ...] = EXPERIMENTS
+    experiments: tuple[str, ...] = field(default_factory=default_experiments)
     settings: Settings = field(default_factory=Settings)
     workers: int = 1
     command: str = ""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.experiments if name not in EXPERIMENTS]
+        known = experiments()
+        unknown = [name for name in self.experiments if name not in known]
         if unknown or not self.experiments or len({*self.experiments}) < len(self.experiments):
             raise RunError(
                 f"Experiments {', '.join(self.experiments) or 'none'} were asked for; choose from "
-                f"{', '.join(EXPERIMENTS)}, each once."
+                f"{', '.join(known)}, each once."
             )
-        if "knockout" in self.experiments and not {"poll", "ask"} & {*self.settings.tasks}:
-            raise RunError(
-                f"Knockouts are measured by the tasks poll and ask; got {self.settings.tasks!r}. "
-                "Add one of them, or leave the experiment out."
-            )
+        for name in self.experiments:
+            tasks = known[name].tasks
+            if tasks and not {*tasks} & {*self.settings.tasks}:
+                raise RunError(
+                    f"The experiment {name} is measured by the tasks {', '.join(tasks)}; got "
+                    f"{self.settings.tasks!r}. Add one of them, or leave the experiment out."
+                )
         limits = [number for number in (self.limit, self.mean_count) if number is not None]
         if min(limits, default=1) < 1 or self.sheets < 0 or self.workers < 1:
             raise RunError(

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from PIL import Image
-
-from retinoscope.data import load_image
 from retinoscope.data.selection import Pair
 from retinoscope.errors import (
     DataError,
+    RegistrationError,
     RunError,
     SampleError,
     SelectionError,
     TokenMapError,
 )
-from retinoscope.experiments import (
-    Settings,
-    Subject,
-    ablated_sheet,
-    ablation,
-    curate,
-    knockout,
-    lens,
-    lens_sheet,
-    read_subject,
-)
-from retinoscope.models import Checkpoint
+from retinoscope.experiments import Subject, read_subject
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.curation import curate
+from retinoscope.registry import load
+from retinoscope.results.experiment import Experiment, experiments
 from retinoscope.results.records import CurationRecord, Record, SkippedRecord
 from retinoscope.results.sheet import LensSheet, save_sheet
 from retinoscope.results.store import Store, append, done, so_far
 from retinoscope.runs.progress import Progress
-from retinoscope.runs.workers import Each, Job, Work
-
-COMPARED = 3
-"""Lens sheets of a run that get a second one beside them, with the object's tokens replaced."""
+from retinoscope.runs.workers import Each
 
 _OWN_FAULT = (SampleError, SelectionError, TokenMapError)
 """What can be wrong with one object alone. Whatever else goes wrong would with every other object
 too (the settings, the model, the run folder), and ends the run."""
-
-Measured = tuple[Sequence[Record], Sequence[SkippedRecord]]
 
 
 def curation(
@@ -85,15 +71,15 @@ def curation(
     return kept
 
 
-def _curation(work: Work, pair: Pair) -> CurationRecord | SkippedRecord:
+def _curation(bench: Bench, pair: Pair) -> CurationRecord | SkippedRecord:
     try:
-        return curate(work.checkpoint, _subject(work, pair), work.settings)
+        return curate(bench.checkpoint, _subject(bench, pair), bench.settings)
     except _OWN_FAULT as error:
         return SkippedRecord("curation", *_identity(pair), "", str(error))
 
 
-def _subject(work: Work, pair: Pair) -> Subject:
-    return read_subject(*pair, work.categories, work.settings)
+def _subject(bench: Bench, pair: Pair) -> Subject:
+    return read_subject(*pair, bench.categories, bench.settings)
 
 
 def _identity(pair: Pair) -> tuple[int, int]:
@@ -107,20 +93,20 @@ def _key(pair: Pair) -> str:
     return f"{image}-{thing}"
 
 
-def uncurated(work: Work, store: Store, limit: int | None, progress: Progress) -> list[Pair]:
+def uncurated(bench: Bench, store: Store, limit: int | None, progress: Progress) -> list[Pair]:
     """The first objects whose image and mask can be read, whether the model names them or not.
 
     Raises:
         DataError: none can be read.
     """
-    pairs = work.pairs
+    pairs = bench.pairs
     progress.stage("objects", len(pairs) if limit is None else limit)
     kept: list[Pair] = []
     for pair in pairs:
         if limit is not None and len(kept) >= limit:
             break
         try:
-            _subject(work, pair)
+            _subject(bench, pair)
         except SampleError as error:
             skip = SkippedRecord("data", *_identity(pair), "", str(error))
             append(store, "skipped", f"data-{_key(pair)}", [skip])
@@ -145,19 +131,49 @@ def _nothing_kept(store: Store, candidates: int) -> str:
     )
 
 
-def measure(name: str, each: Each, kept: Sequence[Pair], store: Store, progress: Progress) -> None:
+def measure(
+    experiment: Experiment,
+    each: Each,
+    kept: Sequence[Pair],
+    store: Store,
+    progress: Progress,
+) -> None:
     """One experiment on every kept object; one that can't be measured is counted as skipped."""
+    name = experiment.name
     progress.stage(name, len(kept))
     noted = done(store, "skipped")
-    finished = {key for key in done(store, name) if f"{name}-{key}" in noted}
+    whole = set.intersection(*(done(store, table) for table in experiment.records))
+    finished = {key for key in whole if f"{name}-{key}" in noted}
     missing = [pair for pair in kept if _key(pair) not in finished]
     progress.step(len(kept) - len(missing))
-    results = each(_JOBS[name], missing)
-    for index, (pair, (records, skipped)) in enumerate(zip(missing, results, strict=True), start=1):
-        # Both are written for every object, and only both say that it is done.
-        append(store, "skipped", f"{name}-{_key(pair)}", skipped)
-        append(store, name, _key(pair), records)
+    results = each(partial(measured, name), missing)
+    for index, (pair, records) in enumerate(zip(missing, results, strict=True), start=1):
+        rows = sorted_out(experiment, records)
+        # All are written for every object, and only all of them say that it is done.
+        append(store, "skipped", f"{name}-{_key(pair)}", rows.pop("skipped"))
+        for table, found in rows.items():
+            append(store, table, _key(pair), found)
         progress.step(len(kept) - len(missing) + index)
+
+
+def sorted_out(experiment: Experiment, records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by table: each of the experiment's, and "skipped".
+
+    Raises:
+        RegistrationError: a record is of none of them.
+    """
+    kinds = {**experiment.records, "skipped": SkippedRecord}
+    rows: dict[str, list[Record]] = {table: [] for table in kinds}
+    for record in records:
+        table = next((table for table, kind in kinds.items() if type(record) is kind), None)
+        if table is None:
+            raise RegistrationError(
+                f"The experiment {experiment.name!r} measured a {type(record).__name__}, which is "
+                f"none of its rows ({', '.join(kind.__name__ for kind in kinds.values())}). Name "
+                "it among the records of its Experiment."
+            )
+        rows[table].append(record)
+    return rows
 
 
 def refuse_empty(store: Store, experiments: Sequence[str], objects: int) -> None:
@@ -185,84 +201,51 @@ def kept_elsewhere(store: Store) -> str:
     )
 
 
-def _measured(name: str, work: Work, pair: Pair) -> Measured:
+def measured(name: str, bench: Bench, pair: Pair) -> Sequence[Record]:
     """One experiment on one object, or why it can't be measured."""
     try:
-        return _EXPERIMENTS[name](_subject(work, pair), work)
+        return [*experiments()[name].measuring()(bench, _subject(bench, pair))]
     except _OWN_FAULT as error:
-        return [], [SkippedRecord(name, *_identity(pair), "", str(error))]
+        return [SkippedRecord(name, *_identity(pair), "", str(error))]
 
 
-def _ablation(subject: Subject, work: Work) -> Measured:
-    return ablation(work.checkpoint, subject, donor(subject, work.pairs), work.settings)
-
-
-def _lens(subject: Subject, work: Work) -> Measured:
-    return lens(work.checkpoint, subject, work.settings), []
-
-
-def _knockout(subject: Subject, work: Work) -> Measured:
-    return knockout(work.checkpoint, subject, work.settings)
-
-
-_EXPERIMENTS: dict[str, Callable[[Subject, Work], Measured]] = {
-    "ablation": _ablation,
-    "lens": _lens,
-    "knockout": _knockout,
-}
-_JOBS: dict[str, Job[Measured]] = {name: partial(_measured, name) for name in _EXPERIMENTS}
-
-
-def donor(subject: Subject, pairs: Sequence[Pair]) -> Image.Image | None:
-    """The next candidate's image that can be read, for "resampled" tokens; None without one."""
-    for sample, _ in _after(subject, pairs):
-        if sample.image_id == subject.sample.image_id:
-            continue
-        try:
-            return load_image(sample)
-        except SampleError:
-            continue
-    return None
-
-
-def _after(subject: Subject, pairs: Sequence[Pair]) -> Iterator[Pair]:
-    place = next(
-        (i for i, (_, a) in enumerate(pairs) if a.object_id == subject.annotation.object_id), 0
-    )
-    yield from (*pairs[place + 1 :], *pairs[:place])
-
-
-def sheets(each: Each, kept: Sequence[Pair], store: Store, count: int, progress: Progress) -> None:
-    """Lens sheets of the first kept objects' images, and of the first few without the object.
+def sheets(
+    experiment: Experiment,
+    each: Each,
+    kept: Sequence[Pair],
+    store: Store,
+    count: int,
+    progress: Progress,
+) -> None:
+    """The lens sheets that an experiment writes of the first kept objects' images.
 
     Raises:
         RunError: the folder can't be written.
     """
-    chosen = kept[:count]
-    progress.stage("lens pages", len(chosen) + len(chosen[:COMPARED]))
-    wanted: list[tuple[Job[LensSheet | SkippedRecord], str, Sequence[Pair]]] = [
-        (partial(_sheet, lens_sheet), "", chosen),
-        (partial(_sheet, ablated_sheet), "@object+1", chosen[:COMPARED]),
+    chosen = [
+        kept[: count if kind.most is None else min(kind.most, count)] for kind in experiment.sheets
     ]
+    progress.stage("lens pages", sum(map(len, chosen)))
     step = 0
-    for job, suffix, pairs in wanted:
+    for kind, pairs in zip(experiment.sheets, chosen, strict=True):
+        suffix = kind.suffix
         paths = {_key(p): store.run / "lens" / f"{p[0].image_id}{suffix}.npz" for p in pairs}
         missing = [pair for pair in pairs if not paths[_key(pair)].exists()]
         step += len(pairs) - len(missing)
-        for pair, sheet in zip(missing, each(job, missing), strict=True):
-            if isinstance(sheet, SkippedRecord):
-                skip = replace(sheet, condition=paths[_key(pair)].name)
+        drawn = each(partial(sheet, kind.read), missing)
+        for pair, drawn_or_not in zip(missing, drawn, strict=True):
+            if isinstance(drawn_or_not, SkippedRecord):
+                skip = replace(drawn_or_not, condition=paths[_key(pair)].name)
                 append(store, "skipped", f"sheet-{skip.condition}", [skip])
             else:
-                save_sheet(paths[_key(pair)], sheet, store.key)
+                save_sheet(paths[_key(pair)], drawn_or_not, store.key)
             step += 1
             progress.step(step)
 
 
-def _sheet(
-    read: Callable[[Checkpoint, Subject, Settings], LensSheet], work: Work, pair: Pair
-) -> LensSheet | SkippedRecord:
+def sheet(address: str, bench: Bench, pair: Pair) -> LensSheet | SkippedRecord:
+    """One sheet of one object, or why it can't be drawn."""
     try:
-        return read(work.checkpoint, _subject(work, pair), work.settings)
+        return load(address)(bench, _subject(bench, pair))
     except _OWN_FAULT as error:
         return SkippedRecord("lens pages", *_identity(pair), "", str(error))

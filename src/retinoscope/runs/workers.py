@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from retinoscope.data.selection import Pair
 from retinoscope.errors import RunError
-from retinoscope.experiments import Settings
+from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
 from retinoscope.models.vision import shared_vision
 
@@ -33,24 +33,7 @@ AHEAD = 2
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What measuring any object needs.
-
-    Attributes:
-        checkpoint: the model, with its mean visual token.
-        categories: class names by number.
-        pairs: every candidate, for other images than the object's own.
-        settings: what the experiments do.
-    """
-
-    checkpoint: Checkpoint
-    categories: tuple[str, ...]
-    pairs: Sequence[Pair]
-    settings: Settings
-
-
-Job = Callable[[Work, Pair], Result]
+Job = Callable[[Bench, Pair], Result]
 """Measures one object; a function of a module, so that another process can find it."""
 
 Each = Callable[[Job, Iterable[Pair]], Iterator]
@@ -58,11 +41,11 @@ Each = Callable[[Job, Iterable[Pair]], Iterator]
 
 
 @contextmanager
-def working(work: Work, count: int, reopen: Callable[[], Checkpoint]) -> Iterator[Each]:
+def working(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Iterator[Each]:
     """Inside, jobs are done in this process (count 1) or in several.
 
     Args:
-        work: what measuring needs in this process.
+        bench: what measuring needs in this process.
         count: number of processes.
         reopen: loads the same model anew, its mean aside, in each worker: a transformers model
             that was sent to another process doesn't work there.
@@ -75,11 +58,11 @@ def working(work: Work, count: int, reopen: Callable[[], Checkpoint]) -> Iterato
         RunError: a worker died.
     """
     if count == 1:
-        with shared_vision(work.checkpoint):
-            yield lambda job, pairs: (job(work, pair) for pair in pairs)
+        with shared_vision(bench.checkpoint):
+            yield lambda job, pairs: (job(bench, pair) for pair in pairs)
         return
     threads = max(1, torch.get_num_threads() // count)
-    parts = (work.checkpoint.mean, work.categories, work.pairs, work.settings)
+    parts = (bench.checkpoint.mean, bench.categories, bench.pairs, bench.settings)
     pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (threads, reopen, *parts))
     try:
         yield partial(_in_order, pool, AHEAD * count)
@@ -109,8 +92,8 @@ def _in_order(
             future.cancel()
 
 
-_begun: list[Work] = []
-"""This process's work; empty where it is no worker."""
+_begun: list[Bench] = []
+"""This process's bench; empty where it is no worker."""
 
 
 def _begin(
@@ -119,7 +102,7 @@ def _begin(
     """Get ready in a new process; Ctrl-C is for the process that asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-    _begun.append(Work(replace(reopen(), mean=mean), *given))
+    _begun.append(Bench(replace(reopen(), mean=mean), *given))
 
 
 def _do(job: Job[Result], pair: Pair) -> Result:

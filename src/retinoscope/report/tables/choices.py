@@ -6,28 +6,23 @@ from dataclasses import replace
 
 import polars as pl
 
-from retinoscope.report.tables.ablation import ablation_table
-from retinoscope.report.tables.headline import (
-    ablation_headline,
-    knockout_headline,
-    side_by_side,
-)
-from retinoscope.report.tables.knockout import knockout_table
+from retinoscope.report.parts import parts
+from retinoscope.report.tables.headline import side_by_side
 from retinoscope.results.protocol import MENDED, SWITCHES, Protocol
+from retinoscope.results.store import Results
 
 BASE, ALL = "mended", "all of these"
 """Names of the columns without any choice of scoring and with all."""
 
 
-def scoring_choices(ablation: pl.DataFrame, knockout: pl.DataFrame) -> pl.DataFrame:
+def scoring_choices(results: Results) -> pl.DataFrame:
     """Headline figures of one run's records, scored with each choice alone and with all.
 
     The objects, token sets and answers are the run's own in every row, whatever its protocol;
     only the scoring differs.
 
     Args:
-        ablation: the run's ablation records.
-        knockout: the run's knockout records.
+        results: the run.
 
     Returns:
         Rows of `side_by_side`, named BASE, by switch, and ALL.
@@ -37,14 +32,17 @@ def scoring_choices(ablation: pl.DataFrame, knockout: pl.DataFrame) -> pl.DataFr
     protocols |= {name: replace(MENDED, **{name: True}) for name in names}
     protocols[ALL] = replace(MENDED, **dict.fromkeys(names, True))
     return side_by_side(
-        {name: _headline(ablation, knockout, scoring) for name, scoring in protocols.items()}
+        {name: headline(results, scoring, scored=True) for name, scoring in protocols.items()}
     )
 
 
-def _headline(ablation: pl.DataFrame, knockout: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    return pl.concat(
-        (
-            ablation_headline(ablation_table(ablation, protocol)),
-            knockout_headline(knockout_table(knockout, protocol)),
-        )
-    )
+def headline(results: Results, protocol: Protocol, *, scored: bool = False) -> pl.DataFrame:
+    """The headline figures of every experiment of a run.
+
+    Args:
+        results: the run.
+        protocol: how its records are scored.
+        scored: only of those experiments that switches of scoring move.
+    """
+    wanted = [part.report for part in parts(results) if part.report.scored or not scored]
+    return pl.concat([report.headline(results, protocol) for report in wanted])

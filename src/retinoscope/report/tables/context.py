@@ -4,40 +4,37 @@ from __future__ import annotations
 
 import polars as pl
 
-from retinoscope.report.tables.ablation import TASKS
+from retinoscope.report.parts import parts
+from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.scoring import scored
 from retinoscope.results.protocol import MENDED, Protocol
 from retinoscope.results.statistics import rate
+from retinoscope.results.store import Results
 
 
-def clean_accuracy(
-    ablation: pl.DataFrame, knockout: pl.DataFrame, protocol: Protocol = MENDED
-) -> pl.DataFrame:
+def clean_accuracy(results: Results, protocol: Protocol = MENDED) -> pl.DataFrame:
     """How often the model is right when nothing is touched, by experiment and task.
 
     Args:
-        ablation: the run's ablation records.
-        knockout: the run's knockout records.
-        protocol: how they are scored.
+        results: the run.
+        protocol: how its records are scored.
 
     Returns:
         A row for each experiment and task: n, right, accuracy, accuracy_low, accuracy_high.
         Decreases are shares of `right`, unless the protocol says otherwise.
     """
     rows = []
-    for experiment, records, clean in (
-        ("ablation", ablation, pl.col("selection") == "none"),
-        ("knockout", knockout, pl.col("window") == "none"),
-    ):
-        for (task,), group in scored(records, protocol).filter(clean).group_by(["task"]):
+    for part in parts(results):
+        if part.report.clean is None:
+            continue
+        runs = scored(results[part.name], protocol).filter(part.report.clean)
+        for (task,), group in runs.group_by(["task"]):
             share = rate(int(group["right"].sum()), group.height)
-            rows.append((experiment, task, share.n, share.hits, share.value, share.low, share.high))
+            rows.append((part.name, task, share.n, share.hits, share.value, share.low, share.high))
     schema = {"experiment": pl.String, "task": pl.String, "n": pl.Int64, "right": pl.Int64}
     intervals = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), pl.Float64)
     table = pl.DataFrame(rows, schema=schema | intervals, orient="row")
-    order = {task: place for place, task in enumerate(TASKS)}
-    place = pl.col("task").replace_strict(order, default=len(order), return_dtype=pl.Int64)
-    return table.sort("experiment", place, "task")
+    return table.sort("experiment", rank("task"), "task")
 
 
 def curation_table(records: pl.DataFrame) -> pl.DataFrame:

@@ -13,15 +13,20 @@ from dataclasses import dataclass, replace
 from PIL import Image
 from torch import Tensor
 
+from retinoscope.data import load_image
+from retinoscope.data.selection import Pair
 from retinoscope.engine import Recording, Response, answer, look
+from retinoscope.errors import SampleError
+from retinoscope.experiments.ablation.records import AblationRecord
+from retinoscope.experiments.ablation.trials import Trial, Trials, common_trials, gradient_trials
+from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.description import description, told, until_settled
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
-from retinoscope.experiments.trials import Trial, Trials, common_trials, gradient_trials
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
 from retinoscope.results.indices import indices_text
-from retinoscope.results.records import AblationRecord, SkippedRecord
+from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import (
     Query,
     Score,
@@ -51,6 +56,32 @@ class _Prompted:
     recording: Recording
     probe: Query | None
     probed: Recording
+
+
+def measure(bench: Bench, subject: Subject) -> list[Record]:
+    """The ablation of one object, with the next readable image for "resampled" tokens."""
+    other = donor(subject, bench.pairs)
+    records, skipped = ablation(bench.checkpoint, subject, other, bench.settings)
+    return [*records, *skipped]
+
+
+def donor(subject: Subject, pairs: Sequence[Pair]) -> Image.Image | None:
+    """The next candidate's image that can be read, for "resampled" tokens; None without one."""
+    for sample, _ in _after(subject, pairs):
+        if sample.image_id == subject.sample.image_id:
+            continue
+        try:
+            return load_image(sample)
+        except SampleError:
+            continue
+    return None
+
+
+def _after(subject: Subject, pairs: Sequence[Pair]) -> Iterator[Pair]:
+    place = next(
+        (i for i, (_, a) in enumerate(pairs) if a.object_id == subject.annotation.object_id), 0
+    )
+    yield from (*pairs[place + 1 :], *pairs[:place])
 
 
 def ablation(

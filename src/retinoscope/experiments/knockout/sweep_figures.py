@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from retinoscope.experiments.knockout.sweep_tables import single_heads, whole_layers
 from retinoscope.report.figures.style import (
     BLUE,
     GREY,
@@ -22,7 +23,6 @@ from retinoscope.report.figures.style import (
     rules,
     styled,
 )
-from retinoscope.report.tables.sweep import single_heads, whole_layers
 from retinoscope.report.wording import number
 from retinoscope.results.records import TASKS
 

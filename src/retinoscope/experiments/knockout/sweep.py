@@ -10,7 +10,7 @@ from __future__ import annotations
 from retinoscope.engine import Recording
 from retinoscope.engine.checks import Checked
 from retinoscope.errors import InterventionError, RunError
-from retinoscope.experiments.cut import Cut
+from retinoscope.experiments.knockout.cut import Cut
 from retinoscope.experiments.settings import SWEEPS
 from retinoscope.tokens import TokenSet, last
 

@@ -13,16 +13,24 @@ from torch import Tensor
 from retinoscope.engine import Recording, evaluate, look
 from retinoscope.engine.checks import Checked
 from retinoscope.errors import InterventionError
-from retinoscope.experiments.cut import Cut
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.knockout.cut import Cut
+from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.knockout.sweep import sweep
+from retinoscope.experiments.knockout.windows import windows
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import Subject
-from retinoscope.experiments.sweep import sweep
-from retinoscope.experiments.windows import windows
 from retinoscope.models import Checkpoint
-from retinoscope.results.records import KnockoutRecord, SkippedRecord
+from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import Query, Score, ask, poll, score_next
 from retinoscope.tokens import TokenSet, at, last, row, visual
+
+
+def measure(bench: Bench, subject: Subject) -> list[Record]:
+    """The knockouts of one object."""
+    records, skipped = knockout(bench.checkpoint, subject, bench.settings)
+    return [*records, *skipped]
 
 
 def knockout(

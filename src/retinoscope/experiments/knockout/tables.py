@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.experiments.knockout.sweep_tables import SWEPT
+from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
-from retinoscope.report.tables.sweep import SWEPT
 from retinoscope.results.protocol import MENDED, Protocol
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
@@ -57,11 +58,11 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
         "kept_high",
     )
     return table.sort(
-        _rank("task", TASKS),
+        rank("task", TASKS),
         "task",
-        _rank("target", TARGETS),
-        _rank("group", GROUPS),
-        _rank("window", WINDOWS),
+        rank("target", TARGETS),
+        rank("group", GROUPS),
+        rank("window", WINDOWS),
         "first_layer",
         "last_layer",
         "window",
@@ -91,8 +92,3 @@ def compare_cuts(
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
 
     return compare(cut(first), cut(second), ["window"])
-
-
-def _rank(column: str, order: tuple[str, ...]) -> pl.Expr:
-    ranks = {name: place for place, name in enumerate(order)}
-    return pl.col(column).replace_strict(ranks, default=len(order), return_dtype=pl.Int64)

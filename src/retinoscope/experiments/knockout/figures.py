@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from retinoscope.experiments.knockout.tables import GROUPS, TARGETS, TASKS, WINDOWS
 from retinoscope.report.figures.style import GREY, styled
-from retinoscope.report.tables.knockout import GROUPS, TARGETS, TASKS, WINDOWS
 from retinoscope.report.wording import DASH, readable
 
 

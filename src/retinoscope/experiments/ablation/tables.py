@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
 from retinoscope.report.wording import readable
 from retinoscope.results.protocol import MENDED, Protocol
@@ -13,7 +14,6 @@ VALUES = ("mean", "zero", "noise", "resampled")
 
 CONDITION = ("value", "selection", "matched", "size")
 _SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradients")
-TASKS = ("describe", "poll", "ask", "poll-absent")
 
 
 def ablation_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
@@ -106,10 +106,6 @@ def _against_random(paired: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ordered(table: pl.DataFrame) -> pl.DataFrame:
-    def rank(column: str, order: tuple[str, ...]) -> pl.Expr:
-        ranks = {name: place for place, name in enumerate(order)}
-        return pl.col(column).replace_strict(ranks, default=len(order), return_dtype=pl.Int64)
-
     # A row's family is what it is or, for matched sets, comes after its unmatched sizes.
     return table.sort(
         rank("value", VALUES),
@@ -117,6 +113,6 @@ def _ordered(table: pl.DataFrame) -> pl.DataFrame:
         pl.col("matched") != "",
         pl.col("size"),
         rank("matched", _SELECTIONS),
-        rank("task", TASKS),
+        rank("task"),
         "task",
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.experiments.knockout.sweep_tables import single_heads, whole_layers
 from retinoscope.report.grids import Cell, Grid, share_cell
-from retinoscope.report.tables.sweep import single_heads, whole_layers
 from retinoscope.report.wording import DASH, interval, number
 from retinoscope.results.records import TASKS
 

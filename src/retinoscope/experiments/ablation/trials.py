@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retinoscope.engine import Recording
 from retinoscope.errors import RunError
-from retinoscope.experiments.ranking import gradient_ranking
+from retinoscope.experiments.ablation.ranking import gradient_ranking
 from retinoscope.experiments.selections import (
     Missing,
     Selection,

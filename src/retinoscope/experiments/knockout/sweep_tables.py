@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, summarise
 from retinoscope.results.protocol import MENDED, Protocol
-from retinoscope.results.records import TASKS
 
 SWEPT = pl.col("window").str.starts_with("layer ")
 """Which knockout records belong to a sweep."""
@@ -30,10 +30,8 @@ def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFr
     paired = beside_clean(here, pl.col("window") == "none", protocol).with_columns(
         layer=pl.col("first_layer"), head=pl.when(pl.col("head") >= 0).then("head")
     )
-    order = {task: place for place, task in enumerate(TASKS)}
-    place = pl.col("task").replace_strict(order, default=len(order), return_dtype=pl.Int64)
     return summarise(paired, _CONDITION).sort(
-        place, "task", "group", "target", "layer", "head", nulls_last=False
+        rank("task"), "task", "group", "target", "layer", "head", nulls_last=False
     )
 
 

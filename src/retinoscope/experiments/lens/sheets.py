@@ -1,8 +1,4 @@
-"""Refinement: do visual tokens come to decode to the word of what they show?
-
-Paper, section 4: the residual stream of each visual token through the final norm and the
-unembedding, at every layer.
-"""
+"""Lens sheets: everything that a lens page shows of one image."""
 
 from __future__ import annotations
 
@@ -16,77 +12,31 @@ from torch import Tensor
 from retinoscope.data import Annotation, object_mask
 from retinoscope.engine import Recording, generate, look
 from retinoscope.errors import SampleError, SelectionError
+from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.outline import outlines
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
 from retinoscope.interventions import Ablate, Condition
-from retinoscope.lens import LensReading, read_changed, read_lens
+from retinoscope.lens import read_changed
 from retinoscope.models import Checkpoint
-from retinoscope.results.records import LensRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline
-from retinoscope.tasks import first_tokens, piece_tokens, spelled, word_forms
+from retinoscope.tasks import first_tokens, spelled
 from retinoscope.tasks.describe import QUESTION
-from retinoscope.tokens import TokenLayout, TokenSet, under, visual
+from retinoscope.tokens import TokenLayout, TokenSet
 
 WORDS_KEPT = 8
 """Top words of each token and layer that a lens page shows."""
 
 
-def lens(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> list[LensRecord]:
-    """Read every visual token of one image at every layer, on the object and on the background.
-
-    Background patches touch no annotated object of the image; the same word is looked for there.
-
-    Raises:
-        SampleError, SelectionError, TokenMapError: this object can't be measured.
-        ModelError: this model can't be.
-    """
-    recording = look(checkpoint, subject.image, QUESTION)
-    layout = recording.encoded.layout
-    strict = set(first_tokens(checkpoint.tokenizer, [subject.class_name]))
-    lenient = set(piece_tokens(checkpoint.tokenizer, word_forms(subject.class_name))) | strict
-    regions = {"object": object_tokens(layout, subject.mask, settings)}
-    regions["background"] = visual(layout) - _anything(subject, layout) - regions["object"]
-    if not strict:
-        raise SelectionError(f"The tokenizer can't spell {subject.class_name!r}.")
-    records: list[LensRecord] = []
-    for region, tokens in regions.items():
-        if tokens:
-            reading = read_lens(
-                recording,
-                tokens,
-                k=1,
-                tracked=sorted(strict),
-                norm_last_twice=settings.protocol.double_norm,
-            )
-            records += _records(subject, region, reading, strict, lenient)
-    return records
+def clean(bench: Bench, subject: Subject) -> LensSheet:
+    """The sheet of one object's image as it is."""
+    return lens_sheet(bench.checkpoint, subject, bench.settings)
 
 
-def _records(
-    subject: Subject, region: str, reading: LensReading, strict: set[int], lenient: set[int]
-) -> list[LensRecord]:
-    top = reading.ids[..., 0].numpy()
-    is_strict, is_lenient = np.isin(top, list(strict)), np.isin(top, list(lenient))
-    best = reading.log_probability.max(0).values
-    rank = reading.rank.min(0).values.float()
-    return [
-        LensRecord(
-            image_id=subject.sample.image_id,
-            object_id=subject.annotation.object_id,
-            class_name=subject.class_name,
-            region=region,
-            layer=layer,
-            patches=top.shape[1],
-            strict=int(is_strict[layer].sum()),
-            lenient=int(is_lenient[layer].sum()),
-            rank=float(rank[layer].mean()),
-            log_probability=float(best[layer].mean()),
-            entropy=float(reading.entropy[layer].mean()),
-        )
-        for layer in range(top.shape[0])
-    ]
+def without_object(bench: Bench, subject: Subject) -> LensSheet:
+    """The sheet with the object +1 replaced."""
+    return ablated_sheet(bench.checkpoint, subject, bench.settings)
 
 
 def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
@@ -103,7 +53,7 @@ def ablated_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) 
         InterventionError: the model's mean visual token is not known.
     """
     recording = look(checkpoint, subject.image, QUESTION, room=settings.max_new_tokens)
-    tokens = _covered(subject, subject.annotation, recording.encoded.layout, settings)
+    tokens = covered(subject, subject.annotation, recording.encoded.layout, settings)
     if tokens is None:
         raise SelectionError(f"No visual token lies on the object {subject.key}.")
     value = "zero" if settings.values[0] == "zero" else "mean"
@@ -121,7 +71,7 @@ def _subject_sheet(
             a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found)
         )
         for a in subject.sample.annotations
-        if (found := _covered(subject, a, layout, settings)) is not None
+        if (found := covered(subject, a, layout, settings)) is not None
     ]
     classes = tuple(dict.fromkeys(outline.class_name for outline in objects))
     title = subject.sample.path.name
@@ -187,16 +137,7 @@ def read_sheet(
     )
 
 
-def _anything(subject: Subject, layout: TokenLayout) -> TokenSet:
-    """Visual tokens that touch any annotated object of the image."""
-    found = under(layout, subject.mask)
-    for annotation in subject.sample.annotations:
-        covered = _covered(subject, annotation, layout, Settings())
-        found = found if covered is None else found | covered
-    return found
-
-
-def _covered(
+def covered(
     subject: Subject, annotation: Annotation, layout: TokenLayout, settings: Settings
 ) -> TokenSet | None:
     """An annotation's tokens; None where it lies outside the crop or its mask can't be read."""
