@@ -81,10 +81,10 @@ def measured(way: str, limit: int | None, out: Path) -> float:
     if WAYS[way]:
         plain.rows = WAYS[way]
         replaced = {
-            "ablation": ("answer",),
-            "knockout": ("evaluate",),
+            "ablation.measure": ("answer",),
+            "knockout.measure": ("evaluate",),
             "description": ("generate",),
-            "lens": ("generate",),
+            "lens.sheets": ("generate",),
         }
         for module, names in replaced.items():
             for name in names:

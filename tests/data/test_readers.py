@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retinoscope.data import SOURCES, Dataset, Relation, Step, object_mask, open_data
+from retinoscope.data import Dataset, Relation, Step, object_mask, open_data, sources
 from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.readers.choices import shuffled
 from retinoscope.errors import DataError, SampleError
@@ -327,6 +327,6 @@ def test_every_source_is_named_by_the_error_and_by_the_documents() -> None:
     with pytest.raises(DataError) as error:
         open_data("imagenet:here")
     documents = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
-    for kind, source in SOURCES.items():
+    for kind, source in sources().items():
         assert source.usage in str(error.value)
         assert f"`{kind}:" in documents

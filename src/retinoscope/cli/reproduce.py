@@ -16,6 +16,7 @@ from rich.console import Console
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
+from retinoscope.data import sources
 from retinoscope.results.experiment import chosen, default_experiments
 from retinoscope.results.experiment import experiments as known
 from retinoscope.results.protocol import parse_protocol
@@ -38,8 +39,7 @@ def reproduce(
     data: Annotated[
         str,
         typer.Option(
-            help="`embedded[:COUNT]`, `arranged:KIND[:COUNT]`, `coco:PATH`, `folder:PATH`, "
-            "`datasets:NAME_OR_PATH`, or a benchmark such as `gqa:PATH` (docs/data.md)."
+            help=f"{', '.join(f'`{one.usage}`' for one in sources().values())} (docs/data.md)."
         ),
     ] = "embedded",
     questions: Annotated[

@@ -18,11 +18,15 @@ from retinoscope.data.selection import (
     select,
 )
 from retinoscope.data.sources import (
-    SOURCES,
+    Choices,
+    Source,
     arranged_scenes,
     embedded_scenes,
+    mean_images,
     open_data,
     open_images,
+    source_of,
+    sources,
 )
 
 __all__ = [
@@ -30,8 +34,8 @@ __all__ = [
     "EMBEDDED_FILTER",
     "MAX_PIXELS",
     "PAPER_FILTER",
-    "SOURCES",
     "Annotation",
+    "Choices",
     "Dataset",
     "Filter",
     "Question",
@@ -39,12 +43,14 @@ __all__ = [
     "Sample",
     "Segment",
     "Selection",
+    "Source",
     "Step",
     "arranged_scenes",
     "embedded_scenes",
     "image_files",
     "load_image",
     "mask_image",
+    "mean_images",
     "object_mask",
     "open_data",
     "open_image",
@@ -53,5 +59,7 @@ __all__ = [
     "read_folder",
     "select",
     "single_image",
+    "source_of",
+    "sources",
     "upright_rgb",
 ]

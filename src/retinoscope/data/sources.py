@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
@@ -23,12 +24,20 @@ from retinoscope.data.readers.tallyqa import read_tallyqa
 from retinoscope.data.readers.vsr import read_vsr
 from retinoscope.data.readers.whatsup import read_whatsup
 from retinoscope.data.samples import Dataset
+from retinoscope.data.selection import ANY_SIZE, EMBEDDED_FILTER, PAPER_FILTER, Filter
 from retinoscope.errors import DataError
+from retinoscope.registry import registered
 
 Sprites = Literal["train", "heldout"]
 
 DEFAULT_COUNT = 400
 """Embedded scenes where no count is given."""
+
+EMBEDDED_LIMIT = 102
+"""Objects of the embedded scenes that are measured by default."""
+
+MEAN_SEED = 900_001
+"""Seed of the embedded scenes that only serve for the mean; no other scenes use it."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +45,27 @@ class Source:
     """A kind of data that a text can name.
 
     Attributes:
+        name: the word before the colon.
         usage: what is written for it.
         what: what it is.
         read: opens it, from what is written after the colon.
+        filter: which of its objects a run studies where nothing else is asked for.
+        limit: how many objects a run measures then; None is all.
+        mean: what the mean visual token is taken over, from what is written after the colon and
+            the most images; None is the data's own images.
+        alone: whether its name may stand without more.
+        questions: whether questions can come by image id, from a file of their own.
     """
 
+    name: str
     usage: str
     what: str
     read: Callable[[str, Choices], Dataset]
+    filter: Filter = ANY_SIZE
+    limit: int | None = None
+    mean: Callable[[str, int], Dataset] | None = None
+    alone: bool = False
+    questions: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +90,7 @@ def open_data(
 
     Args:
         spec: the kind of data, then where it lies or what is chosen of it, such as
-            "coco:PATH"; `SOURCES` lists the kinds.
+            "coco:PATH"; `sources` lists the kinds.
         split: which split of data that have several.
         questions: a JSON of questions by image id, for COCO; see `read_questions`.
         seed: of the embedded scenes.
@@ -76,14 +98,53 @@ def open_data(
     Raises:
         DataError: nothing known is named, or the data can't be read.
     """
-    kind, _, rest = spec.partition(":")
-    if questions is not None and kind != "coco":
-        raise DataError(f"{questions}: questions by image id are read for coco:PATH alone.")
-    source = SOURCES.get(kind)
-    if source is None or not (rest or kind == "embedded"):
-        possible = ", ".join(f"{source.usage} ({source.what})" for source in SOURCES.values())
-        raise DataError(f"data {spec!r} is not known. Possible: {possible}.")
+    rest = spec.partition(":")[2]
+    source = source_of(spec)
+    if questions is not None and not source.questions:
+        able = ", ".join(one.usage for one in sources().values() if one.questions)
+        raise DataError(f"{questions}: questions by image id are read for {able} alone.")
     return source.read(rest, Choices(split, questions, seed))
+
+
+@functools.cache
+def sources() -> Mapping[str, Source]:
+    """Every kind of data by name: ours, and what is installed beside.
+
+    Raises:
+        RegistrationError: one of somebody else's can't be had.
+    """
+    return {one.name: one for one in registered("retinoscope.data", Source, _OWN)}
+
+
+def source_of(spec: str) -> Source:
+    """The kind of data that a text names.
+
+    Raises:
+        DataError: nothing known is named.
+    """
+    kind, _, rest = spec.partition(":")
+    source = sources().get(kind)
+    if source is None or not (rest or source.alone):
+        possible = ", ".join(f"{one.usage} ({one.what})" for one in sources().values())
+        raise DataError(f"data {spec!r} is not known. Possible: {possible}.")
+    return source
+
+
+def mean_images(spec: str, count: int, *, split: str | None = None) -> Dataset:
+    """What the mean visual token of some data is taken over, where nothing else is asked for.
+
+    Args:
+        spec: as `open_data` takes it.
+        count: most images, where the data keep some for it.
+        split: of the data.
+
+    Raises:
+        DataError: the data can't be read.
+    """
+    source = source_of(spec)
+    if source.mean is not None:
+        return source.mean(spec.partition(":")[2], count)
+    return open_data(spec, split=split)
 
 
 def open_images(text: str, *, split: str | None = None) -> Dataset:
@@ -92,7 +153,7 @@ def open_images(text: str, *, split: str | None = None) -> Dataset:
     Raises:
         DataError: there is no such folder, or the data can't be read.
     """
-    if text.partition(":")[0] in SOURCES:
+    if text.partition(":")[0] in sources():
         return open_data(text, split=split)
     return _folder(text, Choices(split, None, 0))
 
@@ -134,29 +195,6 @@ def _datasets(rest: str, choices: Choices) -> Dataset:
 
 def _benchmark(read: Callable[[Path, str | None], Dataset]) -> Callable[[str, Choices], Dataset]:
     return lambda rest, choices: read(Path(rest).expanduser(), choices.split)
-
-
-SOURCES: dict[str, Source] = {
-    "embedded": Source(
-        "embedded[:COUNT]",
-        "the scenes that come with Retinoscope, embedded:COUNT of them",
-        _embedded,
-    ),
-    "arranged": Source(
-        "arranged:KIND[:COUNT]", "embedded scenes in a layout, with questions in steps", _arranged
-    ),
-    "coco": Source("coco:PATH", "a COCO folder or its instances JSON", _coco),
-    "folder": Source("folder:PATH", "any folder of images", _folder),
-    "datasets": Source("datasets:NAME_OR_PATH", "a Hugging Face dataset", _datasets),
-    "gqa": Source("gqa:PATH", "GQA's questions and scene graphs", _benchmark(read_gqa)),
-    "clevr": Source("clevr:PATH", "CLEVR's questions and scenes", _benchmark(read_clevr)),
-    "vsr": Source("vsr:PATH", "VSR's statements", _benchmark(read_vsr)),
-    "whatsup": Source("whatsup:PATH", "What'sUp's captions", _benchmark(read_whatsup)),
-    "pope": Source("pope:PATH", "POPE's polls", _benchmark(read_pope)),
-    "tallyqa": Source("tallyqa:PATH", "TallyQA's counts", _benchmark(read_tallyqa)),
-    "panoptic": Source("panoptic:PATH", "COCO's panoptic segments", _benchmark(read_panoptic)),
-}
-"""Every kind of data by the word that names it."""
 
 
 def embedded_scenes(count: int, *, seed: int = 0, sprites: Sprites = "train") -> Dataset:
@@ -223,3 +261,35 @@ def _scenes_version() -> str:
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
     names = [path.relative_to(root).as_posix().encode() for path in paths]
     return digest([*names, *(path.read_bytes() for path in paths)])
+
+
+_OWN: tuple[Source, ...] = (
+    Source(
+        *("embedded", "embedded[:COUNT]"),
+        "the scenes that come with Retinoscope, embedded:COUNT of them",
+        _embedded,
+        # One object of an image keeps a run's objects independent of each other.
+        filter=replace(EMBEDDED_FILTER, one_per_image=True),
+        limit=EMBEDDED_LIMIT,
+        mean=lambda rest, count: embedded_scenes(count, seed=MEAN_SEED),
+        alone=True,
+    ),
+    Source(
+        *("arranged", "arranged:KIND[:COUNT]"),
+        *("embedded scenes in a layout, with questions in steps", _arranged),
+    ),
+    Source(
+        *("coco", "coco:PATH", "a COCO folder or its instances JSON", _coco),
+        filter=PAPER_FILTER,
+        questions=True,
+    ),
+    Source("folder", "folder:PATH", "any folder of images", _folder),
+    Source("datasets", "datasets:NAME_OR_PATH", "a Hugging Face dataset", _datasets),
+    Source("gqa", "gqa:PATH", "GQA's questions and scene graphs", _benchmark(read_gqa)),
+    Source("clevr", "clevr:PATH", "CLEVR's questions and scenes", _benchmark(read_clevr)),
+    Source("vsr", "vsr:PATH", "VSR's statements", _benchmark(read_vsr)),
+    Source("whatsup", "whatsup:PATH", "What'sUp's captions", _benchmark(read_whatsup)),
+    Source("pope", "pope:PATH", "POPE's polls", _benchmark(read_pope)),
+    Source("tallyqa", "tallyqa:PATH", "TallyQA's counts", _benchmark(read_tallyqa)),
+    Source("panoptic", "panoptic:PATH", "COCO's panoptic segments", _benchmark(read_panoptic)),
+)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,8 +12,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from retinoscope.brief import brief_fields
-from retinoscope.errors import ModelError
+from retinoscope.errors import ModelError, RegistrationError
 from retinoscope.geometry import PatchGrid
+from retinoscope.registry import members, registered
 
 Geometry = Callable[[Any, Any, tuple[int, int], Mapping[str, Any], int], PatchGrid]
 """(model config, processor, original (width, height), processor outputs, image index) -> grid."""
@@ -77,15 +76,22 @@ class Family:
 
 @functools.cache
 def families() -> Mapping[str, Family]:
-    """Every family by model type, one module of `retinoscope.models.families` each."""
-    package = importlib.import_module("retinoscope.models.families")
-    modules = [
-        importlib.import_module(f"{package.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(package.__path__)
-    ]
-    return MappingProxyType(
-        {kind: module.FAMILY for module in modules for kind in module.FAMILY.model_types}
-    )
+    """Every family by model type, ours one module of `retinoscope.models.families` each.
+
+    Raises:
+        RegistrationError: one of somebody else's can't be had.
+    """
+    own = members("retinoscope.models.families", "FAMILY")
+    found: dict[str, Family] = {}
+    for family in registered("retinoscope.families", Family, own):
+        taken = [kind for kind in family.model_types if kind in found]
+        if taken:
+            raise RegistrationError(
+                f"The family {family.name!r} takes the model types {', '.join(taken)}, which "
+                f"{found[taken[0]].name!r} has already. Leave them out of one of the two."
+            )
+        found |= dict.fromkeys(family.model_types, family)
+    return MappingProxyType(found)
 
 
 def family_named(family: Family | str) -> Family:

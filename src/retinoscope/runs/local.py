@@ -14,6 +14,7 @@ from typing import Any
 from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
 from retinoscope.data.selection import Pair
+from retinoscope.data.sources import MEAN_SEED
 from retinoscope.errors import InterventionError, ModelError, RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint, load, mean_from_file
@@ -35,7 +36,7 @@ from retinoscope.results.manifest import (
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import Store, append, consolidate, so_far
 from retinoscope.runs import stages
-from retinoscope.runs.mean import MEAN_SEED, OWN_COUNT, mean_dataset, with_mean
+from retinoscope.runs.mean import OWN_COUNT, mean_dataset, with_mean
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
 from retinoscope.runs.workers import Each, working

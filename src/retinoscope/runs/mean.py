@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import platformdirs
 
-from retinoscope.data import Dataset, Sample, embedded_scenes, load_image, open_data, open_images
+from retinoscope.data import Dataset, Sample, load_image, open_images
+from retinoscope.data import mean_images as images_of
 from retinoscope.data.fingerprint import image_fingerprint
 from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
@@ -31,9 +32,6 @@ from retinoscope.runs.progress import Progress
 
 Cached = TypeVar("Cached", MeanToken, MeanSums)
 
-MEAN_SEED = 900_001
-"""Seed of the embedded scenes that only serve for the mean; no other scenes use it."""
-
 OWN_COUNT = 400
 """Most images of a mean where no images of its own were given for it."""
 
@@ -49,9 +47,9 @@ def mean_dataset(data: str, mean_images: str | None, count: int, split: str | No
 
     Args:
         data: the run's data.
-        mean_images: as `open_images` takes it; None is the embedded scenes that are kept for it
-            where the data are embedded, else the data's own.
-        count: how many embedded scenes.
+        mean_images: as `open_images` takes it; None is what the data keep for it, else the
+            data's own.
+        count: most of those that the data keep.
         split: of the run's data.
 
     Raises:
@@ -59,9 +57,7 @@ def mean_dataset(data: str, mean_images: str | None, count: int, split: str | No
     """
     if mean_images is not None:
         return open_images(mean_images)
-    if data.partition(":")[0] == "embedded":
-        return embedded_scenes(count, seed=MEAN_SEED)
-    return open_data(data, split=split)
+    return images_of(data, count, split=split)
 
 
 def with_mean(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data import ANY_SIZE, EMBEDDED_FILTER, PAPER_FILTER, Dataset, Filter
+from retinoscope.data import Dataset, Filter, source_of
 from retinoscope.data.content import content_hashes
 from retinoscope.data.fingerprint import fingerprint, image_fingerprint
 from retinoscope.errors import RunError
@@ -14,9 +14,6 @@ from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
 from retinoscope.results.experiment import default_experiments, experiments
 from retinoscope.runs.mean import OWN_COUNT, chosen_images
-
-EMBEDDED_LIMIT = 102
-"""Objects of the embedded scenes that are measured by default."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +30,14 @@ class Plan:
         data: as `retinoscope.data.open_data` takes it.
         split: the split of a COCO folder that has several.
         questions: a JSON of questions by image id; None is the data's own file, if any.
-        mean_images: data (or a folder) whose images give the mean visual token; None is the
-            embedded scenes that are kept for it where the data are embedded, else the data's own
-            images.
+        mean_images: data (or a folder) whose images give the mean visual token; None is what
+            the data keep for it, else the data's own images.
         mean_count: most images of the mean; None is all of `mean_images`, and OWN_COUNT without.
         mean_per_position: a mean of each position of the grid instead of one of all.
         mean_file: a file with the mean visual token, which is then not measured.
         curated: measure only objects that the model names, and names because it sees them.
         chosen: which objects are considered; None is the data's preset.
-        limit: objects to measure; None is EMBEDDED_LIMIT of the embedded scenes, else all.
+        limit: objects to measure; None is the data's preset, mostly all.
         sheets: images that get a lens page.
         experiments: names of the experiments to run; the paper's by default.
         settings: what they do.
@@ -102,24 +98,14 @@ class Plan:
             )
 
     @property
-    def kind(self) -> str:
-        """The kind of data: "embedded", "coco", "folder", "datasets"."""
-        return self.data.partition(":")[0]
-
-    @property
     def filter(self) -> Filter:
         """Which objects are considered: given, or the preset of the kind of data."""
-        if self.chosen is not None:
-            return self.chosen
-        if self.kind == "embedded":
-            # One object of an image keeps a run's objects independent of each other.
-            return replace(EMBEDDED_FILTER, one_per_image=True)
-        return PAPER_FILTER if self.kind == "coco" else ANY_SIZE
+        return source_of(self.data).filter if self.chosen is None else self.chosen
 
     @property
     def wanted(self) -> int | None:
-        """How many objects to measure; None is every one."""
-        return EMBEDDED_LIMIT if self.limit is None and self.kind == "embedded" else self.limit
+        """How many objects to measure: given, or the preset of the data; None is every one."""
+        return source_of(self.data).limit if self.limit is None else self.limit
 
     @property
     def mean_wanted(self) -> int | None:

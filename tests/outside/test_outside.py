@@ -1,0 +1,119 @@
+"""What an installed distribution brings works like our own, with no line of the package changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import coco_scene
+import pytest
+import tiny
+
+import retinoscope
+from retinoscope import registry
+from retinoscope.data import Filter
+from retinoscope.errors import RegistrationError
+from tests.outside import distribution
+
+COMMAND = "from retinoscope.cli.main import app; app()"
+
+
+class Place:
+    """A folder with the distribution, a model and data, and the command line there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.log = root, root / "log"
+        self.site = distribution.write(root / "site")
+        self.data = coco_scene.write(root / "data")
+        self.model = tiny.save(root / "model")
+        self.log.write_text("")
+
+    def python(self, code: str, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        source = Path(retinoscope.__file__).parents[1]
+        paths = os.pathsep.join((str(self.site), str(source)))
+        settings = {"PYTHONPATH": paths, "GLOW_LOG": str(self.log), "COLUMNS": "200", **variables}
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def reproduce(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.python(
+            *(COMMAND, "reproduce", "--model", str(self.model), "--data", f"glowing:{self.data}"),
+            *("--experiments", "brightness", "--no-curation", "--mean-count", "2"),
+            *("--out", str(self.root / "run")),
+            **variables,
+        )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("outside"))
+
+
+def test_help_names_an_experiment_and_data_from_outside(place: Place) -> None:
+    told = place.python(COMMAND, "reproduce", "--help").stdout
+    assert "How bright is the object?" in " ".join(told.split())
+    assert "glowing:PATH" in told
+
+
+def test_an_experiment_from_outside_is_measured_resumed_and_reported(place: Place) -> None:
+    killed = place.reproduce(GLOW_DIE="2")
+    assert killed.returncode == 9, killed.stderr
+    before = place.log.read_text().split()
+    assert len(before) == 2
+    whole = place.reproduce()
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    # The source's own limit is 3 objects; those that were measured before are not measured again.
+    assert len(place.log.read_text().split()) == 3
+    run = place.root / "run"
+    assert "brightness records: 6" in whole.stdout
+    assert "Light: held" in whole.stdout
+    table = (run / "tables" / "brightness_by_region.csv").read_text().splitlines()
+    assert table[0] == "region,objects,value"
+    assert [line.split(",")[:2] for line in table[1:]] == [["object", "3"], ["rest", "3"]]
+    assert (run / "figures" / "brightness-bars.svg").stat().st_size > 1000
+    page = (run / "report.html").read_text("utf-8")
+    for text in ("Brightness: how bright is it?", "Mean brightness.", "Nothing glows."):
+        assert text in page
+    beside = place.python(COMMAND, "report", str(run), "--beside", str(run))
+    assert "Brightness, all: value" in beside.stdout, beside.stderr
+    assert "brightness,all,value,object" in (run / "tables" / "beside.csv").read_text()
+
+
+def test_a_run_of_what_is_not_installed_is_not_drawn_without_it(place: Place) -> None:
+    code = f"import sys; sys.path.remove({str(place.site)!r}); {COMMAND}"
+    told = place.python(code, "report", str(place.root / "run"))
+    assert told.returncode == 2
+    assert "brightness, which are not installed" in " ".join(told.stderr.split())
+
+
+def test_a_family_from_outside_is_a_family(place: Place) -> None:
+    code = "from retinoscope.models.family import family_of; print(family_of('glow_llava').name)"
+    assert place.python(code).stdout.strip() == "Glow"
+
+
+def test_a_report_needs_no_torch(place: Place) -> None:
+    code = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); "
+    told = place.python(code + COMMAND, "report", str(place.root / "run"))
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.split()[-1] == "False"
+
+
+def test_a_name_that_is_taken_and_a_thing_of_another_kind_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = registry.metadata.EntryPoint("x", "retinoscope.data:ANY_SIZE", "g")
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [point])
+    with pytest.raises(RegistrationError, match="where a Path is expected; it is Filter"):
+        registry.registered("g", Path, [])
+    monkeypatch.setattr(registry, "_name", lambda one: "same")
+    with pytest.raises(RegistrationError, match="retinoscope has that name"):
+        registry.registered("g", Filter, [Filter()])
+    with pytest.raises(RegistrationError, match="can't be loaded"):
+        registry.load("retinoscope.nowhere:measure")
