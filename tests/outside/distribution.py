@@ -107,7 +107,8 @@ FILES = {
             return headline_frame(named)
 
 
-        REPORT = Report(tables, section, sketches, verdicts, headline)
+        carried = ("brightness_by_region",)
+        REPORT = Report(tables, section, sketches, verdicts, headline, carrying=carried)
         """,
     "glow/data.py": """
         from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -83,6 +84,9 @@ def test_an_experiment_from_outside_is_measured_resumed_and_reported(place: Plac
         assert text in page
     beside = place.python(COMMAND, "report", str(run), "--beside", str(run))
     assert "Brightness, all: value" in beside.stdout, beside.stderr
+    data = json.loads(place.python(COMMAND, "report", str(run), "--json").stdout)
+    assert [row["region"] for row in data["tables"]["brightness_by_region"]] == ["object", "rest"]
+    assert data["verdicts"][-1]["name"] == "Light"
     assert "brightness,all,value,object" in (run / "tables" / "beside.csv").read_text()
 
 

@@ -91,6 +91,7 @@ class Report:
         clean: which of the records are clean runs, whose accuracy is shown; None where they have
             no `right`.
         scored: whether the protocol's switches of scoring move the headline.
+        carrying: names of the tables that carry the verdicts, for a report as data.
         built_in: what the embedded model's training says to a verdict, by the verdict's name.
     """
 
@@ -104,6 +105,7 @@ class Report:
     )
     clean: pl.Expr | None = None
     scored: bool = False
+    carrying: tuple[str, ...] = ()
     built_in: Mapping[str, str] = field(default_factory=dict)
 
 

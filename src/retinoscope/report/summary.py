@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from retinoscope.report.page import judged
+from retinoscope.report.parts import parts
 from retinoscope.report.protocol import compare_runs
 from retinoscope.report.tables.collect import collect
-from retinoscope.report.verdicts import verdicts
 from retinoscope.results.protocol import protocol_name, recorded_protocol
 from retinoscope.results.store import Results
-
-SHOWN = ("clean_accuracy", "ablation", "lens_summary", "knockout")
-"""The tables that the report prints, by their names among its files."""
 
 
 def summary(results: Results, beside: Sequence[Results] = ()) -> dict[str, Any]:
@@ -37,9 +35,14 @@ def summary(results: Results, beside: Sequence[Results] = ()) -> dict[str, Any]:
         "status": manifest.status,
         "protocol": protocol_name(protocol),
         "counts": dict(manifest.counts),
-        "verdicts": [asdict(one) for one in verdicts(tables, results["knockout"], protocol)],
-        "tables": {name: tables.named()[name].to_dicts() for name in SHOWN},
+        "verdicts": [asdict(one) for one in judged(results, tables)],
+        "tables": {name: tables[name].to_dicts() for name in _carrying(results)},
     }
     if beside:
-        found["beside"] = compare_runs(results, tables, beside).to_dicts()
+        found["beside"] = compare_runs(results, beside).to_dicts()
     return found
+
+
+def _carrying(results: Results) -> tuple[str, ...]:
+    """Names of the tables that the report prints, among its files."""
+    return ("clean_accuracy", *(name for part in parts(results) for name in part.report.carrying))

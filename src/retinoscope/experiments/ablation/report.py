@@ -96,6 +96,7 @@ REPORT = Report(
     examples=_examples,
     clean=pl.col("selection") == "none",
     scored=True,
+    carrying=("ablation",),
     built_in={
         "Localisation": "That this model loses a thing with its tokens is therefore trained, too, "
         "and no evidence about large models.",

@@ -92,6 +92,7 @@ REPORT = Report(
     headline=_headline,
     clean=pl.col("window") == "none",
     scored=True,
+    carrying=("knockout",),
     built_in={
         "Extraction": "That the answer is read from the thing's tokens in these layers is "
         "therefore trained as well.",
