@@ -1,4 +1,4 @@
-"""A small distribution as somebody else would install it: an experiment, data and a family."""
+"""A small distribution as somebody else installs it: an experiment, a task, data, a family."""
 
 from __future__ import annotations
 
@@ -132,6 +132,19 @@ FILES = {
 
         FAMILY = replace(LLAVA, name="Glow", model_types=("glow_llava",))
         """,
+    "glow/task.py": """
+        from retinoscope.tasks import Query, Task, Unasked, piece_tokens
+
+
+        def queries(asked, tokenizer, *, always_a):
+            if asked.class_name == "car":
+                return (Unasked("name", "cars have no names"),)
+            right = piece_tokens(tokenizer, [asked.class_name])
+            return (Query("name", asked.class_name, "What is in this image ?", right=right),)
+
+
+        TASK = Task("name", queries)
+        """,
     "glow-1.0.dist-info/METADATA": """
         Metadata-Version: 2.1
         Name: glow
@@ -140,6 +153,9 @@ FILES = {
     "glow-1.0.dist-info/entry_points.txt": """
         [retinoscope.experiments]
         brightness = glow.brightness:EXPERIMENT
+
+        [retinoscope.tasks]
+        name = glow.task:TASK
 
         [retinoscope.data]
         glowing = glow.data:SOURCE

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import coco_scene
+import polars as pl
 import pytest
 import tiny
 
@@ -16,6 +17,7 @@ import retinoscope
 from retinoscope import registry
 from retinoscope.data import Filter
 from retinoscope.errors import RegistrationError
+from retinoscope.results import read
 from tests.outside import distribution
 
 COMMAND = "from retinoscope.cli.main import app; app()"
@@ -84,10 +86,10 @@ def test_an_experiment_from_outside_is_measured_resumed_and_reported(place: Plac
         assert text in page
     beside = place.python(COMMAND, "report", str(run), "--beside", str(run))
     assert "Brightness, all: value" in beside.stdout, beside.stderr
+    assert "brightness,all,value,object" in (run / "tables" / "beside.csv").read_text()
     data = json.loads(place.python(COMMAND, "report", str(run), "--json").stdout)
     assert [row["region"] for row in data["tables"]["brightness_by_region"]] == ["object", "rest"]
     assert data["verdicts"][-1]["name"] == "Light"
-    assert "brightness,all,value,object" in (run / "tables" / "beside.csv").read_text()
 
 
 def test_a_run_of_what_is_not_installed_is_not_drawn_without_it(place: Place) -> None:
@@ -95,6 +97,40 @@ def test_a_run_of_what_is_not_installed_is_not_drawn_without_it(place: Place) ->
     told = place.python(code, "report", str(place.root / "run"))
     assert told.returncode == 2
     assert "brightness, which are not installed" in " ".join(told.stderr.split())
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from retinoscope.experiments import Settings
+from retinoscope.report.render import render
+from retinoscope.runs import Plan, Silent, run
+settings = Settings(tasks=("name",), values=("zero",), buffers=(0,), sizes=(5,), sweeps=())
+plan = Plan(
+    out=Path(sys.argv[1]), model=sys.argv[2], data="glowing:" + sys.argv[3], settings=settings,
+    experiments=("ablation", "knockout"), curated=False, mean_count=2, limit=8,
+)
+render(run(plan, Silent()))
+"""
+
+
+def test_the_experiments_measure_a_task_from_outside(place: Place) -> None:
+    run = place.root / "named"
+    told = place.python(MEASURE, str(run), str(place.model), str(place.data))
+    assert told.returncode == 0, told.stderr
+    results = read(run)
+    assert results.manifest.counts["objects to measure"] == 4
+    for table in ("ablation", "knockout"):
+        assert set(results[table]["task"]) == {"name"}
+        asked = results[table].select("object_id", "class_name").unique()
+        assert "car" not in set(asked["class_name"])
+        skipped = results["skipped"].filter(experiment=table, condition="name")
+        assert set(skipped["reason"]) == {"cars have no names"}
+        assert asked.height + skipped.height == 4
+    assert set(pl.read_csv(run / "tables" / "ablation.csv")["task"]) == {"name"}
+    page = (run / "report.html").read_text("utf-8")
+    assert "name (n = " in page
+    assert "Knockout, name" in page
 
 
 def test_a_family_from_outside_is_a_family(place: Place) -> None:

@@ -18,7 +18,7 @@ from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.subject import Subject
 from retinoscope.interventions import Ablate, Condition, Noise
 from retinoscope.models import Checkpoint
-from retinoscope.tasks import Query, Score, ask, describe, poll, score_next, score_text
+from retinoscope.tasks import Query, Score, queries_of, score_next, score_text
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,12 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
     """
     if settings.values[0] == "resampled":
         raise RunError("There is no other image here to resample; begin values with another.")
-    name, tokenizer = subject.class_name, checkpoint.tokenizer
-    always_a = settings.protocol.always_a
-    queries = {"describe": describe(name), "poll": poll(name, tokenizer, always_a=always_a)}
-    if subject.question:
-        queries["ask"] = ask(name, subject.question, tokenizer, always_a=always_a)
+    asked, _ = queries_of(
+        *(settings.tasks, subject, checkpoint.tokenizer), always_a=settings.protocol.always_a
+    )
     found: list[Answer] = []
-    for task in (task for task in settings.tasks if task in queries):
-        query = queries[task]
-        room = settings.max_new_tokens if task == "describe" else 0
+    for query in (query for query in asked if not query.control):
+        task, room = query.task, settings.max_new_tokens if query.written else 0
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix, room=room)
         chosen = _selections(recording, subject, settings)
         conditions: list[Condition] = [(), *((_ablate(s, subject, settings),) for s in chosen)]
@@ -100,7 +97,7 @@ def _selections(recording: Recording, subject: Subject, settings: Settings) -> l
 
 def _scores(recording: Recording, query: Query, conditions: list[Condition]) -> list[Score]:
     checkpoint = recording.checkpoint
-    if query.task != "describe":
+    if not query.written:
         outcome = evaluate(recording, conditions)
         return [score_next(query, row, checkpoint.tokenizer) for row in outcome.logits]
     found = generate(recording, conditions)

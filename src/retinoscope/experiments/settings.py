@@ -63,6 +63,7 @@ class Settings:
     def __post_init__(self) -> None:
         # Imported here: what is declared is read without torch, what is measured is not.
         from retinoscope.attribution.quadrature import FIRST, points
+        from retinoscope.tasks import tasks
 
         _check_number("overlap", self.overlap, lambda share: 0 <= share < 1, "from 0 to under 1")
         _check_whole("buffers", self.buffers, least=0)
@@ -73,7 +74,7 @@ class Settings:
         _check_whole("gradient_nodes", (self.gradient_nodes,), least=len(points(FIRST)))
         tolerance = self.gradient_tolerance
         _check_number("gradient_tolerance", tolerance, lambda gap: 0 < gap < math.inf, "above 0")
-        _check_names("tasks", self.tasks, TASKS)
+        _check_names("tasks", self.tasks, tuple(tasks()))
         _check_names("sweeps", self.sweeps, SWEEPS, some=False)
         _check_whole("seed", (self.seed,), least=0)
         switches = [getattr(self.protocol, field.name, None) for field in fields(Protocol)]

@@ -49,8 +49,8 @@ class Experiment:
             `retinoscope.experiments.Bench` and `Target`.
         report: of a `retinoscope.report.parts.Report`: what is made of the records.
         place: where it stands among the others; the paper's sections have their numbers.
-        tasks: names of the tasks it measures by, of which at least one must be asked for; () for
-            an experiment that asks the model nothing.
+        next_token: whether it measures by the tasks that the next token answers, so that one of
+            them must be asked for.
         by_default: whether a run measures it without being asked to.
         sheets: the lens sheets that it writes.
     """
@@ -61,7 +61,7 @@ class Experiment:
     measure: str
     report: str
     place: float = LAST
-    tasks: tuple[str, ...] = ()
+    next_token: bool = False
     by_default: bool = False
     sheets: tuple[Sheets, ...] = ()
 

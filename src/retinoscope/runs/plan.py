@@ -14,6 +14,7 @@ from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
 from retinoscope.results.experiment import default_experiments, experiments
 from retinoscope.runs.mean import OWN_COUNT, chosen_images
+from retinoscope.tasks import tasks
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ class Plan:
                 f"{', '.join(known)}, each once."
             )
         for name in self.experiments:
-            tasks = known[name].tasks
-            if tasks and not {*tasks} & {*self.settings.tasks}:
+            able = [task for task, one in tasks().items() if not one.written]
+            if known[name].next_token and not {*able} & {*self.settings.tasks}:
                 raise RunError(
-                    f"The experiment {name} is measured by the tasks {', '.join(tasks)}; got "
+                    f"The experiment {name} is measured by the tasks {' and '.join(able)}; got "
                     f"{self.settings.tasks!r}. Add one of them, or leave the experiment out."
                 )
         limits = [number for number in (self.limit, self.mean_count) if number is not None]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from retinoscope.tasks.original import begins_class_word
 from retinoscope.tasks.query import Query
+from retinoscope.tasks.task import Asked, Task, Unasked
 from retinoscope.tasks.vocabulary import first_tokens
 from retinoscope.tasks.words import article, word_forms
 
@@ -24,4 +27,14 @@ def ask(class_name: str, question: str, tokenizer: Any, *, always_a: bool = Fals
         question=question,
         prefix=f"It is {article(class_name, always_a=always_a)}",
         right=first_tokens(tokenizer, word_forms(class_name)),
+        original=begins_class_word,
     )
+
+
+def _queries(asked: Asked, tokenizer: Any, *, always_a: bool) -> Sequence[Query | Unasked]:
+    if not asked.question:
+        return (Unasked("ask", "no question has this object as its only answer"),)
+    return (ask(asked.class_name, asked.question, tokenizer, always_a=always_a),)
+
+
+TASK = Task("ask", _queries, place=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.errors import SampleError
-from retinoscope.tasks.original import begins_class_word, holds_name, says_yes
+from retinoscope.tasks.original import holds_name
 from retinoscope.tasks.words import first_mention, named
 
 
@@ -18,12 +19,15 @@ class Query:
     """One question about one object.
 
     Attributes:
-        task: "describe", "poll", "poll-absent" or "ask".
+        task: the task's name; of a control, whose object is not there, with "-absent" behind it.
         class_name: the object's class.
         question: what the user writes.
         prefix: the beginning of the answer that is put in the model's mouth, or "".
-        right: token ids that are the right next token; empty for describe, which is scored by its
-            text.
+        right: token ids that are the right next token; empty where the text is scored.
+        written: whether the whole text is scored, not the next token.
+        control: whether it asks about an object that is not there.
+        original: the original code's test of a next token, given the token, the class and the
+            tokenizer; None where it takes none.
     """
 
     task: str
@@ -31,6 +35,9 @@ class Query:
     question: str
     prefix: str = ""
     right: tuple[int, ...] = ()
+    written: bool = False
+    control: bool = False
+    original: Callable[[int, str, Any], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def score_next(query: Query, logits: Float[Tensor, " vocabulary"], tokenizer: An
         right=token in query.right,
         probability=min(float(probabilities[list(query.right)].sum()), 1.0),
         margin=first - second,
-        right_original=_original(query, token, tokenizer),
+        right_original=query.original and query.original(token, query.class_name, tokenizer),
         top_probability=float(probabilities[token]),
     )
 
@@ -96,14 +103,3 @@ def settled(class_name: str, text: str) -> bool:
     """
     span = first_mention(text, class_name)
     return span is not None and span[1] < len(text) and holds_name(text, class_name)
-
-
-def _original(query: Query, token: int, tokenizer: Any) -> bool | None:
-    """The original code's test of a next token; None for tasks in which it takes none."""
-    match query.task:
-        case "poll":
-            return says_yes(token, tokenizer)
-        case "ask":
-            return begins_class_word(token, query.class_name, tokenizer)
-        case _:
-            return None

@@ -10,6 +10,5 @@ EXPERIMENT = Experiment(
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
     place=3,
-    tasks=("describe", "poll", "ask"),
     by_default=True,
 )

@@ -30,10 +30,8 @@ from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import (
     Query,
     Score,
-    ask,
-    describe,
     first_tokens,
-    poll,
+    queries_of,
     score_next,
     score_text,
 )
@@ -104,8 +102,10 @@ def ablation(
         SampleError, SelectionError, TokenMapError: this object can't be measured.
         InterventionError, ModelError: this model can't be.
     """
-    skipped: list[SkippedRecord] = []
-    queries = _queries(checkpoint, subject, settings, skipped)
+    queries, unasked = queries_of(
+        *(settings.tasks, subject, checkpoint.tokenizer), always_a=settings.protocol.always_a
+    )
+    skipped = [_skip(subject, one.task, one.reason) for one in unasked]
     prompted = [_prompt(checkpoint, subject, q, settings, skipped) for q in queries]
     donated = visual_tokens(checkpoint, donor) if donor is not None else None
     planned = list(_planned(prompted, subject, donated, settings))
@@ -129,27 +129,6 @@ def ablation(
     return records, skipped
 
 
-def _queries(
-    checkpoint: Checkpoint, subject: Subject, settings: Settings, skipped: list[SkippedRecord]
-) -> list[Query]:
-    name, tokenizer, always_a = subject.class_name, checkpoint.tokenizer, settings.protocol.always_a
-    queries: list[Query] = []
-    if "describe" in settings.tasks:
-        queries.append(describe(name))
-    if "poll" in settings.tasks:
-        queries.append(poll(name, tokenizer, always_a=always_a))
-        if subject.absent:
-            queries.append(poll(subject.absent, tokenizer, present=False, always_a=always_a))
-        else:
-            skipped.append(_skip(subject, "poll-absent", "the image holds every class"))
-    if "ask" in settings.tasks:
-        if subject.question:
-            queries.append(ask(name, subject.question, tokenizer, always_a=always_a))
-        else:
-            skipped.append(_skip(subject, "ask", "no question has this object as its only answer"))
-    return queries
-
-
 def _prompt(
     checkpoint: Checkpoint,
     subject: Subject,
@@ -157,7 +136,7 @@ def _prompt(
     settings: Settings,
     skipped: list[SkippedRecord],
 ) -> _Prompted:
-    if query.task != "describe":
+    if not query.written:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         return _Prompted(query, recording, query, recording)
     room = settings.max_new_tokens
@@ -166,7 +145,7 @@ def _prompt(
     probe = _mention(checkpoint, query, checkpoint.text(clean.tokens))
     if probe is None:
         reason = "the clean description does not name the object"
-        skipped.append(_skip(subject, "describe: probability", reason))
+        skipped.append(_skip(subject, f"{query.task}: probability", reason))
         return _Prompted(query, recording, None, recording)
     probed = look(checkpoint, subject.image, query.question, prefix=probe.prefix)
     return _Prompted(query, recording, probe, probed)
@@ -185,7 +164,7 @@ def _mention(checkpoint: Checkpoint, query: Query, clean: str) -> Query | None:
     right = first_tokens(checkpoint.tokenizer, [clean[span[0] : span[1]]])
     if not right:
         return None
-    return Query("describe", query.class_name, query.question, clean[: span[0]].rstrip(), right)
+    return Query(query.task, query.class_name, query.question, clean[: span[0]].rstrip(), right)
 
 
 def _planned(
@@ -198,7 +177,7 @@ def _planned(
         if visual not in common:
             common[visual] = common_trials(one.probed, subject, donated, settings)
         trials = common[visual]
-        if one.query.task == "poll-absent":
+        if one.query.control:
             first = settings.values[0]
             yield Trials(tuple(t for t in trials.ready if t.controls and t.value == first))
         else:
@@ -212,7 +191,7 @@ def _scores(checkpoint: Checkpoint, one: _Prompted, responses: Sequence[Response
     if one.probe is not None:
         rows = responses[-1].outcome.logits
         guesses = [score_next(one.probe, row, checkpoint.tokenizer) for row in rows]
-    if one.query.task != "describe":
+    if not one.query.written:
         return guesses
     found = [
         replace(score_text(one.query, checkpoint.text(text.tokens)), answer=told(checkpoint, text))

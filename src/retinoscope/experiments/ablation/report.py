@@ -15,9 +15,9 @@ from retinoscope.experiments.ablation.verdict import localisation
 from retinoscope.report.examples import Example
 from retinoscope.report.grids import filled
 from retinoscope.report.parts import Report, Section, Sketch, Tables
+from retinoscope.report.tables.order import shown_tasks
 from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
-from retinoscope.results.records import TASKS
 from retinoscope.results.sheet import LensSheet
 from retinoscope.results.store import Results
 
@@ -36,16 +36,16 @@ def _tables(results: Results, protocol: Protocol) -> Tables:
 def _section(tables: Tables) -> Section:
     table = tables["ablation"]
     values = [value for value in VALUES if value in table["value"]]
-    tasks = [task for task in TASKS if task in table["task"]]
+    tasks = tuple(shown_tasks(table))
     control = control_grid(table)
     return Section(
         "Ablation: where is the object?",
         _NOTE,
-        grids=filled(*(ablation_grid(table, value, TASKS) for value in values[:1])),
+        grids=filled(*(ablation_grid(table, value, tasks) for value in values[:1])),
         folded=filled(
             control,
-            *(drop_grid(table, value, TASKS) for value in values[:1]),
-            *(ablation_grid(table, value, TASKS) for value in values[1:]),
+            *(drop_grid(table, value, tasks) for value in values[:1]),
+            *(ablation_grid(table, value, tasks) for value in values[1:]),
         ),
         brief=filled(
             *(ablation_grid(table, value, (task,)) for value in values[:1] for task in tasks),

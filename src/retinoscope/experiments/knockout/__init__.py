@@ -10,6 +10,6 @@ EXPERIMENT = Experiment(
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
     place=5,
-    tasks=("poll", "ask"),
+    next_token=True,
     by_default=True,
 )

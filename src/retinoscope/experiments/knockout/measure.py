@@ -23,7 +23,7 @@ from retinoscope.experiments.settings import Settings, buffer_name
 from retinoscope.experiments.subject import Subject
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import Record, SkippedRecord
-from retinoscope.tasks import Query, Score, ask, poll, score_next
+from retinoscope.tasks import Query, Score, queries_of, score_next
 from retinoscope.tokens import TokenSet, at, last, row, visual
 
 
@@ -47,15 +47,13 @@ def knockout(
         SampleError, SelectionError, TokenMapError: this object can't be measured.
         ModelError: this model can't be.
     """
-    queries: list[Query] = []
-    skipped: list[SkippedRecord] = []
-    tokenizer, always_a = checkpoint.tokenizer, settings.protocol.always_a
-    if "poll" in settings.tasks:
-        queries.append(poll(subject.class_name, tokenizer, always_a=always_a))
-    if "ask" in settings.tasks and subject.question:
-        queries.append(ask(subject.class_name, subject.question, tokenizer, always_a=always_a))
-    elif "ask" in settings.tasks:
-        skipped.append(_skip(subject, "ask", "no question has this object as its only answer"))
+    asked, unasked = queries_of(
+        *(settings.tasks, subject, checkpoint.tokenizer), always_a=settings.protocol.always_a
+    )
+    queries = [query for query in asked if not (query.written or query.control)]
+    skipped = [
+        _skip(subject, one.task, one.reason) for one in unasked if one.task in settings.tasks
+    ]
     records: list[KnockoutRecord] = []
     for query in queries:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
