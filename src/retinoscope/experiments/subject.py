@@ -9,7 +9,16 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from retinoscope.data import Annotation, Question, Sample, load_image, object_mask
+from retinoscope.data import (
+    Annotation,
+    Question,
+    Relation,
+    Sample,
+    Step,
+    load_image,
+    object_mask,
+)
+from retinoscope.errors import SampleError
 from retinoscope.experiments.settings import Settings
 from retinoscope.geometry import centred_square
 
@@ -26,6 +35,8 @@ class Subject:
         question: a question whose answer is the object, or "" where the data has none.
         absent: a class of the data set that the image does not hold, for the "no" control; ""
             where there is none.
+        questions: every question whose answer is the object, with choices and steps where the
+            data have them; of the whole image there may be more (`sample.questions`).
     """
 
     sample: Sample
@@ -34,6 +45,42 @@ class Subject:
     mask: Bool[np.ndarray, "height width"]
     question: str
     absent: str
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def others(self) -> tuple[Annotation, ...]:
+        """The other annotated objects of the image."""
+        own = self.annotation.object_id
+        return tuple(one for one in self.sample.annotations if one.object_id != own)
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """How the object stands to others, and they to it; () where the data doesn't say."""
+        own = self.annotation.object_id
+        return tuple(one for one in self.sample.relations if own in (one.subject, one.object))
+
+    def objects_of(self, step: Step) -> tuple[Annotation, ...]:
+        """The objects that a step of a question about the image arrives at.
+
+        Raises:
+            SampleError: the image has no such object.
+        """
+        known = {one.object_id: one for one in self.sample.annotations}
+        unknown = [one for one in step.object_ids if one not in known]
+        if unknown:
+            raise SampleError(
+                f"The step {step.op} {step.argument} names the objects {unknown}, which image "
+                f"{self.sample.image_id} does not have; correct the question file."
+            )
+        return tuple(known[one] for one in step.object_ids)
+
+    def mask_of(self, other: Annotation) -> Bool[np.ndarray, "height width"]:
+        """True on another object of the image, in the image's pixels.
+
+        Raises:
+            SampleError: the mask can't be used.
+        """
+        return object_mask(self.sample, other)
 
     @property
     def class_name(self) -> str:
@@ -69,16 +116,16 @@ def read_subject(
     drawn = random_source(settings.seed, annotation.object_id, "subject")
     present = {other.class_name for other in sample.annotations}
     absent = [name for name in categories if name not in present]
-    questions = [
-        question.text for question in sample.questions if _asks_about(question, annotation)
-    ]
+    questions = tuple(one for one in sample.questions if _asks_about(one, annotation))
+    texts = [question.text for question in questions]
     return Subject(
         sample=sample,
         annotation=annotation,
         image=image,
         mask=mask,
-        question=str(drawn.choice(questions)) if questions else "",
+        question=str(drawn.choice(texts)) if texts else "",
         absent=str(drawn.choice(absent)) if absent else "",
+        questions=questions,
     )
 
 
