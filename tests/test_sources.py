@@ -8,6 +8,8 @@ from pathlib import Path
 
 import retinoscope
 from retinoscope.report.paper import BIBTEX
+from retinoscope.results.experiment import experiments
+from tests import documents
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(Path(retinoscope.__path__[0]).rglob("*.py"))
@@ -46,3 +48,10 @@ def test_every_document_cites_the_paper_alike() -> None:
     assert BIBTEX in (ROOT / "README.md").read_text("utf-8")
     entries = [path for path in ROOT.glob("*.md") if "@inproceedings" in path.read_text("utf-8")]
     assert [path.name for path in entries] == ["README.md"]
+
+
+def test_every_experiments_readme_is_its_section_of_the_documents() -> None:
+    text = documents.DOCUMENT.read_text("utf-8")
+    assert text == documents.made(text), "run: python -m tests.documents"
+    for name in experiments():
+        assert f"<!-- {name}/README.md -->" in text
