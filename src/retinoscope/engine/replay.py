@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.engine.apply import apply, inner, place_of
 from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, attending
-from retinoscope.engine.blocking import blocked
+from retinoscope.engine.attention import AttentionCall, additive, attending
+from retinoscope.engine.edges import cut_edges, edges
 from retinoscope.engine.forks import Fork, forked, forks
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.shared_keys import SharedKeys
 from retinoscope.engine.sharing import attend
+from retinoscope.engine.steps import stepwise
+from retinoscope.engine.taps import ModuleTap, tapped
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Sites
+from retinoscope.interventions import Edits, Site, Write
 
 FEW = 4
 """Positions that are not worth a detour in the last layer."""
@@ -47,6 +51,7 @@ class SuffixAttention:
         self.entered: dict[int, Tensor] = {}
         self.shared = SharedKeys(recording, start)
         self._layer = 0
+        self._doing: Sequence[Edits] = ()
         self._cut: Tensor | None = None
         self._reached = False
         self._shape: tuple[int, ...] = ()
@@ -58,15 +63,46 @@ class SuffixAttention:
         self,
         layer: int,
         hidden: Float[Tensor, "rows suffix width"],
-        cut: Bool[Tensor, "rows heads suffix keys"] | None,
+        doing: Sequence[Edits] = (),
     ) -> Float[Tensor, "rows suffix width"]:
-        """One layer, with some attention edges cut in each row.
+        """One layer, with what each row's condition does in it.
+
+        Args:
+            layer: the decoder layer.
+            hidden: its input.
+            doing: what each row's condition does in this layer; nothing for a clean replay.
 
         Raises:
             InterventionError: the layer ran without its attention being reached.
         """
-        self._layer, self._cut, self._reached = layer, cut, False
+        self._layer, self._doing, self._reached = layer, doing, False
+        self._cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
         self._shape = hidden.shape[:2]
+        with self._editing(layer, hidden.shape[1]):
+            return self._through(layer, hidden)
+
+    def _editing(self, layer: int, count: int) -> AbstractContextManager[None]:
+        """Hooks for what is written inside one layer, in every row."""
+        sites = {write.site for edits in self._doing for write in inner(edits, layer)}
+        pairs = [(site, self.recording.tap(site)) for site in sites]
+        taps = [(site, tap) for site, tap in pairs if isinstance(tap, ModuleTap)]
+        return tapped(taps, self._write) if taps else nullcontext()
+
+    def _write(self, site: Site, state: Tensor) -> Tensor:
+        """What every row's condition writes at a site of the layer that runs."""
+        rows, suffix = self._shape
+        # Cross-attention runs all rows in one sequence, a convolution some positions before ours.
+        each = state.view(rows, -1, *state.shape[2:])
+        stop = self.start + suffix
+        positions = range(stop - each.shape[1], stop)
+        return apply(each, self._doing, site, positions, self.recording.length).view_as(state)
+
+    def _through(self, layer: int, hidden: Tensor) -> Tensor:
+        """The layer itself.
+
+        Raises:
+            InterventionError: as `through`.
+        """
         mixing = self.recording.calls[layer].mixing
         if mixing == "left context":
             return self._behind_context(layer, hidden)
@@ -90,7 +126,7 @@ class SuffixAttention:
         self,
         layer: int,
         hidden: Float[Tensor, "rows suffix width"],
-        cut: Bool[Tensor, "rows heads suffix keys"] | None,
+        doing: Sequence[Edits],
         wanted: Sequence[int],
     ) -> Float[Tensor, "rows wanted width"]:
         """One layer for the outputs of some positions alone: all give keys, only these ask.
@@ -101,16 +137,17 @@ class SuffixAttention:
         Args:
             layer: one that attends within the sequence.
             hidden: its input at all positions of the suffix.
-            cut: edges that are cut in each row.
+            doing: what each row's condition does in it: it cuts edges, nothing else.
             wanted: positions of the suffix, from 0; none for the keys alone.
         """
         self._taking, chosen = True, list(wanted)
         try:
             with suppress(_KeysTaken):
-                self.through(layer, hidden, None)
+                self.through(layer, hidden)
             self._taking = False
             if not chosen or not len(hidden):
                 return hidden[:, chosen]
+            cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
             self._cut = None if cut is None else cut[:, :, chosen]
             self._asking = [self.start + index for index in chosen]
             asking = torch.tensor(self._asking)
@@ -134,6 +171,7 @@ class SuffixAttention:
         clean, start, device = self.recording.calls[self._layer], self.start, call.query.device
         if clean.mixing == "cross-attention":
             return self._across(call)
+        call = call.with_fields(self._step) if self._stepping else call
         own = self.shared.of(self._layer, call.key, call.value)
         if self.keep and self._taken is None:
             self.kept[self._layer] = own
@@ -146,7 +184,61 @@ class SuffixAttention:
         asking = self._asking or range(start, end)
         allowed = clean.allowed[list(asking), :end].to(device)[None, None]
         allowed = allowed if self._cut is None else allowed & ~self._cut.to(device)
-        return attend(call, (clean.keys[:, :, :start], clean.values[:, :, :start]), own, allowed)
+        prefix = (clean.keys[:, :, :start], clean.values[:, :, :start])
+        output, weights = attend(call, prefix, own, allowed)
+        for row in self._slow_rows():
+            output = output.clone()
+            output[row] = self._stepwise(call, prefix, own, allowed, row)
+        return self._step("z", output) if self._stepping else output, weights
+
+    @property
+    def _stepping(self) -> bool:
+        return any(inner(edits, self._layer) for edits in self._doing)
+
+    def _step(self, name: str, state: Tensor) -> Tensor:
+        """A step of attention, with what is written there."""
+        return self._write(Site(name, self._layer), state)
+
+    def _slow_rows(self) -> list[int]:
+        """Rows whose attention has to be taken step by step."""
+        steps = {Site(name, self._layer) for name in ("attn_scores", "attn_probs")}
+        return [
+            row
+            for row, edits in enumerate(self._doing)
+            if any(edge.source is not None for edge in edges(edits, self._layer))
+            or any(write.site in steps for write in inner(edits, self._layer))
+        ]
+
+    def _stepwise(
+        self,
+        call: AttentionCall,
+        prefix: tuple[Tensor, Tensor],
+        own: tuple[Tensor, Tensor],
+        allowed: Tensor,
+        row: int,
+    ) -> Tensor:
+        """One row's attention, step by step."""
+        key, value = (
+            torch.cat([clean, new[[row]]], dim=2) for clean, new in zip(prefix, own, strict=True)
+        )
+        mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
+        one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
+        return self._steps(one, [self._doing[row]])[0]
+
+    def _steps(self, call: AttentionCall, doing: Sequence[Edits]) -> Tensor:
+        """Attention step by step, of rows that stand one after the other in the call's queries."""
+        layer, count = self._layer, self._shape[1]
+        sites = {write.site for edits in doing for write in inner(edits, layer)}
+        names = [name for name in ("attn_scores", "attn_probs") if Site(name, layer) in sites]
+        led = [edge for edits in doing for edge in edges(edits, layer) if edge.source is not None]
+        positions = range(self.start, self.start + count)
+
+        def write(name: str, state: Tensor) -> Tensor:
+            each = state.reshape(len(doing), count, *state.shape[2:])
+            length = state.shape[-1]
+            return apply(each, doing, Site(name, layer), positions, length).view_as(state)
+
+        return stepwise(call, led, names, write, self.start)
 
     def _across(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Cross-attention: all rows one after the other in one sequence, on shared image states."""
@@ -155,7 +247,16 @@ class SuffixAttention:
         readable = allowed.to(call.query.device).expand(rows, 1, -1, -1)
         if self._cut is not None:
             readable = readable & ~self._cut.to(call.query.device)
-        return call.masked(readable.transpose(0, 1).flatten(1, 2)[None]).run()
+        call = call.masked(readable.transpose(0, 1).flatten(1, 2)[None])
+        if not self._stepping:
+            return call.run()
+        query = self._step("query", call.query.transpose(1, 2)).transpose(1, 2)
+        call = replace(call, query=query)
+        if not self._slow_rows():
+            output, weights = call.run()
+            return self._step("z", output), weights
+        explicit = replace(call, mask=additive(call.explicit_mask(), call.query))
+        return self._step("z", self._steps(explicit, self._doing)), None
 
 
 def run_suffix(
@@ -184,14 +285,14 @@ def run_suffix(
             if place in recording.additions:
                 hidden = hidden + recording.additions[place][start:]
             if short and place == last:
-                return attention.through_for(place, hidden, None, chosen)
-            hidden = attention.through(place, hidden, None)
+                return attention.through_for(place, hidden, (), chosen)
+            hidden = attention.through(place, hidden)
     return hidden[:, chosen]
 
 
 def replay(
     recording: Recording,
-    conditions: Sequence[Sites],
+    conditions: Sequence[Edits],
     start: int,
     attention: SuffixAttention | None = None,
     end: int | None = None,
@@ -201,7 +302,7 @@ def replay(
 
     Args:
         recording: the clean run.
-        conditions: what each condition touches, checked; nothing before `start`.
+        conditions: what each condition does, checked; nothing before `start`.
         start: the first position of the suffix.
         attention: to keep the keys and values of the suffix.
         end: replay only up to this position; None is the whole prompt.
@@ -216,22 +317,44 @@ def replay(
     positions = list(range(start, stop := recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
-    behind = any(write.layer > last for sites in conditions for write in sites.writes)
-    short = _ends_early(recording, len(positions) - len(chosen)) and not behind
+    short = _ends_early(recording, len(positions) - len(chosen)) and not any(
+        _works_late(edits, last) for edits in conditions
+    )
     hidden = recording.stream[0][:0, None].expand(0, len(positions), -1)
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, fork in enumerate(plan):
             hidden = _entering(hidden, recording, place, fork, positions)
             attention.shared.follow(place, fork, stop)
-            doing = [conditions[member] for member in fork.members]
-            hidden = written(hidden, doing, place, start)
-            cut = blocked(doing, place, recording, start) if doing and place <= last else None
             if short and place == last:
                 positions = [positions[index] for index in chosen]
-                hidden = attention.through_for(place, hidden, cut, chosen)
-            elif doing and place <= last:
-                hidden = attention.through(place, hidden, cut)
+                hidden = attention.through_for(place, hidden, fork.doing, chosen)
+            elif fork.doing and place <= last:
+                hidden = attention.through(place, hidden, fork.doing)
     return hidden if short else hidden[:, chosen], plan
+
+
+def predicted(
+    recording: Recording,
+    hidden: Float[Tensor, "rows columns width"],
+    doing: Sequence[Edits],
+    positions: Sequence[int],
+) -> Float[Tensor, "rows columns vocabulary"]:
+    """Logits of states behind the last layer, with what each row's condition writes there.
+
+    Args:
+        recording: the clean run.
+        hidden: the stream behind the last layer.
+        doing: what each row's condition does behind the layers.
+        positions: where in the prompt the columns stand.
+    """
+    sites = {edit.site for edits in doing for edit in edits if isinstance(edit, Write)}
+
+    def write(site: Site, state: Tensor) -> Tensor:
+        return apply(state, doing, site, positions, recording.length)
+
+    late = [(site, recording.tap(site)) for site in sites if site.name in ("final_norm", "lm_head")]
+    with tapped([(site, tap) for site, tap in late if isinstance(tap, ModuleTap)], write):
+        return recording.unembed(hidden).float()
 
 
 def _ends_early(recording: Recording, unwanted: int) -> bool:
@@ -245,6 +368,12 @@ def _ends_early(recording: Recording, unwanted: int) -> bool:
     return unwanted >= FEW and recording.calls[last].mixing == "attention" and not moved
 
 
+def _works_late(edits: Edits, last: int) -> bool:
+    """Whether a condition does more in the last layer than cut edges."""
+    led = any(edge.source is not None for edge in edges(edits, last))
+    return led or bool(inner(edits, last)) or any(place_of(edit, last + 1) > last for edit in edits)
+
+
 def _entering(
     hidden: Float[Tensor, "before positions width"],
     recording: Recording,
@@ -252,29 +381,34 @@ def _entering(
     fork: Fork,
     positions: Sequence[int],
 ) -> Float[Tensor, "rows positions width"]:
-    """The rows of a place, with what the model adds there."""
-    clean = recording.stream[place][list(positions)]
+    """The rows of a place: what left the layer before, what the model adds, what is written."""
+    clean, doing = recording.stream[place][list(positions)], fork.doing
     hidden = hidden.to(clean.device)
-    if place in recording.additions:
-        hidden = hidden + recording.additions[place][list(positions)]
-    return forked(hidden, fork, clean)
+    added = recording.additions.get(place)
+    if added is None:
+        hidden = forked(hidden, fork, clean)
+        return _written(hidden, doing, place, recording, positions)
+    added = added[list(positions)]
+    left = Site("resid_post", place - 1)
+    if any(isinstance(edit, Write) and edit.site == left for one in doing for edit in one):
+        hidden = forked(hidden, fork, clean - added)
+        hidden = apply(hidden, doing, left, positions, recording.length) + added
+    else:
+        hidden = forked(hidden + added, fork, clean)
+    return apply(hidden, doing, Site("resid_pre", place), positions, recording.length)
 
 
-def written(
-    hidden: Float[Tensor, "rows suffix width"],
-    conditions: Sequence[Sites],
+def _written(
+    hidden: Float[Tensor, "rows positions width"],
+    doing: Sequence[Edits],
     place: int,
-    start: int = 0,
-) -> Float[Tensor, "rows suffix width"]:
-    """The stream with every write of this place carried out in its own condition's row."""
-    writes = [
-        (i, w) for i, sites in enumerate(conditions) for w in sites.writes if w.layer == place
-    ]
-    if not writes:
-        return hidden
-    hidden = hidden.clone()
-    for index, write in writes:
-        at = [position - start for position in write.positions]
-        values = write.values.to(hidden)
-        hidden[index, at] = hidden[index, at] + values if write.add else values
+    recording: Recording,
+    positions: Sequence[int],
+) -> Float[Tensor, "rows positions width"]:
+    """What is written where a layer is left and the next one entered."""
+    sites = [Site("resid_post", place - 1)] if place else [Site("embeddings")]
+    if place < recording.layer_count:
+        sites.append(Site("resid_pre", place))
+    for site in sites:
+        hidden = apply(hidden, doing, site, positions, recording.length)
     return hidden

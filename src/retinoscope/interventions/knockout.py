@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from retinoscope.brief import brief_fields
 from retinoscope.errors import InterventionError
-from retinoscope.interventions.sites import (
-    Block,
+from retinoscope.interventions.edits import (
     Context,
-    Sites,
+    Edge,
+    Edits,
     checked_layers,
     checked_positions,
     whole_numbers,
@@ -44,13 +44,13 @@ class Knockout:
 
     __repr__ = brief_fields
 
-    def sites(self, context: Context) -> Sites:
-        """One block for each layer."""
+    def edits(self, context: Context) -> Edits:
+        """One edge for each layer."""
         queries = checked_positions(self.queries, context, "Knockout (queries)")
         keys = checked_positions(self.keys, context, "Knockout (keys)")
         layers = checked_layers(self.layers, context.layer_count, "Knockout")
         heads = None if self.heads is None else self._checked_heads(context)
-        return Sites(blocks=tuple(Block(layer, queries, keys, heads) for layer in layers))
+        return tuple(Edge(layer, queries, keys, heads) for layer in layers)
 
     def _checked_heads(self, context: Context) -> tuple[int, ...]:
         heads = tuple(sorted(set(whole_numbers(self.heads, "Knockout (heads)"))))
