@@ -161,6 +161,14 @@ class Recording:
                 return ModuleTap(layers[site.layer or 0], "output")
         return sites_of(self.checkpoint, self.encoded).tap(site)
 
+    def has(self, site: Site) -> bool:
+        """Whether this model has a site."""
+        try:
+            self.tap(site)
+        except InterventionError:
+            return False
+        return True
+
     def state_shape(self, site: Site) -> tuple[int, ...]:
         """What a site holds at one position; of `attn_scores` and `attn_probs` [heads, keys].
 

@@ -124,10 +124,8 @@ def _middle(run: LayerRun, mixer: ModuleCall) -> _Middle | None:
     for reader in behind:
         if reader in added or reader.given is run.given or reader.given is mixer.given:
             continue
-        if reader.given.shape != run.given.shape:
-            continue
         for one in reversed(added):
-            relation = _relation(one.made, reader.given - run.given, like=run.given)
+            relation = _added(one.made, run.given, reader.given)
             if relation is not None:
                 return _Middle(reader, one, scaled=relation == "multiple")
     return None
@@ -162,12 +160,11 @@ def _attention(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) 
 
 def _parallel(run: LayerRun, mixer: ModuleCall) -> ModuleCall | None:
     """The MLP whose output is added together with attention's."""
-    rest = run.made - run.given - mixer.made
     for call in run.children:
         if (
             call is not mixer
             and _wide(call.module)
-            and _relation(call.made, rest, run.made) == "whole"
+            and _added(call.made, run.given + mixer.made, run.made) == "whole"
         ):
             return call
     return None
@@ -184,13 +181,10 @@ def _mlp(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) -> dic
         taps["mlp_in"] = ModuleTap(last.module, "input")
         return taps | _neurons(run, last)
     behind = run.children[run.children.index(middle.reader) + 1 :]
-    rest = run.made - middle.reader.given
-    for last in reversed(behind):
-        relation = _relation(last.made, rest, like=run.made)
-        if relation is not None:
-            break
-    else:
+    found = _last(run, middle, behind)
+    if found is None:
         return dict.fromkeys(names, Missing(_UNPROVED))
+    last, whole = found
     mlp = last if _wide(last.module) else _maker(behind, last.given)
     if mlp is None:
         return dict.fromkeys(names, Missing(_UNPROVED))
@@ -201,9 +195,25 @@ def _mlp(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) -> dic
         if len(readers) == 1
         else Missing("several modules read the MLP's input"),
         "mlp_out": ModuleTap(mlp.module, "output"),
-        "mlp_out_post": ModuleTap(last.module, "output") if relation == "whole" else scaled,
+        "mlp_out_post": ModuleTap(last.module, "output") if whole else scaled,
         **_neurons(run, mlp),
     }
+
+
+def _last(
+    run: LayerRun, middle: _Middle, behind: Sequence[ModuleCall]
+) -> tuple[ModuleCall, bool] | None:
+    """The module whose output the MLP adds, and whether it is added as it is.
+
+    More may be added behind it (the inputs of Gemma 4's single layers), so that the stream with
+    the MLP's output is looked for in what later modules are given as well.
+    """
+    for after in [run.made, *(call.given for call in reversed(behind))]:
+        for last in reversed(behind):
+            relation = _added(last.made, middle.reader.given, after)
+            if relation is not None:
+                return last, relation == "whole"
+    return None
 
 
 def _neurons(run: LayerRun, mlp: ModuleCall) -> dict[str, Tap]:
@@ -216,7 +226,7 @@ def _neurons(run: LayerRun, mlp: ModuleCall) -> dict[str, Tap]:
     if down is None or down.given.shape[:-1] != mlp.made.shape[:-1]:
         missing = Missing("its MLP has no single row of neurons (a mixture of experts, or fused)")
         return {"mlp_pre": missing, "mlp_act": missing}
-    made = [(_maker(calls, c.given), c) for c in calls if not any(c.module.parameters())]
+    made = [(_maker(calls, c.given), c) for c in calls if not list(c.module.parameters())]
     ups = [up for up, _ in made if up is not None and _wide(up.module) and up is not down]
     pre: Tap = Missing("its activation's input is not a module's output (fused, or no module)")
     if len(ups) == 1 and ups[0].made.shape == down.given.shape:
@@ -237,20 +247,21 @@ def _leaf(module: nn.Module) -> bool:
     return not list(module.children())
 
 
-def _relation(part: Tensor, whole: Tensor, like: Tensor) -> Literal["whole", "multiple"] | None:
-    """Whether a difference of states is the part, or a multiple of it; None if neither.
+def _added(part: Tensor, before: Tensor, after: Tensor) -> Literal["whole", "multiple"] | None:
+    """Whether a part is what one state is more than another, or a multiple of it; None if neither.
 
     The multiple may differ from position to position (gates, masks).
 
     Args:
         part: what may have been added.
-        whole: a difference of two states.
-        like: one of these, for the rounding of the difference.
+        before: a state; some layers (OPT) work on positions without a batch, so shapes may differ.
+        after: a later one.
     """
-    if part.shape != whole.shape:
+    if not part.numel() == before.numel() == after.numel():
         return None
-    given, got = part.double(), whole.double()
-    close = (1e-5 if part.dtype == torch.float32 else 3e-2) * float(like.abs().max())
+    before, after = before.reshape_as(after), after.double()
+    given, got = part.reshape_as(after).double(), after - before
+    close = (1e-5 if part.dtype == torch.float32 else 3e-2) * float(after.abs().max())
     if torch.allclose(given, got, rtol=0, atol=close):
         return "whole"
     factor = (given * got).sum(-1, keepdim=True) / (given * given).sum(-1, keepdim=True)

@@ -82,11 +82,20 @@ def first_output(output: Any) -> Tensor | None:
     return given if isinstance(given, Tensor) else None
 
 
+def _visited(visit: Visit, site: Site, state: Tensor) -> Tensor:
+    """The visit of a state that may have all positions of all rows in one dimension (OPT)."""
+    if state.ndim > 2:
+        return visit(site, state)
+    batch = state[None]
+    changed = visit(site, batch)
+    return state if changed is batch else changed[0]
+
+
 def _before(site: Site, tap: ModuleTap, visit: Visit) -> Any:
     def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         state = first_input(args, options)
         assert state is not None
-        changed = visit(site, state)
+        changed = _visited(visit, site, state)
         if changed is state:
             return None
         if tap.side == "kept input":
@@ -103,7 +112,7 @@ def _after(site: Site, visit: Visit) -> Any:
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         state = first_output(output)
         assert state is not None
-        changed = visit(site, state)
+        changed = _visited(visit, site, state)
         if changed is state:
             return None
         return (changed, *output[1:]) if isinstance(output, tuple) else changed
