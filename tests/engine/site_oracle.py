@@ -6,7 +6,7 @@ Shares no code with the engine, which finds modules by what they do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from retinoscope.interventions import Edge
 from retinoscope.models import Checkpoint, Encoded
 from tests.engine.oracle import attention_of, eager
 
@@ -21,14 +22,19 @@ Visit = Callable[[str, int, Tensor], Tensor]
 """Is given a site's name, its layer and its state [batch, positions, ...]; may return another."""
 
 
-def run(checkpoint: Checkpoint, encoded: Encoded, visit: Visit) -> Tensor:
-    """Logits of one plain forward pass with every site visited, [positions, vocabulary]."""
-    with visiting(checkpoint, visit):
+def run(
+    checkpoint: Checkpoint, encoded: Encoded, visit: Visit, edges: Sequence[Edge] = ()
+) -> Tensor:
+    """Logits of one plain forward pass with every site visited, [positions, vocabulary].
+
+    Edges have a source each, and no query in common in one layer.
+    """
+    with visiting(checkpoint, visit, edges):
         return checkpoint.model(**encoded.inputs, use_cache=False).logits[0].float()
 
 
 @contextmanager
-def visiting(checkpoint: Checkpoint, visit: Visit) -> Iterator[None]:
+def visiting(checkpoint: Checkpoint, visit: Visit, edges: Sequence[Edge] = ()) -> Iterator[None]:
     """Every site of every layer, as far as names are known."""
     layers = checkpoint.parts.layers
     hooks = [hook for at, layer in enumerate(layers) for hook in _hooks(layer, at, visit)]
@@ -39,7 +45,9 @@ def visiting(checkpoint: Checkpoint, visit: Visit) -> Iterator[None]:
             for home in homes:
                 if hasattr(home, "eager_attention_forward"):
                     plain = home.eager_attention_forward
-                    patch.setattr(home, "eager_attention_forward", _attention(index, visit, plain))
+                    patch.setattr(
+                        home, "eager_attention_forward", _attention(index, visit, plain, edges)
+                    )
             yield
     finally:
         for hook in hooks:
@@ -112,7 +120,7 @@ def _seen(visit: Visit, name: str, at: int, state: Tensor) -> Tensor:
     return visit(name, at, state)
 
 
-def _attention(index: dict[int, int], visit: Visit, plain: Any) -> Any:
+def _attention(index: dict[int, int], visit: Visit, plain: Any, edges: Sequence[Edge]) -> Any:
     """Textbook attention, with everything visited on the way."""
 
     def attention(
@@ -142,6 +150,38 @@ def _attention(index: dict[int, int], visit: Visit, plain: Any) -> Any:
             weights = scores.softmax(-1)
         weights = visit("attn_probs", at, weights.transpose(1, 2)).transpose(1, 2)
         mixed = weights @ value.repeat_interleave(each, 1)
+        for edge in edges:
+            if edge.layer == at and edge.source is not None:
+                mixed = _led(edge, mixed, (query * scaling, key, value), mask, options, sinks)
         return visit("z", at, mixed.transpose(1, 2)), weights
 
     return attention
+
+
+def _led(
+    edge: Edge,
+    mixed: Tensor,
+    states: tuple[Tensor, ...],
+    mask: Tensor | None,
+    options: Any,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Head by head and query by query: other keys and values for this edge alone."""
+    query, key, value = states
+    mixed, heads = mixed.clone(), query.shape[1]
+    assert edge.source is not None
+    for head in range(heads) if edge.heads is None else edge.heads:
+        group = head // (heads // key.shape[1])
+        other_key, other_value = key[0, group].clone(), value[0, group].clone()
+        other_key[list(edge.keys)] = edge.source.keys[group]
+        other_value[list(edge.keys)] = edge.source.values[group]
+        for at in edge.queries:
+            scores = other_key @ query[0, head, at]
+            if options.get("softcap") is not None:
+                scores = torch.tanh(scores / options["softcap"]) * options["softcap"]
+            if mask is not None:
+                scores = scores + mask[0, 0 if mask.shape[1] == 1 else head, at]
+            if sinks is not None:
+                scores = torch.cat([scores, sinks[head : head + 1]])
+            mixed[0, head, at] = scores.softmax(-1)[: len(other_value)] @ other_value
+    return mixed

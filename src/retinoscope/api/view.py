@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -17,9 +18,20 @@ from retinoscope.api.words import Predictions, Word, checked_count
 from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.brief import brief
 from retinoscope.data import open_image, upright_rgb
-from retinoscope.engine import Recording, answer, evaluate, generate, look
+from retinoscope.engine import (
+    Activations,
+    Recording,
+    Score,
+    SiteTable,
+    answer,
+    capture,
+    evaluate,
+    generate,
+    gradient,
+    look,
+)
 from retinoscope.errors import InterventionError, ModelError, SampleError, SelectionError
-from retinoscope.interventions import Condition, Intervention, as_condition, as_conditions
+from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import read_changed
 from retinoscope.models import Checkpoint, MeanToken, as_pictures
 from retinoscope.models.mean import with_mean_token
@@ -166,6 +178,77 @@ class View:
             self.recording, condition, self._chosen(tokens), k=k, tracked=tracked
         )
         return Lens(reading, self, condition)
+
+    @property
+    def sites(self) -> SiteTable:
+        """Which activations this model has, and why it has no others."""
+        return self.recording.sites
+
+    def capture(
+        self,
+        sites: str | Site | Sequence[str | Site],
+        *interventions: Intervention | Sequence[Intervention],
+        layers: int | Iterable[int] | None = None,
+        positions: Chosen = None,
+    ) -> Activations:
+        """The activation cache: states of any sites, clean or under interventions.
+
+        `view.capture("attn_out", layers=[3, 4])["attn_out.3"]` is [positions, width]. States are
+        computed when they are asked for; `.nbytes` says what all take together, `.load()` takes
+        all in one pass, `.stack("attn_out")` one name in all its layers.
+
+        Args:
+            sites: addresses such as "attn_out.3", or names such as "attn_out" for all of `layers`;
+                `view.sites` lists them.
+            interventions: in force together; without any, the clean run.
+            layers: of names given without one; None is every layer that has the site.
+            positions: where: a TokenSet, positions or a mask; None is every position.
+
+        Raises:
+            InterventionError: an address isn't understood, or the model has no such site.
+        """
+        condition = _together(interventions)
+        return capture(self.recording, sites, condition, layers=layers, positions=positions)
+
+    def attention(
+        self,
+        layer: int,
+        head: int | None = None,
+        *interventions: Intervention | Sequence[Intervention],
+    ) -> Float[Tensor, "*heads queries keys"]:
+        """The attention pattern of a layer: of one head [queries, keys], or of all, heads first.
+
+        Raises:
+            InterventionError: there is no such layer or head, or the layer does not attend.
+        """
+        (found,) = self.capture("attn_probs", *interventions, layers=layer).values()
+        pattern = found.transpose(0, 1)
+        if head is not None and not 0 <= head < len(pattern):
+            raise InterventionError(f"There is no head {head}; give one of 0..{len(pattern) - 1}.")
+        return pattern if head is None else pattern[head]
+
+    def gradient(
+        self,
+        of: str | int | Score,
+        sites: str | Site | Sequence[str | Site],
+        *interventions: Intervention | Sequence[Intervention],
+        layers: int | Iterable[int] | None = None,
+        positions: Chosen = None,
+    ) -> dict[Site, Tensor]:
+        """The gradient of a score at any sites, each [positions, ...] like the state there.
+
+        Args:
+            of: a word or a token's id, for its logit at the last position, or a differentiable
+                function of the logits there, [vocabulary].
+            sites: as in `capture`; so are the rest.
+
+        Raises:
+            SelectionError: the word or token is not there.
+            InterventionError: as in `capture`, or the function gives no single number.
+        """
+        score = self._token(of) if isinstance(of, str | int) else of
+        condition = _together(interventions)
+        return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
 
     def rollout(self) -> Scores:
         """The share of the last position that comes from each visual token, by attention alone.

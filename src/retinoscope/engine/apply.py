@@ -37,7 +37,11 @@ def inner(edits: Edits, layer: int) -> list[Write]:
 
 
 def apply(
-    state: Tensor, rows: Sequence[Edits], site: Site, positions: Sequence[int], length: int
+    state: Tensor,
+    rows: Sequence[Edits],
+    site: Site,
+    positions: Sequence[int],
+    keys: int | None = None,
 ) -> Tensor:
     """A site's state with every write of it carried out in its own row; the same object if none is.
 
@@ -48,7 +52,8 @@ def apply(
         site: where the state is.
         positions: which position of the prompt each of the state's columns stands for; a written
             position that is not there is not run and not asked for.
-        length: of the prompt: `attn_scores` and `attn_probs` are written for its keys alone.
+        keys: of `attn_scores` and `attn_probs` how many are written; behind them are generated
+            positions. None is all of them.
     """
     writes = [
         (row, edit)
@@ -58,7 +63,6 @@ def apply(
     ]
     if not writes:
         return state
-    keys = site.name in ("attn_scores", "attn_probs") and state.shape[-1] > length
     state = state.clone()
     for row, write in writes:
         found = [i for i, position in enumerate(write.positions) if position in positions]
@@ -68,9 +72,9 @@ def apply(
         streams = state if state.ndim > 3 and site.name in STREAM else state[None]
         for stream in streams:
             there = stream[row, columns]
-            old = there[..., :length] if keys else there
-            new = _changed(write, old, found)
-            stream[row, columns] = torch.cat([new, there[..., length:]], -1) if keys else new
+            new = _changed(write, there[..., :keys], found)
+            rest = there[..., new.shape[-1] :]
+            stream[row, columns] = torch.cat([new, rest], -1) if rest.shape[-1] else new
     return state
 
 

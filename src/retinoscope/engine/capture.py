@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 
 import torch
@@ -14,14 +14,15 @@ from retinoscope.engine.checks import Checked
 from retinoscope.engine.full import intervening
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping
-from retinoscope.engine.taps import Visit
+from retinoscope.engine.taps import WEIGHTS, Visit
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, Site, Source, as_condition, as_site
 from retinoscope.interventions.edits import checked_layers, checked_positions
 from retinoscope.interventions.site import LAYER_SITES
+from retinoscope.tokens import Chosen
 
 
-class Activations(Mapping[Site, Tensor]):
+class Activations(Mapping):
     """States of some sites under one condition: a mapping that computes what is asked of it.
 
     `activations["attn_out.3"]` is [positions, width], detached, on the model's device. Each site
@@ -125,8 +126,8 @@ def capture(
     sites: str | Site | Sequence[str | Site],
     condition: Condition = (),
     *,
-    layers: Sequence[int] | None = None,
-    positions: Sequence[int] | None = None,
+    layers: int | Iterable[int] | None = None,
+    positions: Chosen = None,
 ) -> Activations:
     """The states of some sites, clean or under a condition, computed when they are asked for.
 
@@ -152,7 +153,9 @@ def capture(
     return Activations(recording, chosen, edits, where)
 
 
-def _expanded(given: str | Site, recording: Recording, layers: Sequence[int] | None) -> list[Site]:
+def _expanded(
+    given: str | Site, recording: Recording, layers: int | Iterable[int] | None
+) -> list[Site]:
     """One address as it is, a name of layers in each of them."""
     if not isinstance(given, str) or given not in LAYER_SITES:
         return [as_site(given)]
@@ -183,7 +186,7 @@ def captured(
             else state
         )
         chosen = states[0, where]
-        if site.name in ("attn_scores", "attn_probs"):
+        if site.name in WEIGHTS:
             chosen = chosen[..., : recording.state_shape(site)[-1]]
         found[site] = chosen.clone()
         return state

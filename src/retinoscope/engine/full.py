@@ -21,7 +21,7 @@ from retinoscope.engine.image_tokens import as_words
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping, with_tokens
 from retinoscope.engine.steps import stepwise
-from retinoscope.engine.taps import ModuleTap, Visit, tapped
+from retinoscope.engine.taps import WEIGHTS, ModuleTap, Visit, tapped
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edge, Edits, Site, Write
 from retinoscope.models import Parts
@@ -107,7 +107,8 @@ def intervening(
                     f"The model carries only {columns} of the prompt's {length} positions at "
                     f"{site}, so that what is written there would go astray."
                 )
-            state = apply(state, [edits], site, range(columns), length)
+            keys = recording.state_shape(site)[-1] if site.name in WEIGHTS else None
+            state = apply(state, [edits], site, range(columns), keys)
         return visit(site, state) if visit is not None and site in sites else state
 
     steps = {site for site, tap in taps.items() if not isinstance(tap, ModuleTap)}
@@ -148,7 +149,7 @@ class _EditedAttention:
         if some or call.query.shape[2] > self.length:
             call = replace(call, mask=self._cut(layer, some, call))
         led = [edge for edge in some if edge.source is not None]
-        steps = [n for n in ("attn_scores", "attn_probs") if Site(n, layer) in self.sites]
+        steps = [n for n in WEIGHTS if Site(n, layer) in self.sites]
         if not led and not steps:
             output, weights = call.run()
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,10 @@ from retinoscope.engine.apply import STREAM
 from retinoscope.engine.capture import capture, run
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.recording import Recording
+from retinoscope.engine.taps import WEIGHTS
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Site, as_condition
+from retinoscope.tokens import Chosen
 
 Score = Callable[[Float[Tensor, " vocabulary"]], Float[Tensor, ""]]
 """A differentiable number of the logits at the last position, float32."""
@@ -25,8 +27,8 @@ def gradient(
     sites: str | Site | Sequence[str | Site],
     condition: Condition = (),
     *,
-    layers: Sequence[int] | None = None,
-    positions: Sequence[int] | None = None,
+    layers: int | Iterable[int] | None = None,
+    positions: Chosen = None,
 ) -> dict[Site, Float[Tensor, "positions *state"]]:
     """How a score changes with the state of each site, all else that feeds the site held.
 
@@ -87,6 +89,6 @@ def gradient(
 
 
 def _keys_of(recording: Recording, site: Site, state: Tensor) -> Tensor:
-    if site.name in ("attn_scores", "attn_probs"):
+    if site.name in WEIGHTS:
         return state[..., : recording.state_shape(site)[-1]]
     return state

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from retinoscope.brief import brief_fields
 from retinoscope.engine.embedding import TokenInput
-from retinoscope.engine.sites import sites_of
+from retinoscope.engine.sites import SiteTable, sites_of
 from retinoscope.engine.taps import AttentionTap, ModuleTap
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Site
@@ -160,6 +160,11 @@ class Recording:
             case "resid_post":
                 return ModuleTap(layers[site.layer or 0], "output")
         return sites_of(self.checkpoint, self.encoded).tap(site)
+
+    @property
+    def sites(self) -> SiteTable:
+        """Every site of this model, found on its first prompt."""
+        return sites_of(self.checkpoint, self.encoded)
 
     def has(self, site: Site) -> bool:
         """Whether this model has a site."""

@@ -19,7 +19,7 @@ from retinoscope.engine.recording import Recording
 from retinoscope.engine.shared_keys import SharedKeys
 from retinoscope.engine.sharing import attend
 from retinoscope.engine.steps import stepwise
-from retinoscope.engine.taps import ModuleTap, tapped
+from retinoscope.engine.taps import WEIGHTS, ModuleTap, tapped
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edits, Site, Write
 
@@ -52,6 +52,7 @@ class SuffixAttention:
         self.shared = SharedKeys(recording, start)
         self._layer = 0
         self._doing: Sequence[Edits] = ()
+        self._sites: set[Site] = set()
         self._cut: Tensor | None = None
         self._reached = False
         self._shape: tuple[int, ...] = ()
@@ -76,6 +77,7 @@ class SuffixAttention:
             InterventionError: the layer ran without its attention being reached.
         """
         self._layer, self._doing, self._reached = layer, doing, False
+        self._sites = {write.site for edits in doing for write in inner(edits, layer)}
         self._cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
         self._shape = hidden.shape[:2]
         with self._editing(layer, hidden.shape[1]):
@@ -83,8 +85,7 @@ class SuffixAttention:
 
     def _editing(self, layer: int, count: int) -> AbstractContextManager[None]:
         """Hooks for what is written inside one layer, in every row."""
-        sites = {write.site for edits in self._doing for write in inner(edits, layer)}
-        pairs = [(site, self.recording.tap(site)) for site in sites]
+        pairs = [(site, self.recording.tap(site)) for site in self._sites]
         taps = [(site, tap) for site, tap in pairs if isinstance(tap, ModuleTap)]
         return tapped(taps, self._write) if taps else nullcontext()
 
@@ -95,7 +96,7 @@ class SuffixAttention:
         each = state.view(rows, -1, *state.shape[2:])
         stop = self.start + suffix
         positions = range(stop - each.shape[1], stop)
-        return apply(each, self._doing, site, positions, self.recording.length).view_as(state)
+        return apply(each, self._doing, site, positions).view_as(state)
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
         """The layer itself.
@@ -171,8 +172,11 @@ class SuffixAttention:
         clean, start, device = self.recording.calls[self._layer], self.start, call.query.device
         if clean.mixing == "cross-attention":
             return self._across(call)
-        call = call.with_fields(self._step) if self._stepping else call
         own = self.shared.of(self._layer, call.key, call.value)
+        if self._sites:
+            # What later layers share is the layer's own: they are given it before it is written.
+            call = replace(call, key=own[0], value=own[1]).with_fields(self._step)
+            own = call.key, call.value
         if self.keep and self._taken is None:
             self.kept[self._layer] = own
         if self._taking:
@@ -189,19 +193,16 @@ class SuffixAttention:
         for row in self._slow_rows():
             output = output.clone()
             output[row] = self._stepwise(call, prefix, own, allowed, row)
-        return self._step("z", output) if self._stepping else output, weights
-
-    @property
-    def _stepping(self) -> bool:
-        return any(inner(edits, self._layer) for edits in self._doing)
+        return self._step("z", output), weights
 
     def _step(self, name: str, state: Tensor) -> Tensor:
         """A step of attention, with what is written there."""
-        return self._write(Site(name, self._layer), state)
+        site = Site(name, self._layer)
+        return self._write(site, state) if site in self._sites else state
 
     def _slow_rows(self) -> list[int]:
         """Rows whose attention has to be taken step by step."""
-        steps = {Site(name, self._layer) for name in ("attn_scores", "attn_probs")}
+        steps = {Site(name, self._layer) for name in WEIGHTS}
         return [
             row
             for row, edits in enumerate(self._doing)
@@ -229,14 +230,13 @@ class SuffixAttention:
         """Attention step by step, of rows that stand one after the other in the call's queries."""
         layer, count = self._layer, self._shape[1]
         sites = {write.site for edits in doing for write in inner(edits, layer)}
-        names = [name for name in ("attn_scores", "attn_probs") if Site(name, layer) in sites]
+        names = [name for name in WEIGHTS if Site(name, layer) in sites]
         led = [edge for edits in doing for edge in edges(edits, layer) if edge.source is not None]
         positions = range(self.start, self.start + count)
 
         def write(name: str, state: Tensor) -> Tensor:
             each = state.reshape(len(doing), count, *state.shape[2:])
-            length = state.shape[-1]
-            return apply(each, doing, Site(name, layer), positions, length).view_as(state)
+            return apply(each, doing, Site(name, layer), positions).view_as(state)
 
         return stepwise(call, led, names, write, self.start)
 
@@ -248,7 +248,7 @@ class SuffixAttention:
         if self._cut is not None:
             readable = readable & ~self._cut.to(call.query.device)
         call = call.masked(readable.transpose(0, 1).flatten(1, 2)[None])
-        if not self._stepping:
+        if not self._sites:
             return call.run()
         query = self._step("query", call.query.transpose(1, 2)).transpose(1, 2)
         call = replace(call, query=query)
@@ -350,7 +350,7 @@ def predicted(
     sites = {edit.site for edits in doing for edit in edits if isinstance(edit, Write)}
 
     def write(site: Site, state: Tensor) -> Tensor:
-        return apply(state, doing, site, positions, recording.length)
+        return apply(state, doing, site, positions)
 
     late = [(site, recording.tap(site)) for site in sites if site.name in ("final_norm", "lm_head")]
     with tapped([(site, tap) for site, tap in late if isinstance(tap, ModuleTap)], write):
@@ -392,10 +392,10 @@ def _entering(
     left = Site("resid_post", place - 1)
     if any(isinstance(edit, Write) and edit.site == left for one in doing for edit in one):
         hidden = forked(hidden, fork, clean - added)
-        hidden = apply(hidden, doing, left, positions, recording.length) + added
+        hidden = apply(hidden, doing, left, positions) + added
     else:
         hidden = forked(hidden + added, fork, clean)
-    return apply(hidden, doing, Site("resid_pre", place), positions, recording.length)
+    return apply(hidden, doing, Site("resid_pre", place), positions)
 
 
 def _written(
@@ -410,5 +410,5 @@ def _written(
     if place < recording.layer_count:
         sites.append(Site("resid_pre", place))
     for site in sites:
-        hidden = apply(hidden, doing, site, positions, recording.length)
+        hidden = apply(hidden, doing, site, positions)
     return hidden

@@ -20,7 +20,7 @@ from retinoscope.interventions import Site
 from retinoscope.models import Checkpoint, Encoded, Parts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SiteTable:
     """Every site of one model.
 
@@ -48,6 +48,35 @@ class SiteTable:
                 "by view.sites."
             )
         return tap
+
+    @property
+    def missing(self) -> dict[str, tuple[Site, ...]]:
+        """What the model has not, by the reason."""
+        found: dict[str, tuple[Site, ...]] = {}
+        for site, tap in self.taps.items():
+            if isinstance(tap, Missing):
+                found[tap.reason] = (*found.get(tap.reason, ()), site)
+        return found
+
+    @property
+    def remark(self) -> str:
+        """What the model has not and why, in one line; "" where it has every site."""
+        layers = max((site.layer or 0 for site in self.taps), default=0) + 1
+        parts: list[str] = []
+        for reason, sites in self.missing.items():
+            names = list(dict.fromkeys(site.name for site in sites))
+            some = len({site.layer for site in sites}) < layers and sites[0].layer is not None
+            parts.append(f"no {', '.join(names)}{' in some layers' if some else ''}: {reason}")
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        there = [site.name for site, tap in self.taps.items() if not isinstance(tap, Missing)]
+        return f"{self.name} has {', '.join(dict.fromkeys(there))}" + (
+            f"; {self.remark}." if self.remark else "."
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 _tables: WeakKeyDictionary[PreTrainedModel, SiteTable] = WeakKeyDictionary()

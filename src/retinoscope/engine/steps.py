@@ -83,8 +83,9 @@ def _scores(call: AttentionCall) -> Float[Tensor, "rows heads queries keys"]:
     if cap is not None:
         scores = torch.tanh(scores / cap) * cap
     assert call.mask is not None
-    weights, expected = probabilities(call), (scores + call.mask).softmax(-1)
-    weights = weights / weights.sum(-1, keepdim=True)  # a sink takes a share
+    with torch.no_grad():
+        weights, expected = probabilities(call), (scores + call.mask).softmax(-1)
+        weights = weights / weights.sum(-1, keepdim=True)  # a sink takes a share
     if disagreement(weights, expected) is not None:
         raise InterventionError(
             f"The attention of {type(call.module).__name__} computes its scores in a way of its "

@@ -152,6 +152,9 @@ def _attention(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) 
         }
     else:
         return dict.fromkeys(names, Missing(_UNPROVED))
+    if middle is not None and _last(run, middle) is None:
+        # Kept by the stream is only what the layer's output is made of (BART norms it away).
+        taps |= dict.fromkeys(names[2:], Missing("its sum with attention's output is not kept"))
     reason = _not_attending(run)
     if reason:
         taps |= dict.fromkeys(names[:3], Missing(reason))
@@ -160,14 +163,11 @@ def _attention(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) 
 
 def _parallel(run: LayerRun, mixer: ModuleCall) -> ModuleCall | None:
     """The MLP whose output is added together with attention's."""
-    for call in run.children:
-        if (
-            call is not mixer
-            and _wide(call.module)
-            and _added(call.made, run.given + mixer.made, run.made) == "whole"
-        ):
-            return call
-    return None
+    if mixer.made.shape != run.given.shape:
+        return None
+    both = run.given + mixer.made
+    others = (call for call in run.children if call is not mixer and _wide(call.module))
+    return next((c for c in others if _added(c.made, both, run.made) == "whole"), None)
 
 
 def _mlp(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) -> dict[str, Tap]:
@@ -180,8 +180,8 @@ def _mlp(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) -> dic
         taps: dict[str, Tap] = {"mlp_out": tap, "mlp_out_post": tap}
         taps["mlp_in"] = ModuleTap(last.module, "input")
         return taps | _neurons(run, last)
-    behind = run.children[run.children.index(middle.reader) + 1 :]
-    found = _last(run, middle, behind)
+    behind = _behind(run, middle)
+    found = _last(run, middle)
     if found is None:
         return dict.fromkeys(names, Missing(_UNPROVED))
     last, whole = found
@@ -200,14 +200,18 @@ def _mlp(run: LayerRun, mixer: ModuleCall | None, middle: _Middle | None) -> dic
     }
 
 
-def _last(
-    run: LayerRun, middle: _Middle, behind: Sequence[ModuleCall]
-) -> tuple[ModuleCall, bool] | None:
+def _behind(run: LayerRun, middle: _Middle) -> list[ModuleCall]:
+    children = run.children
+    return children[children.index(middle.reader) + 1 :]
+
+
+def _last(run: LayerRun, middle: _Middle) -> tuple[ModuleCall, bool] | None:
     """The module whose output the MLP adds, and whether it is added as it is.
 
     More may be added behind it (the inputs of Gemma 4's single layers), so that the stream with
     the MLP's output is looked for in what later modules are given as well.
     """
+    behind = _behind(run, middle)
     for after in [run.made, *(call.given for call in reversed(behind))]:
         for last in reversed(behind):
             relation = _added(last.made, middle.reader.given, after)

@@ -14,6 +14,9 @@ from retinoscope.interventions import Site
 ATTENTION_SITES = ("query", "key", "value", "attn_scores", "attn_probs", "z")
 """Steps of the attention function, in its order."""
 
+WEIGHTS = ("attn_scores", "attn_probs")
+"""Steps that hold one number for each head and key."""
+
 Visit = Callable[[Site, Tensor], Tensor]
 """Is given a site's state, [rows, positions, ...], as it is computed; what it returns goes on."""
 

@@ -16,6 +16,7 @@ from retinoscope.interventions.condition import (
 from retinoscope.interventions.edits import Context, Edge, Edits, Source, Write
 from retinoscope.interventions.knockout import Knockout
 from retinoscope.interventions.patch import Patch
+from retinoscope.interventions.path_patch import PathPatch
 from retinoscope.interventions.site import Site, as_site
 from retinoscope.interventions.steer import Steer
 
@@ -29,6 +30,7 @@ __all__ = [
     "Knockout",
     "Noise",
     "Patch",
+    "PathPatch",
     "Site",
     "Source",
     "Steer",

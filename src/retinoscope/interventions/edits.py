@@ -212,3 +212,18 @@ def checked_layers(layers: int | Iterable[int], count: int, what: str) -> tuple[
             f"{what} was given layers {list(chosen)}; give at least one of 0..{count - 1}."
         )
     return chosen
+
+
+def checked_heads(heads: int | Iterable[int], context: Context, what: str) -> tuple[int, ...]:
+    """Query heads in ascending order, each once.
+
+    Raises:
+        InterventionError: none are given, or one is not in the model.
+    """
+    chosen = tuple(sorted(set(whole_numbers(heads, f"{what} (heads)"))))
+    if not chosen or chosen[0] < 0 or chosen[-1] >= context.head_count:
+        raise InterventionError(
+            f"{what} was given heads {list(chosen)}; give at least one of "
+            f"0..{context.head_count - 1}, or None for all."
+        )
+    return chosen
