@@ -34,7 +34,6 @@ def passes(view: View) -> list[int]:
 def test_states_are_computed_when_they_are_asked_for(view: View) -> None:
     seen = passes(view)
     cache = view.capture(["attn_out", "resid_post.1", "final_norm"])
-    assert len(seen) <= 1  # the sites are found on one run, once a model
     del seen[:]
     assert len(cache) == tiny.LAYERS + 2
     assert str(cache.sites[0]) == "attn_out.0"

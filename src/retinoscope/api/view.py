@@ -240,7 +240,10 @@ class View:
         Args:
             of: a word or a token's id, for its logit at the last position, or a differentiable
                 function of the logits there, [vocabulary].
-            sites: as in `capture`; so are the rest.
+            sites: as in `capture`.
+            interventions: as in `capture`.
+            layers: as in `capture`.
+            positions: as in `capture`.
 
         Raises:
             SelectionError: the word or token is not there.
