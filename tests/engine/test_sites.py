@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from retinoscope.engine import Recording, capture, evaluate, generate, gradient, record
+from retinoscope.engine import Recording, answer, capture, evaluate, generate, gradient, record
+from retinoscope.engine import replay as replaying
 from retinoscope.engine.full import full_logits
 from retinoscope.interventions import Context, Edge, Edits, Site, Write
 from retinoscope.interventions.site import LAYER_SITES
@@ -230,3 +231,20 @@ def test_gradients_are_those_of_plain_hooks(name: str) -> None:
         assert torch.allclose(found[site], wanted[0], atol=1e-5 * scale), site
         assert torch.allclose(whole[site], 2 * wanted[0], atol=1e-5 * scale), site
     assert not torch.is_grad_enabled() or all(not g.requires_grad for g in found.values())
+
+
+def test_a_replay_that_misses_a_site_gives_way_to_the_full_forward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each kind is compared with the full forward on its first condition."""
+    recording = record(*families.build("llava"), room=3)
+    edits = (write(recording, Site("z", 1), 1),)
+    asked = [(Raw(edits),)]
+    monkeypatch.setattr(replaying, "apply", lambda state, *_: state)
+    expected = full_logits(recording, edits)[0]
+    assert torch.allclose(evaluate(recording, asked).logits[0], expected, atol=1e-5)
+    assert float(generate(recording, asked)[0].probabilities[0]) == pytest.approx(
+        float(expected.softmax(-1).max()), abs=1e-5
+    )
+    (response,) = answer([(recording, asked)])
+    assert torch.allclose(response.outcome.logits[0], expected, atol=1e-5)

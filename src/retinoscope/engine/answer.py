@@ -13,7 +13,7 @@ from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
-from retinoscope.engine.evaluate import Outcome, evaluate
+from retinoscope.engine.evaluate import Outcome, evaluate, unproved
 from retinoscope.engine.generate import Generation, Stop, continued, generate, kept_bytes
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.stem import grow, shared
@@ -101,7 +101,9 @@ def _together(
 
     # The stem is held twice: as it is, and as the beginning of what each prompt goes on from.
     size = max(1, (memory or kept_memory(first)) // (2 * kept_bytes(first)))
-    in_passes([name for name, one in edits.items() if _before(one, end)], size, run)
+    early = [name for name, one in edits.items() if _before(one, end)]
+    proved = [name for name in early if unproved(first, [edits[name]]) is None]
+    in_passes(proved, size, run)
     return found
 
 

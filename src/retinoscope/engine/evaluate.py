@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
+from retinoscope.engine.apply import STREAM
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.cone import first_changed
@@ -18,7 +19,9 @@ from retinoscope.engine.forks import Fork
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.replay import predicted, replay
-from retinoscope.interventions import Condition, Edits, as_condition
+from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.verdicts import once
+from retinoscope.interventions import Condition, Edge, Edits, Write, as_condition
 from retinoscope.interventions.edits import checked_positions
 
 
@@ -79,13 +82,49 @@ def evaluate(
         where = checked_positions(positions, recording, "evaluate(positions=...)")
     shape = (len(edits), len(where), recording.logits.shape[-1])
     logits = torch.empty(shape, device=recording.logits.device)
-    if recording.fallback is not None:
+    if recording.fallback is not None or unproved(recording, edits) is not None:
         for index, one in enumerate(edits):
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)
     else:
         replayed(recording, edits, where, memory or pass_memory(recording), logits)
     return Outcome(logits if positions is not None else logits[:, 0])
+
+
+def unproved(recording: Recording, conditions: Sequence[Edits]) -> str | None:
+    """Why conditions can't be replayed, although the model can; None where they can.
+
+    Each site inside a layer, and edges led to a source, are compared with the full forward on the
+    first condition of the model that has them, and again on each longer prompt: that the self-check
+    passed says nothing of them.
+    """
+    found: str | None = None
+    for edits in conditions:
+        for edit in edits:
+            name = _inside(edit)
+            if name is None or found is not None:
+                continue
+
+            def ask(edit: Write | Edge = edit) -> str | None:
+                return _differs(recording, (edit,))
+
+            found = once(recording.checkpoint.model, f"replay of {name}", recording.length, ask)
+    return found
+
+
+def _inside(edit: Write | Edge) -> str | None:
+    if isinstance(edit, Edge):
+        return None if edit.source is None else "a patched path"
+    return None if edit.site.name in STREAM else edit.site.name
+
+
+def _differs(recording: Recording, edits: Edits) -> str | None:
+    last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
+    logits = recording.logits.new_empty((1, 1, vocabulary), dtype=torch.float32)
+    replayed(recording, [edits], last, pass_memory(recording), logits)
+    found = logits[0].to(recording.logits.dtype)
+    error = disagreement(found, full_logits(recording, edits).to(found))
+    return None if error is None else f"it differs from the full forward by {100 * error:.2g} %"
 
 
 def replayed(

@@ -13,6 +13,7 @@ from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.evaluate import unproved
 from retinoscope.engine.finish import text_config
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
@@ -74,7 +75,8 @@ def generate(
         )
     check = Checked(recording)
     edits = [check.edits(as_condition(condition)) for condition in conditions]
-    if recording.fallback is not None or recording.generation_fallback is not None:
+    plain = recording.fallback is None and recording.generation_fallback is None
+    if not plain or unproved(recording, edits) is not None:
         one_by_one = (_Repeated(recording, one) for one in edits)
         return [continued(one, recording, length, stop)[0] for one in one_by_one]
 
