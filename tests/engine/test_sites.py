@@ -9,8 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from retinoscope.engine import Recording, answer, capture, evaluate, generate, gradient, record
-from retinoscope.engine import replay as replaying
+from retinoscope.engine import (
+    Recording,
+    answer,
+    capture,
+    evaluate,
+    generate,
+    gradient,
+    record,
+    suffix,
+)
 from retinoscope.engine.full import full_logits
 from retinoscope.interventions import Context, Edge, Edits, Site, Write
 from retinoscope.interventions.site import LAYER_SITES
@@ -240,7 +248,7 @@ def test_a_replay_that_misses_a_site_gives_way_to_the_full_forward(
     recording = record(*families.build("llava"), room=3)
     edits = (write(recording, Site("z", 1), 1),)
     asked = [(Raw(edits),)]
-    monkeypatch.setattr(replaying, "apply", lambda state, *_: state)
+    monkeypatch.setattr(suffix, "apply", lambda state, *_: state)
     expected = full_logits(recording, edits)[0]
     assert torch.allclose(evaluate(recording, asked).logits[0], expected, atol=1e-5)
     assert float(generate(recording, asked)[0].probabilities[0]) == pytest.approx(

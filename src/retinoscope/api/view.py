@@ -1,10 +1,9 @@
-"""A model, and a view of one image and question: what to ask of it."""
+"""A view of one image and question: what to ask of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
@@ -16,8 +15,6 @@ from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.selecting import Tokens
 from retinoscope.api.words import Predictions, Word, checked_count
 from retinoscope.attribution import attention_rollout, integrated_gradients
-from retinoscope.brief import brief
-from retinoscope.data import open_image, upright_rgb
 from retinoscope.engine import (
     Activations,
     Recording,
@@ -28,13 +25,10 @@ from retinoscope.engine import (
     evaluate,
     generate,
     gradient,
-    look,
 )
-from retinoscope.errors import InterventionError, ModelError, SampleError, SelectionError
+from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import read_changed
-from retinoscope.models import Checkpoint, MeanToken, as_pictures
-from retinoscope.models.mean import with_mean_token
 from retinoscope.tasks import first_tokens
 from retinoscope.tokens import Chosen, TokenSet, as_positions, at, last
 
@@ -43,60 +37,6 @@ Conditions = Intervention | Condition | Sequence[Intervention | Sequence[Interve
 
 WORDS = 10
 """Words of each token and layer that a lens keeps."""
-
-
-@dataclass(frozen=True, eq=False)
-class VLM:
-    """A vision-language model, ready to be looked into; made by `load`.
-
-    Attributes:
-        checkpoint: the model's parts.
-    """
-
-    checkpoint: Checkpoint
-
-    def __repr__(self) -> str:
-        return f"VLM({self.checkpoint})"
-
-    def with_mean(self, mean: MeanToken | Tensor) -> VLM:
-        """The same model with a mean visual token, which `Ablate` puts in a token's place.
-
-        Args:
-            mean: what `rs.mean_token` gives, or vectors: [width], or [positions, width].
-
-        Raises:
-            ModelError: the vectors are of another width than the model, or not finite.
-        """
-        return VLM(with_mean_token(self.checkpoint, mean))
-
-    def look(
-        self,
-        image: Image.Image | str | Path,
-        question: str = "Describe this image.",
-        *,
-        prefix: str = "",
-        room: int = 40,
-    ) -> View:
-        """One clean run on an image and a question, recorded, to be asked many things.
-
-        Args:
-            image: a PIL image or a file.
-            question: as a user would write it.
-            prefix: the beginning of the answer, such as "It is a".
-            room: longest answer, in tokens.
-
-        Raises:
-            SampleError: the file is no image, or the question, prefix or room are of another type.
-            ModelError: neither an image nor a file, or more than one.
-            TokenMapError: the sequence's visual tokens don't match the image's geometry.
-        """
-        picture = opened(image)
-        for name, text in (("question", question), ("prefix", prefix)):
-            if not isinstance(text, str):
-                raise SampleError(f"The {name} is a text; got {brief(text)}.")
-        if not isinstance(room, int) or room < 0:
-            raise SampleError(f"room is a number of tokens, at least 0; got {room!r}.")
-        return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,21 +261,6 @@ class View:
             f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
             f"id of 0..{len(logits) - 1}."
         )
-
-
-def opened(image: object) -> Image.Image:
-    """A picture as RGB, upright: one that is given, or a file.
-
-    Raises:
-        ModelError: it is neither, or more than one.
-        SampleError: the file is no image.
-    """
-    if isinstance(image, str | Path):
-        return open_image(Path(image))
-    pictures = as_pictures(image)
-    if len(pictures) > 1:
-        raise ModelError(f"One image is looked at at a time; got {len(pictures)}.")
-    return upright_rgb(pictures[0])
 
 
 def _together(interventions: Sequence[Any]) -> Condition:

@@ -14,10 +14,11 @@ from retinoscope.engine.attention import AttentionCall, additive, attending
 from retinoscope.engine.edges import cut_edges, edges
 from retinoscope.engine.evaluate import groups
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import SuffixAttention, predicted, replay
+from retinoscope.engine.replay import predicted, replay
 from retinoscope.engine.sharing import attend
 from retinoscope.engine.stem import Stem
 from retinoscope.engine.steps import stepwise
+from retinoscope.engine.suffix import SuffixAttention
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Edge, Edits
 

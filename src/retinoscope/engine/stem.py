@@ -16,8 +16,9 @@ from torch import Tensor
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.evaluate import groups
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import SuffixAttention, replay
+from retinoscope.engine.replay import replay
 from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.suffix import SuffixAttention
 from retinoscope.interventions import Edits
 
 
