@@ -81,7 +81,7 @@ def _decode(
     hidden = recording.residual(0).repeat(len(edits), 1, 1)
     for row, one in enumerate(edits):
         for write in (edit for edit in one if isinstance(edit, Write)):
-            if write.site != Site("resid_pre", 0):
+            if write.site != Site("resid_pre", 0) or not isinstance(write.value, Tensor):
                 raise ValueError("the experiments write to the first layer's input alone")
             hidden[row, list(write.positions)] = write.value.to(hidden)
     with _cut(recording, edits):

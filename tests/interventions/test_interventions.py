@@ -69,6 +69,7 @@ def test_noise_keeps_each_norm_and_follows_from_its_seed():
     run = CleanRun()
     (write,) = Ablate([2, 7], Noise(1)).edits(run)
     clean = run.residual(0)[[2, 7]]
+    assert isinstance(write.value, Tensor)
     assert torch.allclose(write.value.norm(dim=-1), clean.norm(dim=-1))
     assert not torch.allclose(write.value, clean)
     (again,) = Ablate([2, 7], Noise(1)).edits(run)
