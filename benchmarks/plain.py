@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from retinoscope.engine import Generation, Outcome, Recording, Response, Stop
 from retinoscope.engine.answer import Asked
 from retinoscope.engine.checks import Checked
-from retinoscope.interventions import Condition, Sites, as_condition
+from retinoscope.interventions import Condition, Edge, Edits, Site, Write, as_condition
 
 rows = 32
 """Conditions in one batch; `benchmarks.reproduce` sets it."""
@@ -68,45 +68,49 @@ def answer(asked: Sequence[Asked], *, stop: Stop | None = None) -> list[Response
     ]
 
 
-def _batches(recording: Recording, conditions: Sequence[Condition]) -> Iterator[list[Sites]]:
+def _batches(recording: Recording, conditions: Sequence[Condition]) -> Iterator[list[Edits]]:
     check = Checked(recording)
-    sites = [check.sites(as_condition(condition)) for condition in conditions]
-    yield from (sites[at : at + rows] for at in range(0, len(sites), rows))
+    edits = [check.edits(as_condition(condition)) for condition in conditions]
+    yield from (edits[at : at + rows] for at in range(0, len(edits), rows))
 
 
 def _decode(
-    recording: Recording, sites: Sequence[Sites], cache: DynamicCache | None = None
+    recording: Recording, edits: Sequence[Edits], cache: DynamicCache | None = None
 ) -> tuple[Tensor, DynamicCache | None]:
     """All layers on all positions of one batch."""
-    hidden = recording.residual(0).repeat(len(sites), 1, 1)
-    for row, one in enumerate(sites):
-        for write in one.writes:
-            if write.layer:
+    hidden = recording.residual(0).repeat(len(edits), 1, 1)
+    for row, one in enumerate(edits):
+        for write in (edit for edit in one if isinstance(edit, Write)):
+            if write.site != Site("resid_pre", 0) or not isinstance(write.value, Tensor):
                 raise ValueError("the experiments write to the first layer's input alone")
-            hidden[row, list(write.positions)] = write.values.to(hidden)
-    with _cut(recording, sites):
+            hidden[row, list(write.positions)] = write.value.to(hidden)
+    with _cut(recording, edits):
         output = recording.checkpoint.parts.decoder(
             inputs_embeds=hidden, past_key_values=cache, use_cache=cache is not None
         )
     return output.last_hidden_state, cache
 
 
+def _edges(edits: Edits) -> list[Edge]:
+    return [edit for edit in edits if isinstance(edit, Edge)]
+
+
 @contextmanager
-def _cut(recording: Recording, sites: Sequence[Sites]) -> Iterator[None]:
+def _cut(recording: Recording, edits: Sequence[Edits]) -> Iterator[None]:
     layers, length = recording.checkpoint.parts.layers, recording.length
     hooks = []
     for place, layer in enumerate(layers):
-        if not any(block.layer == place for one in sites for block in one.blocks):
+        if not any(edge.layer == place for one in edits for edge in _edges(one)):
             continue
         heads = recording.checkpoint.model.config.get_text_config().num_attention_heads
-        mask = torch.ones(len(sites), heads, length, length, dtype=torch.bool).tril()
-        for row, one in enumerate(sites):
-            for block in one.blocks:
-                if block.layer == place:
-                    chosen = block.heads or range(heads)
+        mask = torch.ones(len(edits), heads, length, length, dtype=torch.bool).tril()
+        for row, one in enumerate(edits):
+            for edge in _edges(one):
+                if edge.layer == place:
+                    chosen = edge.heads or range(heads)
                     for head in chosen:
-                        for query in block.queries:
-                            mask[row, head, query, list(block.keys)] = False
+                        for query in edge.queries:
+                            mask[row, head, query, list(edge.keys)] = False
 
         def hand(_: Any, args: Any, options: dict[str, Any], mask: Tensor = mask) -> Any:
             return args, options | {"attention_mask": mask}

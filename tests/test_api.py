@@ -184,8 +184,8 @@ def test_everything_public_prints_in_at_most_a_screen(view, dog):
             rs.mean_token(recording.checkpoint, [view.image]),
         ),
         *(rs.Ablate(view.tokens, noise), rs.Knockout(view.last, list(view.tokens), range(8))),
-        rs.Knockout(view.last, dog, range(8)).sites(recording),
-        *rs.Ablate(dog).sites(recording).writes,
+        rs.Knockout(view.last, dog, range(8)).edits(recording),
+        *rs.Ablate(dog).edits(recording),
     ]
     for one in shown:
         text = repr(one)

@@ -33,7 +33,17 @@ if TYPE_CHECKING:
         mean_token,
     )
     from retinoscope.errors import RetinoscopeError
-    from retinoscope.interventions import Ablate, Knockout, Noise, Patch, Steer
+    from retinoscope.interventions import (
+        Ablate,
+        Edge,
+        Knockout,
+        Noise,
+        Patch,
+        PathPatch,
+        Site,
+        Steer,
+        Write,
+    )
     from retinoscope.tokens import TokenSet
 
     __version__: str
@@ -42,18 +52,22 @@ __all__ = [
     "VLM",
     "Ablate",
     "Attributed",
+    "Edge",
     "Knockout",
     "Lens",
     "Noise",
     "Patch",
+    "PathPatch",
     "Predictions",
     "RetinoscopeError",
     "Scores",
+    "Site",
     "Steer",
     "TokenSet",
     "Tokens",
     "View",
     "Word",
+    "Write",
     "__version__",
     "answers",
     "load",
@@ -66,7 +80,7 @@ _HOMES = {
         "VLM Attributed Lens Predictions Scores Tokens View Word answers load mean_token".split()
     ),
     "errors": ("RetinoscopeError",),
-    "interventions": ("Ablate", "Knockout", "Noise", "Patch", "Steer"),
+    "interventions": ("Ablate Edge Knockout Noise Patch PathPatch Site Steer Write".split()),
     "tokens": ("TokenSet",),
 }
 

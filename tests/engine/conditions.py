@@ -9,26 +9,26 @@ import torch
 from retinoscope.engine import Recording
 from retinoscope.interventions import (
     Ablate,
-    Block,
     Condition,
     Context,
+    Edge,
+    Edits,
     Knockout,
     Noise,
     Patch,
-    Sites,
     Steer,
 )
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Blocks as they are: what a user's own intervention may look like."""
+    """Edges as they are: what a user's own intervention may look like."""
 
-    blocks: tuple[Block, ...]
+    edges: tuple[Edge, ...]
 
-    def sites(self, context: Context) -> Sites:
-        """The blocks."""
-        return Sites(blocks=self.blocks)
+    def edits(self, context: Context) -> Edits:
+        """The edges."""
+        return self.edges
 
 
 def conditions(recording: Recording) -> dict[str, list[Condition]]:
@@ -98,8 +98,8 @@ def readable(recording: Recording, query: int, keys: list[int], layers: list[int
 
 def visual_cut(recording: Recording, front: list[int], back: list[int], layers: list[int]) -> Cut:
     """The rear of the image must not read its front, query by query what it reads at all."""
-    blocks = []
+    edges = []
     for query in back:
         keys = readable(recording, query, front, layers[:2])
-        blocks += [Block(layer, (query,), tuple(keys)) for layer in layers[:2]]
-    return Cut(tuple(blocks))
+        edges += [Edge(layer, (query,), tuple(keys)) for layer in layers[:2]]
+    return Cut(tuple(edges))

@@ -14,21 +14,21 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from retinoscope.interventions import Sites
+from retinoscope.interventions import Edge, Edits, Write
 from retinoscope.models import Checkpoint, Encoded
 
 
 @torch.no_grad()
-def oracle(checkpoint: Checkpoint, encoded: Encoded, sites: Sites) -> Tensor:
+def oracle(checkpoint: Checkpoint, encoded: Encoded, edits: Edits) -> Tensor:
     """Logits at every position."""
     model = checkpoint.model
-    with eager(model), hooked(checkpoint, sites, encoded.layout.length):
+    with eager(model), hooked(checkpoint, edits, encoded.layout.length):
         return model(**encoded.inputs, use_cache=False).logits[0].float()
 
 
 @torch.no_grad()
 def oracle_generate(
-    checkpoint: Checkpoint, encoded: Encoded, sites: Sites, length: int
+    checkpoint: Checkpoint, encoded: Encoded, edits: Edits, length: int
 ) -> list[int]:
     """Greedy tokens by the model's own `generate` and cache, up to the end of text.
 
@@ -36,7 +36,7 @@ def oracle_generate(
     their position; the model's mask hides them.
     """
     model = checkpoint.model
-    with eager(model), hooked(checkpoint, sites, encoded.layout.length):
+    with eager(model), hooked(checkpoint, edits, encoded.layout.length):
         tokens = model.generate(
             **encoded.inputs,
             max_new_tokens=length,
@@ -69,20 +69,22 @@ def eager(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def hooked(checkpoint: Checkpoint, sites: Sites, length: int) -> Iterator[None]:
+def hooked(checkpoint: Checkpoint, edits: Edits, length: int) -> Iterator[None]:
     """One condition in force; in single-token steps of generation, knockouts of the last alone."""
     layers = checkpoint.parts.layers
     hooks = []
     for index, layer in enumerate(layers):
-        writes = _writes(sites, index, length)
+        writes = _writes(edits, index, length)
         hooks.append(layer.register_forward_pre_hook(writes, prepend=True, with_kwargs=True))
         module = attention_of(layer)
         if module is not None:
-            cuts = _cuts(sites, index, length)
+            cuts = _cuts(edits, index, length)
             hooks.append(module.register_forward_pre_hook(cuts, with_kwargs=True))
-    after = [write for write in sites.writes if write.layer == len(layers)]
-    if after:
-        hooks.append(layers[-1].register_forward_hook(lambda _m, _a, out: _write_all(out, after)))
+    for index, layer in enumerate(layers):
+        after = _at(edits, "resid_post", index)
+        if after:
+            hook = lambda _m, _a, out, after=after: _write_all(out, after)  # noqa: E731
+            hooks.append(layer.register_forward_hook(hook))
     try:
         yield
     finally:
@@ -101,14 +103,20 @@ def attention_of(layer: nn.Module) -> nn.Module | None:
 def _write_all(output: Any, writes: Sequence[Any]) -> Any:
     hidden = (output[0] if isinstance(output, tuple) else output).clone()
     for write in writes:
-        for position, value in zip(write.positions, write.values, strict=True):
+        for position, value in zip(write.positions, write.value, strict=True):
             old = hidden[..., position, :]
             hidden[..., position, :] = old + value if write.add else value
     return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
 
-def _writes(sites: Sites, index: int, length: int) -> Any:
-    writes = [write for write in sites.writes if write.layer == index]
+def _at(edits: Edits, name: str, layer: int) -> list[Write]:
+    return [
+        e for e in edits if isinstance(e, Write) and (e.site.name, e.site.layer) == (name, layer)
+    ]
+
+
+def _writes(edits: Edits, index: int, length: int) -> Any:
+    writes = _at(edits, "resid_pre", index)
 
     def hook(_: nn.Module, args: tuple, options: dict) -> Any:
         hidden = args[0] if args else options["hidden_states"]
@@ -122,8 +130,8 @@ def _writes(sites: Sites, index: int, length: int) -> Any:
     return hook
 
 
-def _cuts(sites: Sites, index: int, length: int) -> Any:
-    blocks = [block for block in sites.blocks if block.layer == index]
+def _cuts(edits: Edits, index: int, length: int) -> Any:
+    blocks = [e for e in edits if isinstance(e, Edge) and e.layer == index]
 
     def hook(module: nn.Module, args: tuple, options: dict) -> Any:
         if not blocks:

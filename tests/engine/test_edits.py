@@ -13,14 +13,16 @@ from retinoscope.engine.full import following
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import (
     Ablate,
-    Block,
     Condition,
     Context,
+    Edge,
+    Edits,
     Knockout,
     Patch,
-    Sites,
+    Site,
     Steer,
     Write,
+    as_site,
     resolve,
 )
 from tests.engine import families
@@ -30,51 +32,48 @@ WIDTH, LENGTH, LAYERS, HEADS = 64, 26, 4, 4
 
 
 @dataclass(frozen=True, eq=False)
-class Edits:
+class Raw:
     """Edits as they are: an intervention of somebody else's."""
 
-    touched: object
+    made: object
 
-    def sites(self, context: Context) -> Sites:
+    def edits(self, context: Context) -> Edits:
         """The edits."""
-        return self.touched  # pyright: ignore[reportReturnType]
+        return self.made  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)
-class Weighed(Block):
-    """A block that holds one thing more."""
+class Weighed(Edge):
+    """An edge that holds one thing more."""
 
     weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Sourced(Block):
-    """A block with a tensor, which can't be compared."""
+class Measured(Edge):
+    """An edge with a tensor, which can't be compared."""
 
-    source: torch.Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Labelled(Sites):
-    """Sites that hold one thing more."""
-
-    label: str = ""
+    extra: torch.Tensor | None = None
 
 
-def write(layer=0, positions=(3, 5), shape=None, value=1.0) -> Edits:
+class Labelled(tuple):
+    """Edits that may hold one thing more."""
+
+
+def write(site="resid_pre.0", positions=(3, 5), shape=None, value=1.0) -> Raw:
     shape = (len(positions), WIDTH) if shape is None else shape
-    return Edits(Sites(writes=(Write(layer, positions, torch.full(shape, value)),)))
+    return Raw((Write(as_site(site), positions, torch.full(shape, value)),))
 
 
-def block(layer=1, queries=(LENGTH - 1,), keys=(3, 5), heads=None) -> Edits:
-    return Edits(Sites(blocks=(Block(layer, queries, keys, heads),)))
+def edge(layer=1, queries=(LENGTH - 1,), keys=(3, 5), heads=None) -> Raw:
+    return Raw((Edge(layer, queries, keys, heads),))
 
 
-def smuggled(edit: object, **fields: object) -> Edits:
-    """Edits with contents that annotations forbid, which only tests check."""
+def smuggled(edit: object, **fields: object) -> Raw:
+    """An edit with contents that annotations forbid, which only tests check."""
     for name, value in fields.items():
         object.__setattr__(edit, name, value)
-    return Edits(edit)
+    return Raw((edit,))
 
 
 @pytest.fixture(scope="module")
@@ -96,33 +95,35 @@ REFUSED = {
     "a position behind the prompt": (write(positions=(3, LENGTH)), f"0..{LENGTH - 1}"),
     "a negative position": (write(positions=(-1, 3)), f"0..{LENGTH - 1}"),
     "a truth value": (write(positions=(False, True)), "whole number"),
-    "a layer behind the last place": (write(layer=LAYERS + 1), f"0..{LAYERS}"),
-    "a negative layer": (write(layer=-1), f"0..{LAYERS}"),
+    "a layer behind the last place": (write(site=f"resid_pre.{LAYERS}"), f"0..{LAYERS - 1}"),
+    "a layer far behind": (write(site="attn_out.99"), f"0..{LAYERS - 1}"),
     "too few vectors": (write(shape=(1, WIDTH)), r"shape \[1, 64\]"),
     "another width": (write(shape=(2, WIDTH + 1)), r"shape \[2, 65\]"),
     "not a number": (write(value=float("nan")), "finite"),
     "infinity": (write(value=float("inf")), "finite"),
-    "descending queries": (block(queries=(LENGTH - 1, 20)), "ascending"),
-    "queries behind the prompt": (block(queries=(LENGTH,)), f"0..{LENGTH - 1}"),
-    "descending keys": (block(keys=(5, 3)), "ascending"),
-    "keys in the room": (block(keys=(3, LENGTH)), "has keys"),
-    "a negative key": (block(keys=(-1,)), "0 or more"),
-    "layer 99": (block(layer=99), f"0..{LAYERS - 1}"),
-    "layer -1": (block(layer=-1), f"0..{LAYERS - 1}"),
-    "head 99": (block(heads=(99,)), f"0..{HEADS - 1}"),
-    "head -1": (block(heads=(-1,)), f"0..{HEADS - 1}"),
-    "descending heads": (block(heads=(1, 0)), "ascending"),
-    "no head": (block(heads=()), "at least one"),
-    "something else": (Edits([("write", 0)]), "return a Sites"),
-    "nothing": (Edits(None), "return a Sites"),
-    "a block among writes": (smuggled(Sites(), writes=(Block(0, (9,), (3,)),)), "give Write"),
+    "descending queries": (edge(queries=(LENGTH - 1, 20)), "ascending"),
+    "queries behind the prompt": (edge(queries=(LENGTH,)), f"0..{LENGTH - 1}"),
+    "descending keys": (edge(keys=(5, 3)), "ascending"),
+    "keys in the room": (edge(keys=(3, LENGTH)), "has keys"),
+    "a negative key": (edge(keys=(-1,)), "0 or more"),
+    "layer 99": (edge(layer=99), f"0..{LAYERS - 1}"),
+    "layer -1": (edge(layer=-1), f"0..{LAYERS - 1}"),
+    "head 99": (edge(heads=(99,)), f"0..{HEADS - 1}"),
+    "head -1": (edge(heads=(-1,)), f"0..{HEADS - 1}"),
+    "descending heads": (edge(heads=(1, 0)), "ascending"),
+    "no head": (edge(heads=()), "at least one"),
+    "something else": (Raw([("write", 0)]), "return a tuple"),
+    "nothing": (Raw(None), "return a tuple"),
+    "an edit outside a tuple": (Raw(Edge(0, (9,), (3,))), "return a tuple"),
     "positions in a list": (
-        Edits(
-            Sites(writes=(smuggled(Write(0, (3,), torch.zeros(1, WIDTH)), positions=[3]).touched,))
-        ),
+        smuggled(Write(Site("resid_pre", 0), (3,), torch.zeros(1, WIDTH)), positions=[3]),
         "a tuple",
     ),
-    "sites that hold more": (Edits(Labelled(label="?")), "return a Sites"),
+    "a site in a string": (
+        smuggled(Write(Site("resid_pre", 0), (3,), torch.zeros(1, WIDTH)), site="resid_pre.0"),
+        "give a Site",
+    ),
+    "edits that hold more": (Raw(Labelled()), "return a tuple"),
 }
 
 
@@ -132,12 +133,12 @@ def test_what_would_go_astray_is_refused(
     what: str, fixture: str, request: pytest.FixtureRequest
 ) -> None:
     run = request.getfixturevalue(fixture)
-    edits, message = REFUSED[what]
+    raw, message = REFUSED[what]
     for ask in (evaluate, generate, lambda r, c: answer([(r, c)])):
         with pytest.raises(InterventionError, match=message):
-            ask(run, [(edits,)])
+            ask(run, [(raw,)])
     with pytest.raises(InterventionError, match=message):
-        changed_stream(run, (edits,))
+        changed_stream(run, (raw,))
 
 
 def test_what_is_too_large_for_the_models_precision_is_refused() -> None:
@@ -156,52 +157,52 @@ def test_edits_in_order_equal_the_plain_way(
 ) -> None:
     run = falling_back if fallback else recording
     given: list[Condition] = [
-        (write(), block()),
-        (write(layer=LAYERS, positions=(LENGTH - 1,)),),
-        (block(layer=0, queries=(20, LENGTH - 1), heads=(0, 3)),),
+        (write(), edge()),
+        (write(site=f"resid_post.{LAYERS - 1}", positions=(LENGTH - 1,)),),
+        (edge(layer=0, queries=(20, LENGTH - 1), heads=(0, 3)),),
     ]
     for one, found in zip(given, evaluate(run, given).logits, strict=True):
         expected = oracle(run.checkpoint, run.encoded, resolve(one, run))[-1]
         assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_blocks_are_one_only_where_all_they_hold_is_equal() -> None:
+def test_edges_are_one_only_where_all_they_hold_is_equal() -> None:
     same = (1, (9,), (2, 3), None)
-    source = torch.zeros(2)
+    extra = torch.zeros(2)
     kinds = [
-        Block(*same),
+        Edge(*same),
         Weighed(*same, weight=0.5),
         Weighed(*same, weight=0.25),
-        Sourced(*same, source=source),
-        Sourced(*same, source=torch.ones(2)),
-        Sourced(*same),
+        Measured(*same, extra=extra),
+        Measured(*same, extra=torch.ones(2)),
+        Measured(*same),
     ]
     assert len(set(kinds)) == len(kinds)
-    assert Block(*same) == Block(*same)
+    assert Edge(*same) == Edge(*same)
     assert Weighed(*same, weight=0.5) == Weighed(*same, weight=0.5)
-    assert Sourced(*same, source=source) == Sourced(*same, source=source)
-    plan = forks([Sites(blocks=(one,)) for one in kinds], places=3)
+    assert Measured(*same, extra=extra) == Measured(*same, extra=extra)
+    plan = forks([(one,) for one in kinds], places=3)
     assert plan[-1].rows == tuple(range(len(kinds)))
-    twice = [Sites(blocks=(Weighed(*same, weight=0.5),)) for _ in range(2)]
+    twice = [(Weighed(*same, weight=0.5),) for _ in range(2)]
     assert forks(twice, places=3)[-1].rows == (0, 0)
 
 
 def test_what_is_copied_is_copied_whole(recording: Recording) -> None:
     """A knockout goes on while tokens are generated, with all that a subclass holds."""
     last = LENGTH - 1
-    sites = Sites(blocks=(Weighed(1, (20, last), (3, 5), weight=0.5), Block(2, (20,), (3,))))
-    extended = following(sites, LENGTH, 2)
-    assert extended.blocks == (
+    edits = (Weighed(1, (20, last), (3, 5), weight=0.5), Edge(2, (20,), (3,)))
+    extended = following(edits, LENGTH, 2)
+    assert extended == (
         Weighed(1, (20, last, last + 1, last + 2), (3, 5), weight=0.5),
-        Block(2, (20,), (3,)),
+        Edge(2, (20,), (3,)),
     )
-    given: list[Condition] = [(Edits(sites),), (Knockout([last], [3, 5], [1]),)]
+    given: list[Condition] = [(Raw(edits),), (Knockout([last], [3, 5], [1]),)]
     assert len(generate(recording, given)) == len(given)
 
 
 def test_a_knockout_without_an_edge_is_refused_beside_another(recording: Recording) -> None:
-    """What two blocks have in common does not let one hide behind the other."""
-    seen, unseen = Block(1, (20,), (3, 5)), Weighed(2, (3,), (5,), weight=0.5)
-    evaluate(recording, [(Edits(Sites(blocks=(seen,))),)])
+    """What two edges have in common does not let one hide behind the other."""
+    seen, unseen = Edge(1, (20,), (3, 5)), Weighed(2, (3,), (5,), weight=0.5)
+    evaluate(recording, [(Raw((seen,)),)])
     with pytest.raises(InterventionError, match="no edge to cut"):
-        evaluate(recording, [(Edits(Sites(blocks=(seen, unseen))),)])
+        evaluate(recording, [(Raw((seen, unseen)),)])

@@ -12,7 +12,7 @@ from torch import nn
 
 from retinoscope.engine import Recording, evaluate, record
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Ablate, Block, Condition, Knockout, Patch, Steer, resolve
+from retinoscope.interventions import Ablate, Condition, Edge, Knockout, Patch, Steer, resolve
 from retinoscope.models import Checkpoint
 from tests.engine import families
 from tests.engine.conditions import Cut, conditions
@@ -155,8 +155,8 @@ def test_no_condition_gives_no_row(recording: Recording) -> None:
         ((Knockout([5], [9], [1]),), "no edge to cut"),
         ((Knockout([25], range(26), [1]),), "any key to read"),
         ((Knockout([25], range(0, 26, 2), [1]), Knockout([25], range(1, 26, 2), [1])), "any key"),
-        ((Cut((Block(1, (25,), (99,)),)),), "has keys"),
-        ((Cut(()),), "touches nothing"),
+        ((Cut((Edge(1, (25,), (99,)),)),), "has keys"),
+        ((Cut(()),), "changes nothing"),
     ],
 )
 def test_what_cannot_take_effect_is_refused(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from retinoscope.engine import Recording, generate, record
 from retinoscope.engine.full import full_logits
 from retinoscope.errors import InterventionError, ModelError
-from retinoscope.interventions import Ablate, Condition, Knockout, Sites, resolve
+from retinoscope.interventions import Ablate, Condition, Knockout, resolve
 from retinoscope.models import Checkpoint, encode
 from tests.engine import families
 from tests.engine.families.parts import IMAGE, Built, text_only, text_options
@@ -125,10 +125,10 @@ def test_an_image_token_is_a_word_when_it_is_generated(name: str) -> None:
     checkpoint, encoded = families.build(name)
     recording = record(checkpoint, encoded)
     for tokens in ([IMAGE], [17, IMAGE, IMAGE, 23]):
-        found = full_logits(recording, Sites(), tokens=tokens)[0]
+        found = full_logits(recording, (), tokens=tokens)[0]
         expected = fed(checkpoint, dict(encoded.inputs), tokens)
         assert torch.allclose(found, expected, atol=1e-5)
-    other = full_logits(recording, Sites(), tokens=[17, 17, 17, 23])[0]
+    other = full_logits(recording, (), tokens=[17, 17, 17, 23])[0]
     assert not torch.allclose(found, other, atol=1e-3)
 
 
@@ -139,7 +139,7 @@ def test_what_stands_around_an_image_is_a_word_when_it_is_generated() -> None:
     indicators = checkpoint.model.config.visual_indicator_token_ids
     recording = record(checkpoint, encoded)
     for tokens in ([indicators[0]], [6, indicators[1], indicators[2], 7]):
-        found = full_logits(recording, Sites(), tokens=tokens)[0]
+        found = full_logits(recording, (), tokens=tokens)[0]
         expected = fed(checkpoint, dict(encoded.inputs), tokens)
         assert torch.allclose(found, expected, atol=1e-5)
 
@@ -165,4 +165,4 @@ def test_a_model_whose_layers_read_its_tokens_says_so() -> None:
     recording = record(checkpoint, encoded)
     checkpoint.model.get_decoder().config.hidden_size_per_layer_input = 8
     with pytest.raises(ModelError, match="its own image token"):
-        full_logits(recording, Sites(), tokens=[IMAGE])
+        full_logits(recording, (), tokens=[IMAGE])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retinoscope.engine import evaluate, generate, record
-from retinoscope.interventions import Block, Condition, resolve
+from retinoscope.interventions import Condition, Edge, resolve
 from retinoscope.models import Checkpoint, Encoded
 from tests.engine import families
 from tests.engine.conditions import Cut, conditions
@@ -90,7 +90,7 @@ def test_image_states_can_be_cut_in_cross_attention() -> None:
     states = recording.calls[1].allowed.shape[1]
     last = recording.length - 1
     given = [
-        (Cut((Block(layer, (last - 2, last), tuple(range(at, states, 2)), heads),)),)
+        (Cut((Edge(layer, (last - 2, last), tuple(range(at, states, 2)), heads),)),)
         for layer in (1, 3)
         for at in (0, 1)
         for heads in (None, (1, 2))

@@ -10,7 +10,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from retinoscope.engine import sharing
 from retinoscope.engine.attention import AttentionCall
 from retinoscope.engine.forks import CLEAN, forks
-from retinoscope.interventions import Block, Sites, Write
+from retinoscope.interventions import Edge, Site, Write
 
 
 class Grouped(nn.Module):
@@ -54,15 +54,15 @@ def test_both_ways_of_sharing_a_prefix_agree(
 
 
 def test_rows_fork_only_where_conditions_part() -> None:
-    write = Write(0, (3,), torch.zeros(1, 2))
-    early, late = Block(1, (5,), (2,)), Block(2, (5,), (2,))
+    write = Write(Site("resid_pre", 0), (3,), torch.zeros(1, 2))
+    early, late = Edge(1, (5,), (2,)), Edge(2, (5,), (2,))
     plan = forks(
         [
-            Sites(),
-            Sites((write,)),
-            Sites((write,), (early,)),
-            Sites((), (early, late)),
-            Sites((), (Block(1, (5,), (2,)),)),
+            (),
+            (write,),
+            (write, early),
+            (early, late),
+            (Edge(1, (5,), (2,)),),
         ],
         places=4,
     )
@@ -72,5 +72,7 @@ def test_rows_fork_only_where_conditions_part() -> None:
 
 
 def test_different_writes_never_share_a_row() -> None:
-    one, other = (Write(0, (3,), torch.full((1, 2), value)) for value in (1.0, 2.0))
-    assert forks([Sites((one,)), Sites((other,))], places=2)[-1].rows == (0, 1)
+    one, other = (
+        Write(Site("resid_pre", 0), (3,), torch.full((1, 2), value)) for value in (1.0, 2.0)
+    )
+    assert forks([(one,), (other,)], places=2)[-1].rows == (0, 1)

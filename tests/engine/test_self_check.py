@@ -19,6 +19,7 @@ from retinoscope.engine import (
     mixers,
     record,
     sharing,
+    suffix,
 )
 from retinoscope.engine import replay as replaying
 from retinoscope.engine.decoding import Decoding
@@ -54,7 +55,7 @@ def _attending(patch: pytest.MonkeyPatch, change: Callable[..., tuple[Any, ...]]
     def attend(*given: Any) -> Any:
         return sharing.attend(*change(*given))
 
-    for module in (replaying, decoding):
+    for module in (suffix, decoding):
         patch.setattr(module, "attend", attend)
 
 
@@ -84,7 +85,7 @@ def mask_of_the_position_before(patch: pytest.MonkeyPatch) -> None:
 
 @fault()
 def knockouts_not_carried_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(replaying, "blocked", lambda *_: None)
+    patch.setattr(suffix, "cut_edges", lambda *_: None)
 
 
 @fault()
@@ -113,13 +114,13 @@ def one_head_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def _other_heads(patch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
-    plain = replaying.blocked
+    plain = suffix.cut_edges
 
-    def blocked(*given: Any) -> Tensor | None:
+    def cut(*given: Any) -> Tensor | None:
         mask = plain(*given)
         return mask if mask is None or mask.shape[1] == 1 else change(mask)
 
-    patch.setattr(replaying, "blocked", blocked)
+    patch.setattr(suffix, "cut_edges", cut)
 
 
 @fault()
@@ -132,13 +133,13 @@ def a_head_of_the_output_lost(patch: pytest.MonkeyPatch) -> None:
         output[:, :, -1] = 0
         return output, weights
 
-    for module in (replaying, decoding):
+    for module in (suffix, decoding):
         patch.setattr(module, "attend", attend)
 
 
 @fault()
 def positions_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    _positions(patch, replaying)
+    _positions(patch, suffix)
 
 
 @fault()
@@ -219,19 +220,19 @@ def rows_of_other_conditions(patch: pytest.MonkeyPatch) -> None:
 
 @fault()
 def every_write_in_the_first_row(patch: pytest.MonkeyPatch) -> None:
-    plain = replaying.written
+    plain = replaying.apply
 
     def written(hidden: Tensor, conditions: Any, *others: Any) -> Tensor:
         whole = plain(hidden, conditions, *others)
         return whole if len(whole) < 2 else torch.cat([whole[:1], hidden[1:]])
 
-    patch.setattr(replaying, "written", written)
+    patch.setattr(replaying, "apply", written)
 
 
 @fault()
 def writes_added_twice(patch: pytest.MonkeyPatch) -> None:
-    plain = replaying.written
-    patch.setattr(replaying, "written", lambda h, *given: 2 * plain(h, *given) - h)
+    plain = replaying.apply
+    patch.setattr(replaying, "apply", lambda h, *given: 2 * plain(h, *given) - h)
 
 
 @fault()
@@ -243,7 +244,7 @@ def a_pass_of_several_rows_differs(patch: pytest.MonkeyPatch) -> None:
         output = plain(recording, layer, hidden, at)
         return output[:1].expand(len(hidden), -1, -1)
 
-    patch.setattr(replaying, "call_layer", call)
+    patch.setattr(suffix, "call_layer", call)
 
 
 @fault("qwen3_vl")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from retinoscope.engine import Recording, changed_stream, evaluate, generate, record
 from retinoscope.engine.attention import attending
 from retinoscope.errors import InterventionError, ModelError
-from retinoscope.interventions import Ablate, Block, Condition
+from retinoscope.interventions import Ablate, Condition, Edge
 from retinoscope.models import Checkpoint, Encoded
 from tests.engine import families
 from tests.engine.conditions import Cut
@@ -62,7 +62,7 @@ def test_a_watched_model_computes_the_same(name: str, back_end: str) -> None:
 
 
 @contextmanager
-def cutting(checkpoint: Checkpoint, block: Block) -> Iterator[None]:
+def cutting(checkpoint: Checkpoint, block: Edge) -> Iterator[None]:
     """One knockout, put into the eager attention function of the model's own file."""
     module = checkpoint.parts.layers[block.layer].self_attn
     home = sys.modules[type(module).__module__]
@@ -96,7 +96,7 @@ def test_knockouts_leave_a_models_choice_of_keys_to_it(
     own, last, done = unwatched(checkpoint, encoded)[-1], recording.length - 1, 0
     for layer in range(4):
         for key in range(last):
-            block = Block(layer, (last,), (key,), heads)
+            block = Edge(layer, (last,), (key,), heads)
             try:
                 found = evaluate(recording, [(Cut((block,)),)]).logits[0]
             except InterventionError:

@@ -13,15 +13,18 @@ from retinoscope.errors import InterventionError
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.interventions import (
     Ablate,
+    Edge,
     Knockout,
     Noise,
     Patch,
+    Site,
     Steer,
+    Write,
     as_condition,
     as_conditions,
     resolve,
 )
-from retinoscope.interventions.sites import whole_numbers
+from retinoscope.interventions.edits import whole_numbers
 from retinoscope.tokens import TokenLayout, VisualSpan, at
 
 # Positions 2 to 7 show the halves, from left to right and top to bottom, of an image of 4 x 6.
@@ -47,6 +50,9 @@ class CleanRun:
     def residual(self, layer: int) -> Tensor:
         return self.stream[layer]
 
+    def state_shape(self, site: Site) -> tuple[int, ...]:
+        return (6,)
+
 
 def test_ablate_writes_the_value_at_the_input():
     run = CleanRun(mean_token=torch.arange(6.0))
@@ -54,39 +60,40 @@ def test_ablate_writes_the_value_at_the_input():
         (Ablate([5, 3], "mean"), torch.arange(6.0)),
         (Ablate([5, 3], "zero"), torch.zeros(6)),
     ):
-        (write,) = ablate.sites(run).writes
-        assert (write.layer, write.positions, write.add) == (0, (3, 5), False)
-        assert torch.equal(write.values, wanted.expand(2, 6))
+        (write,) = ablate.edits(run)
+        assert (str(write.site), write.positions, write.add) == ("resid_pre.0", (3, 5), False)
+        assert torch.equal(write.value, wanted.expand(2, 6))
 
 
 def test_noise_keeps_each_norm_and_follows_from_its_seed():
     run = CleanRun()
-    (write,) = Ablate([2, 7], Noise(1)).sites(run).writes
+    (write,) = Ablate([2, 7], Noise(1)).edits(run)
     clean = run.residual(0)[[2, 7]]
-    assert torch.allclose(write.values.norm(dim=-1), clean.norm(dim=-1))
-    assert not torch.allclose(write.values, clean)
-    (again,) = Ablate([2, 7], Noise(1)).sites(run).writes
-    (other,) = Ablate([2, 7], Noise(2)).sites(run).writes
-    assert torch.equal(write.values, again.values)
-    assert not torch.equal(write.values, other.values)
+    assert isinstance(write.value, torch.Tensor)
+    assert torch.allclose(write.value.norm(dim=-1), clean.norm(dim=-1))
+    assert not torch.allclose(write.value, clean)
+    (again,) = Ablate([2, 7], Noise(1)).edits(run)
+    (other,) = Ablate([2, 7], Noise(2)).edits(run)
+    assert torch.equal(write.value, again.value)
+    assert not torch.equal(write.value, other.value)
 
 
 def test_vectors_go_to_positions_in_ascending_order():
     vectors = torch.randn(2, 6)
-    (write,) = Patch([7, 2], 4, vectors).sites(CleanRun()).writes
+    (write,) = Patch([7, 2], 4, vectors).edits(CleanRun())
     assert write.positions == (2, 7)
-    assert torch.equal(write.values, vectors)
+    assert torch.equal(write.value, vectors)
 
 
 def test_steer_adds_a_scaled_direction():
-    (write,) = Steer([1], 2, torch.ones(6), scale=3.0).sites(CleanRun()).writes
+    (write,) = Steer([1], 2, torch.ones(6), scale=3.0).edits(CleanRun())
     assert write.add
-    assert torch.equal(write.values, torch.full((1, 6), 3.0))
+    assert torch.equal(write.value, torch.full((1, 6), 3.0))
 
 
 def test_knockout_blocks_each_layer():
-    blocks = Knockout([9], [1, 2], range(1, 3), heads=[1]).sites(CleanRun()).blocks
-    assert [(b.layer, b.queries, b.keys, b.heads) for b in blocks] == [
+    edges = Knockout([9], [1, 2], range(1, 3), heads=[1]).edits(CleanRun())
+    assert [(b.layer, b.queries, b.keys, b.heads) for b in edges] == [
         (1, (9,), (1, 2), (1,)),
         (2, (9,), (1, 2), (1,)),
     ]
@@ -95,8 +102,8 @@ def test_knockout_blocks_each_layer():
 def test_a_condition_is_all_of_its_interventions():
     run = CleanRun()
     both = resolve((Ablate([1], "zero"), Knockout([9], [1], [0])), run)
-    assert len(both.writes) == len(both.blocks) == 1
-    assert resolve((), run).writes == ()
+    assert [type(edit) for edit in both] == [Write, Edge]
+    assert resolve((), run) == ()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +131,7 @@ def test_a_condition_is_all_of_its_interventions():
 )
 def test_what_cannot_be_applied_is_refused(intervention, message):
     with pytest.raises(InterventionError, match=message):
-        intervention.sites(CleanRun())
+        intervention.edits(CleanRun())
 
 
 def test_one_intervention_is_a_condition_of_one():
@@ -188,9 +195,9 @@ def of_sequence(*positions: int) -> torch.Tensor:
 def test_whatever_names_tokens_names_the_same(tokens):
     run = CleanRun()
     for intervention in (Ablate(tokens, "zero"), Steer(tokens, 1, torch.ones(6))):
-        (write,) = intervention.sites(run).writes
+        (write,) = intervention.edits(run)
         assert write.positions == (3, 6)
-    (block,) = Knockout(9, tokens, 2, heads=1).sites(run).blocks
+    (block,) = Knockout(9, tokens, 2, heads=1).edits(run)
     assert (block.layer, block.queries, block.keys, block.heads) == (2, (9,), (3, 6), (1,))
 
 
@@ -213,17 +220,17 @@ def test_whatever_names_tokens_names_the_same(tokens):
 )
 def test_what_names_no_tokens_is_refused(tokens, message):
     with pytest.raises(InterventionError, match=message):
-        Ablate(tokens, "zero").sites(CleanRun())
+        Ablate(tokens, "zero").edits(CleanRun())
 
 
 def test_vectors_may_be_arrays():
     vectors = np.arange(12, dtype=np.float64).reshape(2, 6)
     wanted = torch.from_numpy(vectors).float()
     for intervention in (Ablate([3, 6], vectors), Patch([3, 6], 1, vectors)):
-        (write,) = intervention.sites(CleanRun()).writes
-        assert torch.equal(write.values, wanted)
-    (write,) = Steer([3], 1, np.ones(6, dtype=np.int64), scale=2).sites(CleanRun()).writes
-    assert torch.equal(write.values, torch.full((1, 6), 2.0))
+        (write,) = intervention.edits(CleanRun())
+        assert torch.equal(write.value, wanted)
+    (write,) = Steer([3], 1, np.ones(6, dtype=np.int64), scale=2).edits(CleanRun())
+    assert torch.equal(write.value, torch.full((1, 6), 2.0))
 
 
 def test_one_condition_stands_where_several_could():

@@ -28,7 +28,7 @@ from transformers.models.auto.image_processing_auto import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 import retinoscope
-from retinoscope.engine import look, record
+from retinoscope.engine import Recording, look, record
 from retinoscope.errors import ModelError
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.models import support
@@ -67,22 +67,22 @@ def surveyed(model_type: str) -> Support:
     """One class as it is now."""
     name = CLASSES[model_type]
     if model_type in TINY:
-        status, reason = _looked_at(TINY[model_type]())
+        status, reason, sites = _looked_at(TINY[model_type]())
     elif model_type in engine_families.BUILDERS:
-        status, reason = _recorded(*engine_families.build(model_type))
+        status, reason, sites = _recorded(*engine_families.build(model_type))
     else:
-        status, reason = _built(model_type, name)
+        (status, reason), sites = _built(model_type, name), ""
     # How far two numbers are apart is the machine's rounding.
-    return Support(model_type, name, status, re.sub(r" \(by [^)]*\)", "", reason))
+    return Support(model_type, name, status, re.sub(r" \(by [^)]*\)", "", reason), sites)
 
 
-def _looked_at(made: Checkpoint) -> tuple[str, str]:
+def _looked_at(made: Checkpoint) -> tuple[str, str, str]:
     """What a tiny model shows: saved, loaded and looked at."""
     loads = _loads(made)
     try:
         recording = look(made, picture(SIZES["square"]), "Is there a dog ?", room=6)
     except ModelError as error:
-        return REFUSED, str(error)
+        return REFUSED, str(error), ""
     grid = recording.encoded.layout.spans[0].grid
     placed = TOKEN_MAP in made.family.verified
     reasons = [recording.fallback or ""]
@@ -98,13 +98,22 @@ def _looked_at(made: Checkpoint) -> tuple[str, str]:
     status = WORKS if placed else UNPLACED
     if recording.fallback:
         status = FALLS_BACK
-    return status, "; ".join(reason.rstrip(".") for reason in reasons if reason)
+    reason = "; ".join(reason.rstrip(".") for reason in reasons if reason)
+    return status, reason, _sites(recording)
 
 
-def _recorded(checkpoint: Checkpoint, encoded: Encoded) -> tuple[str, str]:
+def _recorded(checkpoint: Checkpoint, encoded: Encoded) -> tuple[str, str, str]:
     """What a tiny model with inputs made by hand shows; its token map is not asked for."""
-    reason = record(checkpoint, encoded).fallback
-    return (FALLS_BACK, reason) if reason else (UNPLACED, "its token map is guessed")
+    recording = record(checkpoint, encoded)
+    sites, reason = _sites(recording), recording.fallback
+    if reason:
+        return FALLS_BACK, reason, sites
+    return UNPLACED, "its token map is guessed", sites
+
+
+def _sites(recording: Recording) -> str:
+    """Which activations can be read and written."""
+    return recording.sites.remark or "all"
 
 
 def _loads(made: Checkpoint) -> str:
@@ -163,11 +172,12 @@ def page(rows: list[Support]) -> str:
     for status, meaning in MEANING.items():
         own = sorted((r for r in rows if r.status == status), key=lambda row: row.model_type)
         lines += ["", f"## {status.capitalize()} ({len(own)})", "", f"{meaning.capitalize()}.", ""]
-        lines += ["| model type | family | class | remark |", "|---|---|---|---|"]
+        lines += ["| model type | family | class | sites | remark |", "|---|---|---|---|---|"]
         for row in own:
             family = known[row.model_type].name if row.model_type in known else ""
             remark = row.reason.replace("|", "\\|")
-            lines.append(f"| `{row.model_type}` | {family} | {row.class_name} | {remark} |")
+            cells = [f"`{row.model_type}`", family, row.class_name, row.sites, remark]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,8 @@ from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
 from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.selecting import Tokens
-from retinoscope.api.view import VLM, View, answers
+from retinoscope.api.view import View, answers
+from retinoscope.api.vlm import VLM
 from retinoscope.api.words import Predictions, Word
 
 __all__ = [

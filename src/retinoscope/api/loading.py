@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import nn
 
-from retinoscope.api.view import VLM, opened
+from retinoscope.api.vlm import VLM, opened
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, MeanToken
 from retinoscope.models import load as load_checkpoint

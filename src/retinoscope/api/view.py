@@ -1,12 +1,12 @@
-"""A model, and a view of one image and question: what to ask of it."""
+"""A view of one image and question: what to ask of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -15,14 +15,20 @@ from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.selecting import Tokens
 from retinoscope.api.words import Predictions, Word, checked_count
 from retinoscope.attribution import attention_rollout, integrated_gradients
-from retinoscope.brief import brief
-from retinoscope.data import open_image, upright_rgb
-from retinoscope.engine import Recording, answer, evaluate, generate, look
-from retinoscope.errors import InterventionError, ModelError, SampleError, SelectionError
-from retinoscope.interventions import Condition, Intervention, as_condition, as_conditions
+from retinoscope.engine import (
+    Activations,
+    Recording,
+    Score,
+    SiteTable,
+    answer,
+    capture,
+    evaluate,
+    generate,
+    gradient,
+)
+from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import read_changed
-from retinoscope.models import Checkpoint, MeanToken, as_pictures
-from retinoscope.models.mean import with_mean_token
 from retinoscope.tasks import first_tokens
 from retinoscope.tokens import Chosen, TokenSet, as_positions, at, last
 
@@ -31,60 +37,6 @@ Conditions = Intervention | Condition | Sequence[Intervention | Sequence[Interve
 
 WORDS = 10
 """Words of each token and layer that a lens keeps."""
-
-
-@dataclass(frozen=True, eq=False)
-class VLM:
-    """A vision-language model, ready to be looked into; made by `load`.
-
-    Attributes:
-        checkpoint: the model's parts.
-    """
-
-    checkpoint: Checkpoint
-
-    def __repr__(self) -> str:
-        return f"VLM({self.checkpoint})"
-
-    def with_mean(self, mean: MeanToken | Tensor) -> VLM:
-        """The same model with a mean visual token, which `Ablate` puts in a token's place.
-
-        Args:
-            mean: what `rs.mean_token` gives, or vectors: [width], or [positions, width].
-
-        Raises:
-            ModelError: the vectors are of another width than the model, or not finite.
-        """
-        return VLM(with_mean_token(self.checkpoint, mean))
-
-    def look(
-        self,
-        image: Image.Image | str | Path,
-        question: str = "Describe this image.",
-        *,
-        prefix: str = "",
-        room: int = 40,
-    ) -> View:
-        """One clean run on an image and a question, recorded, to be asked many things.
-
-        Args:
-            image: a PIL image or a file.
-            question: as a user would write it.
-            prefix: the beginning of the answer, such as "It is a".
-            room: longest answer, in tokens.
-
-        Raises:
-            SampleError: the file is no image, or the question, prefix or room are of another type.
-            ModelError: neither an image nor a file, or more than one.
-            TokenMapError: the sequence's visual tokens don't match the image's geometry.
-        """
-        picture = opened(image)
-        for name, text in (("question", question), ("prefix", prefix)):
-            if not isinstance(text, str):
-                raise SampleError(f"The {name} is a text; got {brief(text)}.")
-        if not isinstance(room, int) or room < 0:
-            raise SampleError(f"room is a number of tokens, at least 0; got {room!r}.")
-        return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +119,80 @@ class View:
         )
         return Lens(reading, self, condition)
 
+    @property
+    def sites(self) -> SiteTable:
+        """Which activations this model has, and why it has no others."""
+        return self.recording.sites
+
+    def capture(
+        self,
+        sites: str | Site | Sequence[str | Site],
+        *interventions: Intervention | Sequence[Intervention],
+        layers: int | Iterable[int] | None = None,
+        positions: Chosen = None,
+    ) -> Activations:
+        """The activation cache: states of any sites, clean or under interventions.
+
+        `view.capture("attn_out", layers=[3, 4])["attn_out.3"]` is [positions, width]. States are
+        computed when they are asked for; `.nbytes` says what all take together, `.load()` takes
+        all in one pass, `.stack("attn_out")` one name in all its layers.
+
+        Args:
+            sites: addresses such as "attn_out.3", or names such as "attn_out" for all of `layers`;
+                `view.sites` lists them.
+            interventions: in force together; without any, the clean run.
+            layers: of names given without one; None is every layer that has the site.
+            positions: where: a TokenSet, positions or a mask; None is every position.
+
+        Raises:
+            InterventionError: an address isn't understood, or the model has no such site.
+        """
+        condition = _together(interventions)
+        return capture(self.recording, sites, condition, layers=layers, positions=positions)
+
+    def attention(
+        self,
+        layer: int,
+        head: int | None = None,
+        *interventions: Intervention | Sequence[Intervention],
+    ) -> Float[Tensor, "*heads queries keys"]:
+        """The attention pattern of a layer: of one head [queries, keys], or of all, heads first.
+
+        Raises:
+            InterventionError: there is no such layer or head, or the layer does not attend.
+        """
+        (found,) = self.capture("attn_probs", *interventions, layers=layer).values()
+        pattern = found.transpose(0, 1)
+        if head is not None and not 0 <= head < len(pattern):
+            raise InterventionError(f"There is no head {head}; give one of 0..{len(pattern) - 1}.")
+        return pattern if head is None else pattern[head]
+
+    def gradient(
+        self,
+        of: str | int | Score,
+        sites: str | Site | Sequence[str | Site],
+        *interventions: Intervention | Sequence[Intervention],
+        layers: int | Iterable[int] | None = None,
+        positions: Chosen = None,
+    ) -> dict[Site, Tensor]:
+        """The gradient of a score at any sites, each [positions, ...] like the state there.
+
+        Args:
+            of: a word or a token's id, for its logit at the last position, or a differentiable
+                function of the logits there, [vocabulary].
+            sites: as in `capture`.
+            interventions: as in `capture`.
+            layers: as in `capture`.
+            positions: as in `capture`.
+
+        Raises:
+            SelectionError: the word or token is not there.
+            InterventionError: as in `capture`, or the function gives no single number.
+        """
+        score = self._token(of) if isinstance(of, str | int) else of
+        condition = _together(interventions)
+        return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
+
     def rollout(self) -> Scores:
         """The share of the last position that comes from each visual token, by attention alone.
 
@@ -235,21 +261,6 @@ class View:
             f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
             f"id of 0..{len(logits) - 1}."
         )
-
-
-def opened(image: object) -> Image.Image:
-    """A picture as RGB, upright: one that is given, or a file.
-
-    Raises:
-        ModelError: it is neither, or more than one.
-        SampleError: the file is no image.
-    """
-    if isinstance(image, str | Path):
-        return open_image(Path(image))
-    pictures = as_pictures(image)
-    if len(pictures) > 1:
-        raise ModelError(f"One image is looked at at a time; got {len(pictures)}.")
-    return upright_rgb(pictures[0])
 
 
 def _together(interventions: Sequence[Any]) -> Condition:

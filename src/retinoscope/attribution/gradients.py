@@ -17,7 +17,7 @@ from retinoscope.engine.budget import ran_out
 from retinoscope.engine.cone import first_changed
 from retinoscope.engine.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
-from retinoscope.interventions import Sites, Write
+from retinoscope.interventions import Site, Write
 from retinoscope.interventions.ablate import mean_at
 
 Target = Literal["logit", "log-probability"]
@@ -143,8 +143,8 @@ class _Path:
         share = places.to(self.step)[:, None, None]
         tokens = self.baseline + share * self.step
         tokens.requires_grad_()
-        writes = Sites((Write(0, self.positions, self.step),))
-        start = first_changed(writes, self.recording)
+        writes = Write(Site("resid_pre", 0), self.positions, self.step)
+        start = first_changed((writes,), self.recording)
         suffix = self.recording.stream[0][start:].expand(len(places), -1, -1).clone()
         suffix[:, [position - start for position in self.positions]] = tokens
         hidden = run_suffix(self.recording, suffix, start, [suffix.shape[1] - 1])

@@ -32,9 +32,9 @@ def models(
         print_json({"classes": classes, "families": rows})
         return
     console = Console()
-    table = Table("model type", "family", "status", "remark")
+    table = Table("model type", "family", "status", "sites", "remark")
     for row in classes:
-        table.add_row(row["model_type"], row["family"], row["status"], row["reason"])
+        table.add_row(row["model_type"], row["family"], row["status"], row["sites"], row["reason"])
     console.print(table)
     for status, meaning in MEANING.items():
         console.print(f"[bold]{status}[/]: {meaning}")

@@ -13,11 +13,11 @@ from retinoscope.brief import brief_fields
 from retinoscope.engine.budget import in_passes, kept_memory
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.decoding import Decoding
-from retinoscope.engine.evaluate import Outcome, evaluate
+from retinoscope.engine.evaluate import Outcome, evaluate, unproved
 from retinoscope.engine.generate import Generation, Stop, continued, generate, kept_bytes
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.stem import grow, shared
-from retinoscope.interventions import Condition, Sites, as_condition
+from retinoscope.interventions import Condition, Edits, Write, as_condition
 
 Asked = tuple[Recording, Sequence[Condition]]
 """A prompt, and the conditions under which it is to be answered."""
@@ -76,22 +76,22 @@ def _together(
     found: list[dict[int, _Found]] = [{} for _ in given]
     end = shared([recording for recording, _ in given])
     first = given[0][0]
-    sites: dict[tuple[int, ...], Sites] = {}
+    edits: dict[tuple[int, ...], Edits] = {}
     wanted: list[dict[tuple[int, ...], list[int]]] = [defaultdict(list) for _ in given]
     for (recording, conditions), places in zip(given, wanted, strict=True):
         check = Checked(recording)
         for index, condition in enumerate(conditions if end else ()):
             name = tuple(map(id, condition))
-            sites[name] = sites[name] if name in sites else check.sites(condition)
+            edits[name] = edits[name] if name in edits else check.edits(condition)
             places[name].append(index)
 
     def run(some: Sequence[tuple[int, ...]]) -> None:
-        stem = grow(first, [sites[name] for name in some], end)
+        stem = grow(first, [edits[name] for name in some], end)
         for (recording, _), places, answers in zip(given, wanted, found, strict=True):
             rows = [row for row, name in enumerate(some) if name in places]
             if not rows:
                 continue
-            decoding = Decoding(recording, [sites[some[row]] for row in rows], stem.of(rows))
+            decoding = Decoding(recording, [edits[some[row]] for row in rows], stem.of(rows))
             logits = decoding.logits
             texts: Sequence[Generation | None] = [None] * len(rows)
             if recording.room:
@@ -101,12 +101,23 @@ def _together(
 
     # The stem is held twice: as it is, and as the beginning of what each prompt goes on from.
     size = max(1, (memory or kept_memory(first)) // (2 * kept_bytes(first)))
-    in_passes([name for name, one in sites.items() if _before(one, end)], size, run)
+    early = [name for name, one in edits.items() if _before(one, end)]
+    proved = [name for name in early if unproved(first, [edits[name]]) is None]
+    in_passes(proved, size, run)
     return found
 
 
-def _before(sites: Sites, end: int) -> bool:
-    return not sites.blocks and all(write.positions[-1] < end for write in sites.writes)
+def _before(edits: Edits, end: int) -> bool:
+    """Whether a condition's work is done before the end of the shared beginning.
+
+    Attention weights have one number for each key of the whole prompt.
+    """
+    return all(
+        isinstance(edit, Write)
+        and edit.positions[-1] < end
+        and edit.site.name not in ("attn_scores", "attn_probs")
+        for edit in edits
+    )
 
 
 def _response(

@@ -53,6 +53,24 @@ class AttentionCall:
         """What the attention function makes of it: [batch, queries, heads, width], and weights."""
         return self.base(self.module, self.query, self.key, self.value, self.mask, **self.options)
 
+    def with_fields(self, visit: Callable[[str, Tensor], Tensor]) -> AttentionCall:
+        """The call with queries, keys and values visited, each [batch, positions, heads, width].
+
+        Args:
+            visit: is given the field's name and its state; what it returns goes on.
+        """
+        fields = {"query": self.query, "key": self.key, "value": self.value}
+        seen = {name: visit(name, state.transpose(1, 2)) for name, state in fields.items()}
+        return replace(self, **{name: state.transpose(1, 2) for name, state in seen.items()})
+
+    def explicit_mask(self) -> Tensor:
+        """The mask, made where there is none: plain causal attention, or reading all there is."""
+        if self.mask is not None:
+            return self.mask
+        queries, keys = self.query.shape[2], self.key.shape[2]
+        mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=self.query.device)
+        return mask.tril() if self.causal else mask
+
     def masked(self, allowed: Bool[Tensor, "#rows #heads queries keys"]) -> AttentionCall:
         """The same call with another mask, True where reading is allowed."""
         return replace(self, mask=as_mask(allowed, self.query, self.base))
@@ -174,7 +192,12 @@ def as_mask(allowed: Bool[Tensor, ...], like: Tensor, base: AttentionFunction) -
     SDPA turns False into minus infinity, eager attention adds the most negative number; both give
     a blocked edge exactly zero weight as long as its query can read something.
     """
-    if base is sdpa_attention_forward:
-        return allowed
-    zero = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
-    return zero.masked_fill(~allowed, torch.finfo(like.dtype).min)
+    return allowed if base is sdpa_attention_forward else additive(allowed, like)
+
+
+def additive(mask: Tensor, like: Tensor) -> Tensor:
+    """A mask, boolean or additive, as what is added to the scores."""
+    if mask.dtype != torch.bool:
+        return mask.to(like)
+    zero = torch.zeros(mask.shape, dtype=like.dtype, device=like.device)
+    return zero.masked_fill(~mask, torch.finfo(like.dtype).min)

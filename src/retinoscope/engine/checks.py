@@ -1,4 +1,4 @@
-"""What a condition touches on one recording, checked once for all conditions that share it."""
+"""What a condition does to one recording, checked once for all conditions that share it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from retinoscope.engine.blocking import cut
+from retinoscope.engine.edges import cut, edges
 from retinoscope.engine.recording import Recording, reads_sequence
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Block, Condition, Intervention, Sites, joined, touched
+from retinoscope.interventions import Condition, Edge, Edits, Intervention, edits_of
 
 
 class Checked:
@@ -25,78 +25,77 @@ class Checked:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._sites: dict[int, tuple[Intervention, Sites]] = {}
+        self._known: dict[int, tuple[Intervention, Edits]] = {}
         self._passed: set[Hashable] = set()
 
-    def sites(self, condition: Condition) -> Sites:
-        """What a condition touches.
+    def edits(self, condition: Condition) -> Edits:
+        """What a condition does.
 
         Raises:
             InterventionError: it can't be applied, or would change nothing.
         """
-        sites = joined(self._resolved(intervention) for intervention in condition)
-        if condition and not (sites.writes or sites.blocks):
-            raise InterventionError(f"{condition!r} touches nothing; leave it out.")
+        edits = tuple(edit for one in condition for edit in self._resolved(one))
+        if condition and not edits:
+            raise InterventionError(f"{condition!r} changes nothing; leave it out.")
         if self.recording.fallback is None:
-            self._check_edges(sites)
-            self._check_queries(sites)
-        return sites
+            self._check_edges(edits)
+            self._check_queries(edits)
+        return edits
 
-    def _resolved(self, intervention: Intervention) -> Sites:
-        if id(intervention) not in self._sites:
-            self._sites[id(intervention)] = (intervention, touched(intervention, self.recording))
-        return self._sites[id(intervention)][1]
+    def _resolved(self, intervention: Intervention) -> Edits:
+        if id(intervention) not in self._known:
+            self._known[id(intervention)] = (intervention, edits_of(intervention, self.recording))
+        return self._known[id(intervention)][1]
 
-    def _check_edges(self, sites: Sites) -> None:
+    def _check_edges(self, edits: Edits) -> None:
         """Refuse positions of a knockout that take part in no edge in any of its layers."""
-        masks: defaultdict[tuple[Block, str], dict[int, Tensor]] = defaultdict(dict)
-        for block in sites.blocks:
-            call = self.recording.calls[block.layer]
+        masks: defaultdict[tuple[Edge, str], dict[int, Tensor]] = defaultdict(dict)
+        for edge in edges(edits):
+            call = self.recording.calls[edge.layer]
             if call.mixing == "left context":
                 raise InterventionError(
-                    f"Knockout names layer {block.layer}, which mixes positions without "
+                    f"Knockout names layer {edge.layer}, which mixes positions without "
                     "attention (a convolution or a recurrence), so there is no edge to cut; "
                     "leave that layer out."
                 )
             inside = reads_sequence(call)
-            check_keys(block, self.recording.length if inside else call.allowed.shape[1])
-            masks[anywhere(block), call.mixing][id(call.allowed)] = call.allowed
-        for (block, mixing), allowed in masks.items():
-            key = (block, mixing, *allowed)
+            check_keys(edge, self.recording.length if inside else call.allowed.shape[1])
+            masks[anywhere(edge), call.mixing][id(call.allowed)] = call.allowed
+        for (edge, mixing), allowed in masks.items():
+            key = (edge, mixing, *allowed)
             if key not in self._passed:
-                edges = [
-                    mask[list(block.queries)][:, list(block.keys)] for mask in allowed.values()
-                ]
-                check_edges(block.queries, block.keys, torch.stack(edges).any(0))
+                there = [mask[list(edge.queries)][:, list(edge.keys)] for mask in allowed.values()]
+                check_edges(edge.queries, edge.keys, torch.stack(there).any(0))
                 self._passed.add(key)
 
-    def _check_queries(self, sites: Sites) -> None:
+    def _check_queries(self, edits: Edits) -> None:
         """Refuse queries that would be left without any key."""
-        layers: defaultdict[int, list[Block]] = defaultdict(list)
-        for block in sites.blocks:
-            layers[block.layer].append(block)
-        for layer, blocks in layers.items():
+        layers: defaultdict[int, list[Edge]] = defaultdict(list)
+        for edge in edges(edits):
+            if edge.source is None:
+                layers[edge.layer].append(edge)
+        for layer, cutting in layers.items():
             allowed = self.recording.calls[layer].allowed
-            key = (id(allowed), *map(anywhere, blocks))
+            key = (id(allowed), *map(anywhere, cutting))
             if key not in self._passed:
-                check_queries(layer, blocks, allowed, self.recording.head_count)
+                check_queries(layer, cutting, allowed, self.recording.head_count)
                 self._passed.add(key)
 
 
-def anywhere(block: Block) -> Block:
-    """A block without its layer: what it is in every layer that it names."""
-    return replace(block, layer=0)
+def anywhere(edge: Edge) -> Edge:
+    """An edge without its layer: what it is in every layer that it names."""
+    return replace(edge, layer=0)
 
 
-def check_keys(block: Block, count: int) -> None:
-    """Every key of a block must be one of a layer's.
+def check_keys(edge: Edge, count: int) -> None:
+    """Every key of an edge must be one of a layer's.
 
     Raises:
         InterventionError: one lies behind them.
     """
-    if block.keys[-1] >= count:
+    if edge.keys[-1] >= count:
         raise InterventionError(
-            f"Knockout names key {block.keys[-1]} in layer {block.layer}, which has keys "
+            f"Knockout names key {edge.keys[-1]} in layer {edge.layer}, which has keys "
             f"0..{count - 1}."
         )
 
@@ -120,18 +119,18 @@ def check_edges(
 
 
 def check_queries(
-    layer: int, blocks: list[Block], allowed: Bool[Tensor, "positions keys"], heads: int
+    layer: int, cutting: list[Edge], allowed: Bool[Tensor, "positions keys"], heads: int
 ) -> None:
     """Every query must keep a key that it can read.
 
     Raises:
         InterventionError: one would have none.
     """
-    queries = sorted({query for block in blocks for query in block.queries})
-    per_head = any(block.heads is not None for block in blocks)
+    queries = sorted({query for edge in cutting for query in edge.queries})
+    per_head = any(edge.heads is not None for edge in cutting)
     rows = torch.zeros(heads if per_head else 1, len(allowed), allowed.shape[1], dtype=torch.bool)
-    for block in blocks:
-        cut(rows, block)
+    for edge in cutting:
+        cut(rows, edge)
     left = (allowed[queries].cpu() & ~rows[:, queries]).any(-1)
     empty = torch.nonzero(~left)
     if len(empty):

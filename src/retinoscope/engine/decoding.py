@@ -10,15 +10,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, attending
-from retinoscope.engine.blocking import blocked
+from retinoscope.engine.attention import AttentionCall, additive, attending
+from retinoscope.engine.edges import cut_edges, edges
 from retinoscope.engine.evaluate import groups
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import SuffixAttention, replay
+from retinoscope.engine.replay import predicted, replay
 from retinoscope.engine.sharing import attend
 from retinoscope.engine.stem import Stem
+from retinoscope.engine.steps import stepwise
+from retinoscope.engine.suffix import SuffixAttention
 from retinoscope.errors import ModelError
-from retinoscope.interventions import Sites
+from retinoscope.interventions import Edge, Edits
 
 
 class Decoding:
@@ -30,16 +32,16 @@ class Decoding:
 
     Args:
         recording: the clean run.
-        conditions: what each condition touches.
+        conditions: what each condition does.
         stem: their states up to some position, where they are known already; then the conditions
-            write nothing behind it and block nothing.
+            write nothing behind it and change no edge.
 
     Attributes:
         logits: what each live condition predicts next.
     """
 
     def __init__(
-        self, recording: Recording, conditions: Sequence[Sites], stem: Stem | None = None
+        self, recording: Recording, conditions: Sequence[Edits], stem: Stem | None = None
     ) -> None:
         self.recording = recording
         chosen = [] if stem else list(groups(conditions, recording))
@@ -52,6 +54,7 @@ class Decoding:
         self.values: dict[int, Tensor] = {}
         self.inputs: dict[int, Tensor] = {}
         self.cuts: dict[int, Tensor] = {}
+        self.led: dict[int, list[list[Edge]]] = {}
         self._layer = 0
         if stem is not None:
             self._go_on(conditions, stem)
@@ -87,6 +90,7 @@ class Decoding:
         for store in (self.keys, self.values, self.inputs, self.cuts):
             for layer, value in store.items():
                 store[layer] = value[list(rows)]
+        self.led = {layer: [each[row] for row in rows] for layer, each in self.led.items()}
 
     def _allocate(self, count: int) -> None:
         """Clean keys, values and inputs behind the shared prefix, with room for new ones."""
@@ -110,7 +114,7 @@ class Decoding:
         own[:, :, : length - self.start] = clean[:, :, self.start : length]
         return own
 
-    def _go_on(self, conditions: Sequence[Sites], stem: Stem) -> None:
+    def _go_on(self, conditions: Sequence[Edits], stem: Stem) -> None:
         """Take up what is known, and read the rest of the prompt."""
         recording = self.recording
         self.start, self.position = stem.start, stem.end
@@ -120,16 +124,16 @@ class Decoding:
             self.values[layer][:, :, : stem.end - stem.start] = stem.values[layer]
         rest = recording.stream[0][stem.end : recording.length]
         logits = self._advance(rest.expand(len(conditions), -1, -1))
-        clean = [row for row, sites in enumerate(conditions) if not sites.writes]
+        clean = [row for row, edits in enumerate(conditions) if not edits]
         logits[clean] = recording.logits.float()
         self.logits = logits
 
-    def _prefill(self, conditions: Sequence[Sites], start: int, members: list[int]) -> None:
+    def _prefill(self, conditions: Sequence[Edits], start: int, members: list[int]) -> None:
         """Replay some conditions from one position on and put their states in their place."""
         recording = self.recording
         attention = SuffixAttention(recording, start, keep=True)
-        sites, wanted = [conditions[i] for i in members], [recording.length - 1 - start]
-        hidden, plan = replay(recording, sites, start, attention, wanted=wanted)
+        edits, wanted = [conditions[i] for i in members], [recording.length - 1 - start]
+        hidden, plan = replay(recording, edits, start, attention, wanted=wanted)
         for layer, fork in enumerate(plan[:-1]):
             which, rows = fork.touched(members)
             if not which:
@@ -145,19 +149,24 @@ class Decoding:
                 if behind:
                     self.inputs[layer][which, -behind:] = entered[:, -behind:]
         which, rows = plan[-1].touched(members)
-        self.logits[which] = recording.unembed(hidden[rows, -1]).float()
+        last = [recording.length - 1]
+        logits = predicted(recording, hidden[:, -1:], plan[-1].doing, last)
+        self.logits[which] = logits[rows, 0]
 
-    def _follow(self, conditions: Sequence[Sites]) -> None:
-        """Knockouts whose queries include the prompt's last position hold for every new one."""
+    def _follow(self, conditions: Sequence[Edits]) -> None:
+        """Edges whose queries include the prompt's last position hold for every new one."""
         last = self.recording.length - 1
         followed = [
-            replace(one, writes=(), blocks=tuple(b for b in one.blocks if last in b.queries))
+            tuple(replace(e, queries=(last,)) for e in edges(one) if last in e.queries)
             for one in conditions
         ]
         for layer in range(self.recording.layer_count):
-            mask = blocked(_at_last(followed, last), layer, self.recording, last)
+            mask = cut_edges(followed, layer, self.recording, last)
             if mask is not None:
                 self.cuts[layer] = mask
+            led = [[e for e in edges(one, layer) if e.source is not None] for one in followed]
+            if any(led):
+                self.led[layer] = led
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
         recording, call = self.recording, self.recording.calls[layer]
@@ -193,7 +202,31 @@ class Decoding:
             layer = clean.owner
         prefix = (clean.keys[:, :, : self.start], clean.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
-        return attend(call, prefix, own, allowed[..., :end])
+        output, weights = attend(call, prefix, own, allowed[..., :end])
+        for row, led in enumerate(self.led.get(self._layer, [])):
+            if led:
+                output = output.clone()
+                output[row] = self._led(call, prefix, own, allowed[..., :end], row, led)
+        return output, weights
+
+    def _led(
+        self,
+        call: AttentionCall,
+        prefix: tuple[Tensor, Tensor],
+        own: tuple[Tensor, Tensor],
+        allowed: Tensor,
+        row: int,
+        led: list[Edge],
+    ) -> Tensor:
+        """The attention of one condition whose new positions read other keys and values."""
+        key, value = (
+            torch.cat([clean, new[[row]]], dim=2) for clean, new in zip(prefix, own, strict=True)
+        )
+        mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
+        one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
+        here = tuple(range(self.position, self.position + call.query.shape[2]))
+        there = [replace(edge, queries=here) for edge in led]
+        return stepwise(one, there, (), lambda _, state: state, self.position)[0]
 
     def _allowed(self, rows: Bool[Tensor, "new keys"]) -> Bool[Tensor, "#live #heads new keys"]:
         """What the new positions may read in this layer, in each live condition."""
@@ -203,11 +236,3 @@ class Decoding:
             return allowed
         behind = rows.shape[1] - cut.shape[-1]
         return allowed & ~nn.functional.pad(cut, (0, behind))
-
-
-def _at_last(conditions: Sequence[Sites], last: int) -> list[Sites]:
-    """The blocks of one query alone."""
-    return [
-        replace(one, writes=(), blocks=tuple(replace(b, queries=(last,)) for b in one.blocks))
-        for one in conditions
-    ]

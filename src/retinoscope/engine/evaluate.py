@@ -10,15 +10,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
+from retinoscope.engine.apply import STREAM
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.checks import Checked
 from retinoscope.engine.cone import first_changed
+from retinoscope.engine.edges import edges
 from retinoscope.engine.forks import Fork
 from retinoscope.engine.full import full_logits
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import replay
-from retinoscope.interventions import Condition, Sites, as_condition
-from retinoscope.interventions.sites import checked_positions
+from retinoscope.engine.replay import predicted, replay
+from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.verdicts import once
+from retinoscope.interventions import Condition, Edge, Edits, Write, as_condition
+from retinoscope.interventions.edits import checked_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,37 +76,73 @@ def evaluate(
             position lies outside the sequence.
     """
     check = Checked(recording)
-    sites = [check.sites(as_condition(condition)) for condition in conditions]
+    edits = [check.edits(as_condition(condition)) for condition in conditions]
     where = (recording.length - 1,)
     if positions is not None:
         where = checked_positions(positions, recording, "evaluate(positions=...)")
-    shape = (len(sites), len(where), recording.logits.shape[-1])
+    shape = (len(edits), len(where), recording.logits.shape[-1])
     logits = torch.empty(shape, device=recording.logits.device)
-    if recording.fallback is not None:
-        for index, one in enumerate(sites):
+    if recording.fallback is not None or unproved(recording, edits) is not None:
+        for index, one in enumerate(edits):
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)
     else:
-        replayed(recording, sites, where, memory or pass_memory(recording), logits)
+        replayed(recording, edits, where, memory or pass_memory(recording), logits)
     return Outcome(logits if positions is not None else logits[:, 0])
+
+
+def unproved(recording: Recording, conditions: Sequence[Edits]) -> str | None:
+    """Why conditions can't be replayed, although the model can; None where they can.
+
+    Each site inside a layer, and edges led to a source, are compared with the full forward on the
+    first condition of the model that has them, and again on each longer prompt: that the self-check
+    passed says nothing of them.
+    """
+    found: str | None = None
+    for edits in conditions:
+        for edit in edits:
+            name = _inside(edit)
+            if name is None or found is not None:
+                continue
+
+            def ask(edit: Write | Edge = edit) -> str | None:
+                return _differs(recording, (edit,))
+
+            found = once(recording.checkpoint.model, f"replay of {name}", recording.length, ask)
+    return found
+
+
+def _inside(edit: Write | Edge) -> str | None:
+    if isinstance(edit, Edge):
+        return None if edit.source is None else "a patched path"
+    return None if edit.site.name in STREAM else edit.site.name
+
+
+def _differs(recording: Recording, edits: Edits) -> str | None:
+    last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
+    logits = recording.logits.new_empty((1, 1, vocabulary), dtype=torch.float32)
+    replayed(recording, [edits], last, pass_memory(recording), logits)
+    found = logits[0].to(recording.logits.dtype)
+    error = disagreement(found, full_logits(recording, edits).to(found))
+    return None if error is None else f"it differs from the full forward by {100 * error:.2g} %"
 
 
 def replayed(
     recording: Recording,
-    sites: Sequence[Sites],
+    edits: Sequence[Edits],
     where: tuple[int, ...],
     memory: int,
     logits: Float[Tensor, "conditions positions vocabulary"],
 ) -> None:
     """Fill in the logits of every condition, pass by pass."""
     clean = torch.ones(logits.shape[:2], dtype=torch.bool)
-    for start, members in groups(sites, recording):
-        chosen = [sites[index] for index in members]
-        per_head = any(block.heads for one in chosen for block in one.blocks)
+    for start, members in groups(edits, recording):
+        chosen = [edits[index] for index in members]
+        per_head = any(edge.heads for one in chosen for edge in edges(one))
         size = max(1, memory // row_bytes(recording, start, per_head))
 
         def run(some: Sequence[int], start: int = start) -> None:
-            changed = [sites[index] for index in some]
+            changed = [edits[index] for index in some]
             found, fork, at = _changed(recording, changed, start, where)
             touched, rows = fork.touched(some)
             if touched and at:
@@ -118,13 +158,14 @@ def replayed(
 
 
 def _changed(
-    recording: Recording, sites: Sequence[Sites], start: int, where: tuple[int, ...]
+    recording: Recording, edits: Sequence[Edits], start: int, where: tuple[int, ...]
 ) -> tuple[Float[Tensor, "rows changed vocabulary"], Fork, list[int]]:
     """Logits of every row at those positions that can have changed; whose row is whose."""
     at = [index for index, position in enumerate(where) if position >= start]
     wanted = [where[index] - start for index in at]
-    states, plan = replay(recording, sites, start, wanted=wanted)
-    return recording.unembed(states).float(), plan[-1], at
+    states, plan = replay(recording, edits, start, wanted=wanted)
+    there = [where[index] for index in at]
+    return predicted(recording, states, plan[-1].doing, there), plan[-1], at
 
 
 def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "positions vocabulary"]:
@@ -133,15 +174,15 @@ def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "posit
     return recording.unembed(recording.residual(recording.layer_count)[list(where)]).float()
 
 
-def groups(sites: Sequence[Sites], recording: Recording) -> Iterator[tuple[int, list[int]]]:
+def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, list[int]]]:
     """Conditions that are replayed from the same position on, and that position.
 
     Conditions whose cones begin a little later join in: a tenth more positions, or a few, cost
     less than a pass of their own. Those that touch nothing are left out.
     """
     length = recording.length
-    starts = [first_changed(one, recording) for one in sites]
-    order = sorted((i for i in range(len(sites)) if starts[i] < length), key=lambda i: starts[i])
+    starts = [first_changed(one, recording) for one in edits]
+    order = sorted((i for i in range(len(edits)) if starts[i] < length), key=lambda i: starts[i])
     at = 0
     while at < len(order):
         start = starts[order[at]]

@@ -6,14 +6,15 @@ two conditions that have touched the same so far share one.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.interventions import Sites
+from retinoscope.engine.apply import place_of
+from retinoscope.interventions import Edge, Edits, Write
 
 CLEAN = -1
 """In the place of a row: nothing is touched yet, the recorded states hold."""
@@ -25,12 +26,12 @@ class Fork:
 
     Attributes:
         parents: for each row its row at the place before, or CLEAN.
-        members: for each row one of its conditions; all of them do the same at this place.
+        doing: for each row what its conditions do at this place, all of them the same.
         rows: for each condition its row, or CLEAN.
     """
 
     parents: tuple[int, ...]
-    members: tuple[int, ...]
+    doing: tuple[Edits, ...]
     rows: tuple[int, ...]
 
     def touched(self, names: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -43,20 +44,20 @@ class Fork:
         return [name for name, _ in named], [row for _, row in named]
 
 
-def forks(conditions: Sequence[Sites], places: int) -> list[Fork]:
+def forks(conditions: Sequence[Edits], places: int) -> list[Fork]:
     """How the rows fork, place by place.
 
     Args:
-        conditions: what each condition touches.
+        conditions: what each condition does.
         places: of the stream, one more than layers.
     """
-    touches = [_touches(sites) for sites in conditions]
+    touches = [_touches(edits, places - 1) for edits in conditions]
     rows = (CLEAN,) * len(conditions)
     found: list[Fork] = []
     for place in range(places):
-        index: dict[Hashable, int] = {}
+        index: dict[tuple[int, Edits | None], int] = {}
         parents: list[int] = []
-        members: list[int] = []
+        doing: list[Edits] = []
         now: list[int] = []
         for condition, row in enumerate(rows):
             touch = touches[condition].get(place)
@@ -67,18 +68,18 @@ def forks(conditions: Sequence[Sites], places: int) -> list[Fork]:
             if key not in index:
                 index[key] = len(parents)
                 parents.append(row)
-                members.append(condition)
+                doing.append(touch or ())
             now.append(index[key])
         rows = tuple(now)
-        found.append(Fork(tuple(parents), tuple(members), rows))
+        found.append(Fork(tuple(parents), tuple(doing), rows))
     return found
 
 
-def _touches(sites: Sites) -> dict[int, Hashable]:
+def _touches(edits: Edits, layers: int) -> dict[int, Edits]:
     """The edits of a condition at each place where it has some; writes are equal by identity."""
-    found: dict[int, list[Hashable]] = {}
-    for edit in (*sites.writes, *sites.blocks):
-        found.setdefault(edit.layer, []).append(edit)
+    found: dict[int, list[Write | Edge]] = {}
+    for edit in edits:
+        found.setdefault(place_of(edit, layers), []).append(edit)
     return {place: tuple(touch) for place, touch in found.items()}
 
 

@@ -5,30 +5,32 @@ The fallback where a recording can't be replayed, and what the replay is measure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from retinoscope.engine.attention import AttentionCall, as_allowed, attending
-from retinoscope.engine.blocking import cut
+from retinoscope.engine.apply import STREAM, apply
+from retinoscope.engine.attention import AttentionCall, additive, as_allowed, attending
 from retinoscope.engine.checks import anywhere, check_edges, check_keys, check_queries
+from retinoscope.engine.edges import cut, edges
 from retinoscope.engine.image_tokens import as_words
 from retinoscope.engine.recording import Recording
 from retinoscope.engine.room import keeping, with_tokens
+from retinoscope.engine.steps import stepwise
+from retinoscope.engine.taps import WEIGHTS, ModuleTap, Visit, tapped
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Block, Sites
+from retinoscope.interventions import Edge, Edits, Site, Write
 from retinoscope.models import Parts
 
 
 @torch.no_grad()
 def full_logits(
     recording: Recording,
-    sites: Sites,
+    edits: Edits,
     positions: Sequence[int] | None = None,
     tokens: Sequence[int] = (),
 ) -> Float[Tensor, "positions vocabulary"]:
@@ -36,9 +38,9 @@ def full_logits(
 
     Args:
         recording: for the model and its inputs; nothing that was recorded is used.
-        sites: what the condition touches.
+        edits: what the condition does.
         positions: where to take the logits; None is the last position alone.
-        tokens: generated so far, behind the prompt; blocks of the prompt's last position hold
+        tokens: generated so far, behind the prompt; edges of the prompt's last position hold
             for them too.
 
     Raises:
@@ -46,17 +48,20 @@ def full_logits(
             leaves a query without keys.
         ModelError: an image token was generated that the model can't be given in one pass.
     """
-    encoded, parts = recording.encoded, recording.checkpoint.parts
+    encoded = recording.encoded
     inputs = encoded.inputs
     if tokens:
         inputs = with_tokens(inputs, recording.length, tokens, recording.kinds)
     apart = "decoder_input_ids" in encoded.inputs
-    followed = sites if apart else following(sites, recording.length, len(tokens))
+    followed = edits if apart else following(edits, recording.length, len(tokens))
     model = recording.checkpoint.model
-    asked = keeping(model, 1) if positions is None else {}
+    whole = positions is not None or Site("lm_head") in {
+        edit.site for edit in edits if isinstance(edit, Write)
+    }
+    asked = {} if whole else keeping(model, 1)
     with (
         as_words(recording.checkpoint, inputs, encoded.layout) as words,
-        intervening(parts, followed, recording.length),
+        intervening(recording, followed),
     ):
         logits = model(**words, **asked, use_cache=False).logits[0]
     if positions is None:
@@ -64,85 +69,118 @@ def full_logits(
     return logits[list(positions)].float()
 
 
-def following(sites: Sites, length: int, room: int) -> Sites:
-    """The condition with every block of the last prompt position extended to generated ones."""
+def following(edits: Edits, length: int, room: int) -> Edits:
+    """The condition with every edge of the last prompt position extended to generated ones."""
     if not room:
-        return sites
+        return edits
     behind = tuple(range(length, length + room))
-    blocks = (
-        replace(b, queries=b.queries + behind) if length - 1 in b.queries else b
-        for b in sites.blocks
+    return tuple(
+        replace(edit, queries=edit.queries + behind)
+        if isinstance(edit, Edge) and length - 1 in edit.queries
+        else edit
+        for edit in edits
     )
-    return replace(sites, blocks=tuple(blocks))
 
 
 @contextmanager
-def intervening(parts: Parts, sites: Sites, length: int) -> Iterator[None]:
+def intervening(
+    recording: Recording, edits: Edits, sites: Sequence[Site] = (), visit: Visit | None = None
+) -> Iterator[None]:
     """Hooks that carry one condition out in every forward pass; gone on leaving.
 
     Args:
-        parts: of the model.
-        sites: what the condition touches.
-        length: of the prompt; positions behind it are generated and read by no prompt position.
+        recording: for the model and the prompt; positions behind it are generated and read by no
+            position of the prompt.
+        edits: what the condition does.
+        sites: where the state is visited as well, after it was changed.
+        visit: what is done there.
     """
-    attention = _CutAttention(parts, sites.blocks, length)
-    with ExitStack() as stack:
-        for place in sorted({write.layer for write in sites.writes}):
-            edit = _edit(sites, place, length)
-            if place < len(parts.layers):
-                layer = parts.layers[place]
-                hook = layer.register_forward_pre_hook(
-                    _before(edit), prepend=True, with_kwargs=True
+    length, parts = recording.length, recording.checkpoint.parts
+    written = {edit.site for edit in edits if isinstance(edit, Write)}
+    taps = {site: recording.tap(site) for site in {*written, *sites}}
+
+    def at(site: Site, state: Tensor) -> Tensor:
+        columns = state.shape[-2 if site.name in STREAM else 1]
+        if site in written:
+            if columns < length:
+                raise InterventionError(
+                    f"The model carries only {columns} of the prompt's {length} positions at "
+                    f"{site}, so that what is written there would go astray."
                 )
-            else:
-                hook = parts.layers[place - 1].register_forward_hook(_after(edit))
-            stack.callback(hook.remove)
+            keys = recording.state_shape(site)[-1] if site.name in WEIGHTS else None
+            state = apply(state, [edits], site, range(columns), keys)
+        return visit(site, state) if visit is not None and site in sites else state
+
+    steps = {site for site, tap in taps.items() if not isinstance(tap, ModuleTap)}
+    attention = _EditedAttention(parts, edges(edits), length, steps, at)
+    modules = [(site, tap) for site, tap in taps.items() if isinstance(tap, ModuleTap)]
+    with ExitStack() as stack:
+        stack.enter_context(tapped(modules, at))
         stack.enter_context(attending(parts.decoder, attention))
         yield
         attention.check()
 
 
-class _CutAttention:
-    """Attention with one condition's edges cut in the masks that the model made itself."""
+class _EditedAttention:
+    """Attention with one condition's edges changed in the masks that the model made itself."""
 
-    def __init__(self, parts: Parts, blocks: Iterable[Block], length: int) -> None:
+    def __init__(
+        self, parts: Parts, edges: Sequence[Edge], length: int, sites: set[Site], visit: Visit
+    ) -> None:
         self.index = {
             id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
         }
-        self.blocks: dict[int, list[Block]] = {}
-        for block in blocks:
-            self.blocks.setdefault(block.layer, []).append(block)
+        self.edges: dict[int, list[Edge]] = {}
+        for edge in edges:
+            self.edges.setdefault(edge.layer, []).append(edge)
         self.length = length
+        self.sites, self.visit = sites, visit
         self.reached: set[int] = set()
-        self.edges: dict[Block, Tensor] = {}
+        self.found: dict[Edge, Tensor] = {}
 
     def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
-        """Attend with this layer's edges cut."""
+        """Attend with this layer's edges and steps changed."""
         layer = self.index.get(id(call.module))
         if layer is None or (call.crossing and layer in self.reached):
             return call.run()
         self.reached.add(layer)
-        blocks = self.blocks.get(layer, [])
-        if blocks or call.query.shape[2] > self.length:
-            call = replace(call, mask=self._cut(layer, blocks, call))
-        return call.run()
+        call = call.with_fields(lambda name, state: self._visit(name, layer, state))
+        some = self.edges.get(layer, [])
+        if some or call.query.shape[2] > self.length:
+            call = replace(call, mask=self._cut(layer, some, call))
+        led = [edge for edge in some if edge.source is not None]
+        steps = [n for n in WEIGHTS if Site(n, layer) in self.sites]
+        if not led and not steps:
+            output, weights = call.run()
+        else:
+            explicit = replace(call, mask=additive(call.explicit_mask(), call.query))
+            output, weights = (
+                stepwise(explicit, led, steps, lambda n, s: self._visit(n, layer, s), 0),
+                None,
+            )
+        return self._visit("z", layer, output), weights
 
-    def _cut(self, layer: int, blocks: list[Block], call: AttentionCall) -> Tensor:
-        mask, (heads, queries), keys = call.mask, call.query.shape[1:3], call.key.shape[2]
-        if mask is None:
-            mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=call.query.device)
-            if call.causal:
-                mask = mask.tril()
+    def _visit(self, name: str, layer: int, state: Tensor) -> Tensor:
+        site = Site(name, layer)
+        return self.visit(site, state) if site in self.sites else state
+
+    def _cut(self, layer: int, some: list[Edge], call: AttentionCall) -> Tensor:
+        mask, (heads, queries), keys = (
+            call.explicit_mask(),
+            call.query.shape[1:3],
+            call.key.shape[2],
+        )
         inside = not call.crossing
         allowed = as_allowed(mask)[0, 0]
-        for block in blocks:
-            check_keys(block, self.length if inside else keys)
-            self._note_edges(block, allowed)
-        if blocks:
-            check_queries(layer, blocks, allowed, heads)
+        for edge in some:
+            check_keys(edge, self.length if inside else keys)
+            self._note(edge, allowed)
         gone = torch.zeros(heads, queries, keys, dtype=torch.bool)
-        for block in blocks:
-            cut(gone, block)
+        cutting = [edge for edge in some if edge.source is None]
+        if cutting:
+            check_queries(layer, cutting, allowed, heads)
+        for edge in cutting:
+            cut(gone, edge)
         if queries > self.length and inside:
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]
@@ -151,53 +189,20 @@ class _CutAttention:
             return mask & ~gone
         return mask.masked_fill(gone, torch.finfo(mask.dtype).min)
 
-    def _note_edges(self, block: Block, allowed: Bool[Tensor, "queries keys"]) -> None:
+    def _note(self, edge: Edge, allowed: Bool[Tensor, "queries keys"]) -> None:
         """Edges of the prompt; to a generated position a key may have left a sliding window."""
-        prompt = tuple(query for query in block.queries if query < self.length)
-        block = anywhere(replace(block, queries=prompt))
-        edge = allowed[list(prompt)][:, list(block.keys)]
-        self.edges[block] = self.edges.get(block, torch.zeros_like(edge)) | edge
+        prompt = tuple(query for query in edge.queries if query < self.length)
+        edge = anywhere(replace(edge, queries=prompt))
+        there = allowed[list(prompt)][:, list(edge.keys)]
+        self.found[edge] = self.found.get(edge, torch.zeros_like(there)) | there
 
     def check(self) -> None:
-        """Every block was in force and cut something."""
-        missed = sorted(set(self.blocks) - self.reached)
+        """Every edge was reached and is one."""
+        missed = sorted(set(self.edges) - self.reached)
         if missed:
             raise InterventionError(
                 f"Knockout names layer(s) {missed}, whose attention can't be reached: they mix "
                 "positions in another way. Leave them out."
             )
-        for block, edges in self.edges.items():
-            check_edges(block.queries, block.keys, edges)
-
-
-def _edit(sites: Sites, place: int, length: int) -> Callable[[Tensor], Tensor]:
-    def edit(hidden: Tensor) -> Tensor:
-        if hidden.shape[-2] < length:
-            raise InterventionError(
-                f"The model carries only {hidden.shape[-2]} of the prompt's {length} positions at "
-                f"place {place}, so that what is written there would go astray."
-            )
-        hidden = hidden.clone()
-        for write in sites.writes:
-            if write.layer == place:
-                at, values = list(write.positions), write.values.to(hidden)
-                hidden[..., at, :] = hidden[..., at, :] + values if write.add else values
-        return hidden
-
-    return edit
-
-
-def _before(edit: Callable[[Tensor], Tensor]) -> Any:
-    def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if args:
-            return (edit(args[0]), *args[1:]), options
-        return args, options | {"hidden_states": edit(options["hidden_states"])}
-
-    return hook
-
-
-def _after(edit: Callable[[Tensor], Tensor]) -> Any:
-    def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        return (edit(output[0]), *output[1:]) if isinstance(output, tuple) else edit(output)
-
-    return hook
+        for edge, there in self.found.items():
+            check_edges(edge.queries, edge.keys, there)

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from retinoscope.brief import brief_fields
 from retinoscope.engine.embedding import TokenInput
-from retinoscope.errors import ModelError
+from retinoscope.engine.sites import SiteTable, sites_of
+from retinoscope.engine.taps import AttentionTap, ModuleTap
+from retinoscope.errors import InterventionError, ModelError
+from retinoscope.interventions import Site
 from retinoscope.models import Checkpoint, Encoded
 from retinoscope.tokens import TokenLayout
 
@@ -138,6 +141,52 @@ class Recording:
     def residual(self, layer: int) -> Float[Tensor, "positions width"]:
         """The clean residual stream at a place, 0 to the number of layers."""
         return self.stream[layer]
+
+    def tap(self, site: Site) -> ModuleTap | AttentionTap:
+        """How a site of this model is reached.
+
+        Raises:
+            InterventionError: the model has no such site; the message says why.
+        """
+        layers = self.checkpoint.parts.layers
+        if site.layer is not None and not site.layer < len(layers):
+            raise InterventionError(
+                f"{site} names a layer that {self.checkpoint.name} has not; give 0.."
+                f"{len(layers) - 1}."
+            )
+        match site.name:  # The borders of layers need no search.
+            case "resid_pre" | "embeddings":
+                return ModuleTap(layers[site.layer or 0], "input")
+            case "resid_post":
+                return ModuleTap(layers[site.layer or 0], "output")
+        return sites_of(self.checkpoint, self.encoded).tap(site)
+
+    @property
+    def sites(self) -> SiteTable:
+        """Every site of this model, found on its first prompt."""
+        return sites_of(self.checkpoint, self.encoded)
+
+    def has(self, site: Site) -> bool:
+        """Whether this model has a site."""
+        try:
+            self.tap(site)
+        except InterventionError:
+            return False
+        return True
+
+    def state_shape(self, site: Site) -> tuple[int, ...]:
+        """What a site holds at one position; of `attn_scores` and `attn_probs` [heads, keys].
+
+        Raises:
+            InterventionError: the model has no such site; the message says why.
+        """
+        self.tap(site)
+        if site.name in ("resid_pre", "resid_post", "embeddings"):
+            return tuple(self.stream[0].shape[-1:])
+        shape = sites_of(self.checkpoint, self.encoded).shapes[site]
+        if site.name in ("attn_scores", "attn_probs") and len(shape) == 1:
+            return (*shape, self.length)
+        return shape
 
     def require_replay(self, what: str) -> None:
         """Refuse what can only be read off a replay.

@@ -20,7 +20,8 @@ from retinoscope.engine.replay import run_suffix
 from retinoscope.engine.rounding import disagreement
 from retinoscope.engine.verdicts import once
 from retinoscope.errors import RetinoscopeError
-from retinoscope.interventions import Block, Sites, Write
+from retinoscope.interventions import Edge, Edits, Write
+from retinoscope.interventions.edits import place_site
 
 FEW = 4
 """Positions that the empty condition is replayed on."""
@@ -81,11 +82,11 @@ def _empty_condition(recording: Recording) -> str | None:
 
 
 def _conditions(recording: Recording) -> str | None:
-    sites = random_conditions(recording)
+    drawn = random_conditions(recording)
     last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
-    logits = recording.logits.new_empty((len(sites), 1, vocabulary), dtype=torch.float32)
-    replayed(recording, sites, last, pass_memory(recording), logits)
-    for one, found in zip(sites, logits[:, 0].to(recording.logits.dtype), strict=True):
+    logits = recording.logits.new_empty((len(drawn), 1, vocabulary), dtype=torch.float32)
+    replayed(recording, drawn, last, pass_memory(recording), logits)
+    for one, found in zip(drawn, logits[:, 0].to(recording.logits.dtype), strict=True):
         error = disagreement(found, full_logits(recording, one)[0])
         if error is not None:
             return f"a random condition differs from the full forward ({_said(error)})"
@@ -94,16 +95,16 @@ def _conditions(recording: Recording) -> str | None:
 
 def _generation(recording: Recording) -> str | None:
     """Conditions side by side, each fed tokens of its own; one is dropped on the way."""
-    sites = [Sites(), *random_conditions(recording)]
+    drawn = [(), *random_conditions(recording)]
     steps = min(STEPS, recording.room - 1)
-    tokens = _tokens(recording, len(sites), steps)
-    decoding, live = Decoding(recording, sites), list(range(len(sites)))
+    tokens = _tokens(recording, len(drawn), steps)
+    decoding, live = Decoding(recording, drawn), list(range(len(drawn)))
     for step in range(steps):
         decoding.feed(tokens[live, step].to(recording.logits.device))
         compared = live if step == steps - 1 else live[:1]
         for row, found in zip(compared, decoding.logits.to(recording.logits.dtype), strict=False):
             fed = tokens[row, : step + 1].tolist()
-            error = disagreement(found, full_logits(recording, sites[row], tokens=fed)[0])
+            error = disagreement(found, full_logits(recording, drawn[row], tokens=fed)[0])
             if error is not None:
                 return f"a generated token differs from the full forward ({_said(error)})"
         if step == 0 and steps > 1:
@@ -130,7 +131,7 @@ def _said(error: float) -> str:
     return f"by {100 * error:.2g} % of their spread"
 
 
-def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
+def random_conditions(recording: Recording, seed: int = 0) -> list[Edits]:
     """Writes and knockouts of every kind.
 
     They come in pairs that run in one pass: one over most of the prompt, one over its last few
@@ -142,21 +143,21 @@ def random_conditions(recording: Recording, seed: int = 0) -> list[Sites]:
     early, late = draw.below((recording.length - 1) // 2), max(0, recording.length - 3)
     middle, top = recording.layer_count // 2, recording.layer_count - 1
     deep = [i for i, call in enumerate(recording.calls) if call.mixing == "attention"]
-    cases = [
-        Sites((draw.noise(0, early),)),
-        Sites((draw.noise(middle, early + 1),), draw.knockout(top)),
-        Sites((draw.noise(0, late),)),
-        Sites((draw.noise(middle, late + 1),)),
+    cases: list[Edits] = [
+        (draw.noise(0, early),),
+        (draw.noise(middle, early + 1), *draw.knockout(top)),
+        (draw.noise(0, late),),
+        (draw.noise(middle, late + 1),),
     ]
     if deep:
         head = draw.below(recording.head_count)
         other = (head - 1,) if head else None
-        throughout = [block for layer in deep for block in draw.knockout(layer, (head,))]
+        throughout = [edge for layer in deep for edge in draw.knockout(layer, (head,))]
         cases += [
-            Sites((), tuple(throughout)),
-            Sites((), draw.knockout(deep[0]) + draw.knockout(deep[-1], other)),
+            tuple(throughout),
+            draw.knockout(deep[0]) + draw.knockout(deep[-1], other),
         ]
-    return [sites for sites in cases if sites.writes or sites.blocks]
+    return [edits for edits in cases if edits]
 
 
 class _Draw:
@@ -174,9 +175,10 @@ class _Draw:
         position = min(position, self.recording.length - 1)
         clean = self.recording.stream[place][[position]]
         vector = torch.randn(clean.shape, generator=self.generator).to(clean)
-        return Write(place, (position,), vector * clean.norm() / vector.norm())
+        vector *= clean.norm() / vector.norm()
+        return Write(place_site(place, self.recording), (position,), vector)
 
-    def knockout(self, layer: int, heads: tuple[int, ...] | None = None) -> tuple[Block, ...]:
+    def knockout(self, layer: int, heads: tuple[int, ...] | None = None) -> tuple[Edge, ...]:
         """Most of what the last position reads, but for the last key that it can."""
         recording, last = self.recording, self.recording.length - 1
         if recording.calls[layer].mixing != "attention":
@@ -184,4 +186,4 @@ class _Draw:
         row = recording.calls[layer].allowed[last, : recording.length]
         keys = torch.nonzero(row).flatten().tolist()[:-1]
         chosen = tuple(keys[:: 1 + self.below(2)])
-        return (Block(layer, (last,), chosen, heads),) if chosen else ()
+        return (Edge(layer, (last,), chosen, heads),) if chosen else ()

@@ -16,9 +16,10 @@ from torch import Tensor
 from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
 from retinoscope.engine.evaluate import groups
 from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import SuffixAttention, replay
+from retinoscope.engine.replay import replay
 from retinoscope.engine.rounding import disagreement
-from retinoscope.interventions import Sites
+from retinoscope.engine.suffix import SuffixAttention
+from retinoscope.interventions import Edits
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def _reads_on(recording: Recording, end: int) -> bool:
     return any(bool(mask[:end, end : recording.length].any()) for mask in masks.values())
 
 
-def grow(recording: Recording, conditions: Sequence[Sites], end: int) -> Stem:
+def grow(recording: Recording, conditions: Sequence[Edits], end: int) -> Stem:
     """Replay conditions that write before `end`, and only there, up to it.
 
     Args:
@@ -107,8 +108,8 @@ def grow(recording: Recording, conditions: Sequence[Sites], end: int) -> Stem:
 
         def run(some: Sequence[int], first: int = first) -> None:
             attention = SuffixAttention(recording, first, keep=True)
-            sites = [conditions[index] for index in some]
-            _, plan = replay(recording, sites, first, attention, end=end, wanted=())
+            edits = [conditions[index] for index in some]
+            _, plan = replay(recording, edits, first, attention, end=end, wanted=())
             for layer, fork in enumerate(plan[:-1]):
                 which, rows = fork.touched(some)
                 if not which:

@@ -1,7 +1,7 @@
 """Interventions: plain frozen data that says what to change, never how it is run.
 
-To add one, write one file here: a frozen dataclass with a `sites(context)` method that says which
-residual-stream positions it writes and which attention edges it blocks.
+To add one, write one file here: a frozen dataclass with an `edits(context)` method that says what
+it writes at which sites, and which attention edges it cuts or leads to another source.
 """
 
 from retinoscope.interventions.ablate import Ablate, Noise
@@ -10,29 +10,34 @@ from retinoscope.interventions.condition import (
     Intervention,
     as_condition,
     as_conditions,
+    edits_of,
     resolve,
-    touched,
 )
+from retinoscope.interventions.edits import Context, Edge, Edits, Source, Write
 from retinoscope.interventions.knockout import Knockout
 from retinoscope.interventions.patch import Patch
-from retinoscope.interventions.sites import Block, Context, Sites, Write, joined
+from retinoscope.interventions.path_patch import PathPatch
+from retinoscope.interventions.site import Site, as_site
 from retinoscope.interventions.steer import Steer
 
 __all__ = [
     "Ablate",
-    "Block",
     "Condition",
     "Context",
+    "Edge",
+    "Edits",
     "Intervention",
     "Knockout",
     "Noise",
     "Patch",
-    "Sites",
+    "PathPatch",
+    "Site",
+    "Source",
     "Steer",
     "Write",
     "as_condition",
     "as_conditions",
-    "joined",
+    "as_site",
+    "edits_of",
     "resolve",
-    "touched",
 ]

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from retinoscope.brief import brief, brief_fields
 from retinoscope.errors import InterventionError
-from retinoscope.interventions.sites import Context, Sites, Write, checked_positions
+from retinoscope.interventions.edits import Context, Edits, Write, checked_positions
+from retinoscope.interventions.site import Site
 from retinoscope.tokens import Chosen
 
 
@@ -50,11 +51,11 @@ class Ablate:
 
     __repr__ = brief_fields
 
-    def sites(self, context: Context) -> Sites:
-        """One write at place 0."""
+    def edits(self, context: Context) -> Edits:
+        """One write at the first layer's input."""
         positions = checked_positions(self.tokens, context, "Ablate")
         clean = context.residual(0)[list(positions)]
-        return Sites(writes=(Write(0, positions, self._values(clean, positions, context)),))
+        return (Write(Site("resid_pre", 0), positions, self._values(clean, positions, context)),)
 
     def _values(
         self,

@@ -9,46 +9,67 @@ import torch
 from torch import Tensor
 
 from retinoscope.errors import InterventionError
-from retinoscope.interventions.sites import Block, Context, Sites, Write
+from retinoscope.interventions.edits import Context, Edge, Source, Write
+from retinoscope.interventions.site import Site
 
 
-def check_sites(sites: object, context: Context, maker: str) -> None:
+def check_edits(edits: object, context: Context, maker: str) -> None:
     """Refuse edits that would be carried out in part, elsewhere or not at all.
 
     Args:
-        sites: what an intervention touches, whoever wrote it.
+        edits: what an intervention does, whoever wrote it.
         context: the clean run.
         maker: the intervention's name, for the message.
 
     Raises:
-        InterventionError: something else than writes and blocks; positions, layers or heads that
-            are not ascending whole numbers within the model and the prompt; values of another
-            shape than one vector for each position, or not finite in the model's precision. The
-            last key of a block is left to the engine, which knows how many keys a layer has.
+        InterventionError: something else than a tuple of writes and edges; a site that the model
+            has not; positions, layers or heads that are not ascending whole numbers within the
+            model and the prompt; values of another shape than the site's, or not finite in the
+            model's precision. The last key of an edge is left to the engine, which knows how many
+            keys a layer has.
     """
-    if type(sites) is not Sites:
+    if type(edits) is not tuple or not all(isinstance(e, Write | Edge) for e in edits):
         raise InterventionError(
-            f"{maker}.sites() returned {sites!r}; return a Sites of writes and blocks, nothing "
-            "else is carried out."
+            f"{maker}.edits() returned {edits!r}; return a tuple of Write and Edge objects, "
+            "nothing else is carried out."
         )
-    for kind, edits in ((Write, sites.writes), (Block, sites.blocks)):
-        for edit in edits:
-            if not isinstance(edit, kind):
-                raise InterventionError(
-                    f"{maker} gave {edit!r} among its {kind.__name__.lower()}s; give "
-                    f"{kind.__name__} objects."
-                )
     known: set[tuple[int, int | None]] = set()
-    for write in sites.writes:
-        _check_number(write.layer, context.layer_count + 1, f"{maker}: the layer of a write")
-        _check_ascending(write.positions, context.length, f"{maker}: positions of a write", known)
-        _check_values(write, context, maker)
-    for block in sites.blocks:
-        _check_number(block.layer, context.layer_count, f"{maker}: the layer of a block")
-        _check_ascending(block.queries, context.length, f"{maker}: queries of a block", known)
-        _check_ascending(block.keys, None, f"{maker}: keys of a block", known)
-        if block.heads is not None:
-            _check_ascending(block.heads, context.head_count, f"{maker}: heads of a block", known)
+    for edit in edits:
+        if isinstance(edit, Write):
+            _check_site(edit, context, maker)
+            _check_ascending(
+                edit.positions, context.length, f"{maker}: positions of a write", known
+            )
+            _check_values(edit, context, maker)
+            continue
+        _check_number(edit.layer, context.layer_count, f"{maker}: the layer of an edge")
+        _check_ascending(edit.queries, context.length, f"{maker}: queries of an edge", known)
+        _check_ascending(edit.keys, None, f"{maker}: keys of an edge", known)
+        if edit.heads is not None:
+            _check_ascending(edit.heads, context.head_count, f"{maker}: heads of an edge", known)
+        if edit.source is not None:
+            _check_source(edit, edit.source, context, maker)
+
+
+def _check_site(write: Write, context: Context, maker: str) -> None:
+    if not isinstance(write.site, Site):
+        raise InterventionError(f"{maker}: the site of a write is {write.site!r}; give a Site.")
+    if write.site.layer is not None:
+        _check_number(write.site.layer, context.layer_count, f"{maker}: the layer of a write")
+
+
+def _check_source(edge: Edge, source: Source, context: Context, maker: str) -> None:
+    for name, given in (("key", source.keys), ("value", source.values)):
+        groups, width = context.state_shape(Site(name, edge.layer))
+        wanted = (groups, len(edge.keys), width)
+        if not isinstance(given, Tensor) or given.shape != wanted:
+            shape = list(given.shape) if isinstance(given, Tensor) else given
+            raise InterventionError(
+                f"{maker}: the {name}s of an edge's source have shape {shape}; give "
+                f"{list(wanted)}: groups of heads, keys of the edge, width."
+            )
+        if not bool(torch.isfinite(given.to(context.residual(0).dtype)).all()):
+            raise InterventionError(f"{maker}: the {name}s of an edge's source are not finite.")
 
 
 def _check_number(value: object, count: int, what: str) -> None:
@@ -86,18 +107,24 @@ def _few(numbers: tuple[int, ...]) -> str:
 
 
 def _check_values(write: Write, context: Context, maker: str) -> None:
-    clean = context.residual(int(write.layer))
-    wanted = (len(write.positions), clean.shape[-1])
-    values = write.values
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        raise InterventionError(f"{maker}: values of a write are {values!r}; give a float tensor.")
-    if values.shape != wanted:
+    shape = context.state_shape(write.site)
+    wanted = (len(write.positions), *shape)
+    value = write.value
+    if not isinstance(value, Tensor) and callable(value):
+        return
+    if not isinstance(value, Tensor) or not value.is_floating_point():
         raise InterventionError(
-            f"{maker}: values of a write have shape {list(values.shape)}; give {list(wanted)}, one "
-            "vector for each position."
+            f"{maker}: the value of a write is {value!r}; give a float tensor, or a function of "
+            "the state."
         )
-    if not bool(torch.isfinite(values.to(clean.dtype)).all()):
+    if value.shape != wanted:
         raise InterventionError(
-            f"{maker}: values of a write are not finite in {clean.dtype}: NaN, infinity, or too "
-            "large for the model's precision."
+            f"{maker}: the value of a write has shape {list(value.shape)}; give {list(wanted)}, "
+            f"what {write.site} holds at each position."
+        )
+    dtype = context.residual(0).dtype
+    if not bool(torch.isfinite(value.to(dtype)).all()):
+        raise InterventionError(
+            f"{maker}: the value of a write is not finite in {dtype}: NaN, infinity, or too large "
+            "for the model's precision."
         )

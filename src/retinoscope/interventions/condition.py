@@ -7,16 +7,16 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from retinoscope.brief import brief
 from retinoscope.errors import InterventionError
-from retinoscope.interventions.checks import check_sites
-from retinoscope.interventions.sites import Context, Sites, joined
+from retinoscope.interventions.checks import check_edits
+from retinoscope.interventions.edits import Context, Edits
 
 
 @runtime_checkable
 class Intervention(Protocol):
-    """Anything that can say which sites it touches."""
+    """Anything that can say which edits it makes."""
 
-    def sites(self, context: Context) -> Sites:
-        """The writes and blocks that carry the intervention out on this clean run."""
+    def edits(self, context: Context) -> Edits:
+        """The writes and edges that carry the intervention out on this clean run."""
         ...
 
 
@@ -68,25 +68,25 @@ def _is_intervention(value: object) -> TypeGuard[Intervention]:
 def _no_intervention(value: object) -> InterventionError:
     return InterventionError(
         f"{brief(value)} ({type(value).__name__}) is not an intervention; give Ablate, Knockout, "
-        "Patch, Steer or an object with a sites(context) method."
+        "Patch, Steer or an object with an edits(context) method."
     )
 
 
-def resolve(condition: Condition, context: Context) -> Sites:
-    """Everything the condition touches on this clean run, checked.
+def resolve(condition: Condition, context: Context) -> Edits:
+    """Everything the condition does to this clean run, checked.
 
     Raises:
-        InterventionError: as each intervention says, and as `check_sites`.
+        InterventionError: as each intervention says, and as `check_edits`.
     """
-    return joined(touched(intervention, context) for intervention in condition)
+    return tuple(edit for one in condition for edit in edits_of(one, context))
 
 
-def touched(intervention: Intervention, context: Context) -> Sites:
-    """What one intervention touches on this clean run, whoever wrote it, checked.
+def edits_of(intervention: Intervention, context: Context) -> Edits:
+    """What one intervention does to this clean run, whoever wrote it, checked.
 
     Raises:
-        InterventionError: as the intervention says, and as `check_sites`.
+        InterventionError: as the intervention says, and as `check_edits`.
     """
-    sites = intervention.sites(context)
-    check_sites(sites, context, type(intervention).__name__)
-    return sites
+    edits = intervention.edits(context)
+    check_edits(edits, context, type(intervention).__name__)
+    return edits

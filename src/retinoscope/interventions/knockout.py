@@ -6,14 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retinoscope.brief import brief_fields
-from retinoscope.errors import InterventionError
-from retinoscope.interventions.sites import (
-    Block,
+from retinoscope.interventions.edits import (
     Context,
-    Sites,
+    Edge,
+    Edits,
+    checked_heads,
     checked_layers,
     checked_positions,
-    whole_numbers,
 )
 from retinoscope.tokens import Chosen
 
@@ -44,19 +43,10 @@ class Knockout:
 
     __repr__ = brief_fields
 
-    def sites(self, context: Context) -> Sites:
-        """One block for each layer."""
+    def edits(self, context: Context) -> Edits:
+        """One edge for each layer."""
         queries = checked_positions(self.queries, context, "Knockout (queries)")
         keys = checked_positions(self.keys, context, "Knockout (keys)")
         layers = checked_layers(self.layers, context.layer_count, "Knockout")
-        heads = None if self.heads is None else self._checked_heads(context)
-        return Sites(blocks=tuple(Block(layer, queries, keys, heads) for layer in layers))
-
-    def _checked_heads(self, context: Context) -> tuple[int, ...]:
-        heads = tuple(sorted(set(whole_numbers(self.heads, "Knockout (heads)"))))
-        if not heads or heads[0] < 0 or heads[-1] >= context.head_count:
-            raise InterventionError(
-                f"Knockout was given heads {list(heads)}; give at least one of "
-                f"0..{context.head_count - 1}, or None for all."
-            )
-        return heads
+        heads = None if self.heads is None else checked_heads(self.heads, context, "Knockout")
+        return tuple(Edge(layer, queries, keys, heads) for layer in layers)

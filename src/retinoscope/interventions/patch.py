@@ -9,12 +9,13 @@ from torch import Tensor
 
 from retinoscope.brief import brief_fields
 from retinoscope.interventions.ablate import as_vectors, fitted
-from retinoscope.interventions.sites import (
+from retinoscope.interventions.edits import (
     Context,
-    Sites,
+    Edits,
     Write,
     checked_layers,
     checked_positions,
+    place_site,
 )
 from retinoscope.tokens import Chosen
 
@@ -39,16 +40,16 @@ class Patch:
 
     __repr__ = brief_fields
 
-    def sites(self, context: Context) -> Sites:
+    def edits(self, context: Context) -> Edits:
         """One write."""
         value = as_vectors(self.value, "Patch")
         return written(self.tokens, self.layer, value, context, add=False)
 
 
-def written(tokens: Chosen, layer: int, value: Tensor, context: Context, *, add: bool) -> Sites:
+def written(tokens: Chosen, layer: int, value: Tensor, context: Context, *, add: bool) -> Edits:
     """One write at a place, checked against the model and the sequence."""
     what = "Steer" if add else "Patch"
     positions = checked_positions(tokens, context, what)
     (layer,) = checked_layers([layer], context.layer_count + 1, what)
     clean = context.residual(layer)[list(positions)]
-    return Sites(writes=(Write(layer, positions, fitted(value, clean, what), add),))
+    return (Write(place_site(layer, context), positions, fitted(value, clean, what), add),)

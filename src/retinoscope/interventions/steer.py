@@ -9,8 +9,8 @@ from torch import Tensor
 
 from retinoscope.brief import brief_fields
 from retinoscope.interventions.ablate import as_vectors
+from retinoscope.interventions.edits import Context, Edits
 from retinoscope.interventions.patch import written
-from retinoscope.interventions.sites import Context, Sites
 from retinoscope.tokens import Chosen
 
 
@@ -36,7 +36,7 @@ class Steer:
 
     __repr__ = brief_fields
 
-    def sites(self, context: Context) -> Sites:
+    def edits(self, context: Context) -> Edits:
         """One additive write."""
         direction = as_vectors(self.direction, "Steer") * self.scale
         return written(self.tokens, self.layer, direction, context, add=True)

@@ -35,12 +35,14 @@ class Support:
         class_name: the class.
         status: one of MEANING's.
         reason: why it is not more than that; "" where nothing is missing.
+        sites: which activations can be read and written; "" where no model was run.
     """
 
     model_type: str
     class_name: str
     status: str
     reason: str = ""
+    sites: str = ""
 
 
 @functools.cache

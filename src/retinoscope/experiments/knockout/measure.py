@@ -84,7 +84,7 @@ def under_cuts(
             if whole:
                 alone.append(evaluate(recording, [(cut.knockout,)]).logits[0])
             else:
-                check.sites((cut.knockout,))
+                check.edits((cut.knockout,))
         except InterventionError as error:
             idle.append((cut, str(error)))
         else:

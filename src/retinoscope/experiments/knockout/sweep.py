@@ -57,7 +57,7 @@ def sweep(
             last(recording.encoded.layout),
         )
         try:
-            check.sites((whole.knockout,))
+            check.edits((whole.knockout,))
         except InterventionError as error:
             missing.append((whole.window, str(error)))
             continue

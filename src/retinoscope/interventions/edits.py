@@ -1,9 +1,9 @@
-"""The two things an intervention can do to a forward pass, as data: write and block."""
+"""The two things an intervention can do to a forward pass, as data: write a site, edit an edge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from operator import index
 from typing import Protocol, runtime_checkable
 
@@ -12,77 +12,88 @@ from torch import Tensor
 
 from retinoscope.brief import brief_fields
 from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.interventions.site import Site
 from retinoscope.tokens import Chosen, TokenLayout, as_positions
+
+Change = Callable[[Tensor], Tensor]
+"""A pure function of a site's current state at the written positions, [positions, ...]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """Vectors written into (or added to) the residual stream.
+    """Vectors written into (or added to) a site.
 
     Attributes:
-        layer: the stream's place: 0 is the input of the first decoder layer, n the output of the
-            n-th layer, so the number of layers is the place just before the final norm.
-        positions: where, ascending.
-        values: one vector for each position.
+        site: where; what it holds at each position is said in `retinoscope.interventions.site`.
+        positions: positions of the prompt, ascending; of `attn_scores` and `attn_probs` the
+            queries, of `key` and `value` the keys.
+        value: one state for each position, or a pure function of the states that stand there,
+            which is called once for each run and must not look at anything else.
         add: add to what stands there instead of replacing it.
     """
 
-    layer: int
+    site: Site
     positions: tuple[int, ...]
-    values: Float[Tensor, "positions width"]
+    value: Float[Tensor, "positions *state"] | Change
     add: bool = False
 
     __repr__ = brief_fields
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """Attention edges that carry nothing in one decoder layer.
+class Source:
+    """Keys and values that stand in the place of a layer's own, for the queries of an edge.
 
-    Two are equal where they are of one class and all they hold is equal, also what a subclass
-    adds: equal blocks are carried out once for all conditions that hold them.
+    Attributes:
+        keys: after position embedding, one for each group of heads and each key of the edge.
+        values: likewise.
+    """
+
+    keys: Float[Tensor, "groups keys width"]
+    values: Float[Tensor, "groups keys width_of_values"]
+
+    __repr__ = brief_fields
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Attention from queries to keys in one decoder layer: cut, or led to another source.
+
+    Two are equal where they are of one class and all they hold is equal (tensors and sources: the
+    same object), also what a subclass adds: equal edges are carried out once for all conditions
+    that hold them.
 
     Attributes:
         layer: the decoder layer, from 0.
-        queries: positions that must not read, ascending.
-        keys: positions that must not be read, ascending.
+        queries: positions that read, ascending.
+        keys: positions that are read, ascending.
         heads: the attention heads concerned; None is all.
+        source: what the queries read in the keys' place (a patched path); None cuts the edge, so
+            that nothing is read (a knockout).
     """
 
     layer: int
     queries: tuple[int, ...]
     keys: tuple[int, ...]
     heads: tuple[int, ...] | None = None
+    source: Source | None = None
 
     __repr__ = brief_fields
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other) == vars(self)
+        return isinstance(other, Edge) and self._held() == other._held()
 
     def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
+        return hash(self._held())
+
+    def _held(self) -> tuple[object, ...]:
+        held = (id(v) if isinstance(v, Tensor) else v for v in vars(self).values())
+        return (type(self), *held)
 
 
-@dataclass(frozen=True)
-class Sites:
-    """Everything one condition touches; what `check_sites` refuses, no engine takes.
-
-    Attributes:
-        writes: applied in this order, each before the layer it names runs.
-        blocks: in force together.
-    """
-
-    writes: tuple[Write, ...] = ()
-    blocks: tuple[Block, ...] = ()
-
-    __repr__ = brief_fields
-
-
-def joined(parts: Iterable[Sites]) -> Sites:
-    """Everything that any of the parts touches, in their order."""
-    each = list(parts)
-    kinds = [tuple(e for part in each for e in getattr(part, f.name)) for f in fields(Sites)]
-    return Sites(*kinds)
+Edits = tuple[Write | Edge, ...]
+"""All that one condition does, in this order; writes of one site are carried out one after another.
+What `check_edits` refuses, no engine takes."""
 
 
 @runtime_checkable
@@ -120,6 +131,26 @@ class Context(Protocol):
     def residual(self, layer: int) -> Float[Tensor, "positions width"]:
         """The clean residual stream at a place (0 to layer_count), raw, before any final norm."""
         ...
+
+    def state_shape(self, site: Site) -> tuple[int, ...]:
+        """What a site holds at one position, such as (width,) or (heads, keys).
+
+        Raises:
+            InterventionError: the model has no such site; the message says why.
+        """
+        ...
+
+
+def place_site(place: int, context: Context) -> Site:
+    """The site of a place of the residual stream.
+
+    Args:
+        place: 0 is the input of the first decoder layer, n the output of the n-th.
+        context: for the number of layers.
+    """
+    if place == context.layer_count:
+        return Site("resid_post", place - 1)
+    return Site("resid_pre", place)
 
 
 def checked_positions(tokens: Chosen, context: Context, what: str) -> tuple[int, ...]:
@@ -179,5 +210,20 @@ def checked_layers(layers: int | Iterable[int], count: int, what: str) -> tuple[
     if not chosen or chosen[0] < 0 or chosen[-1] >= count:
         raise InterventionError(
             f"{what} was given layers {list(chosen)}; give at least one of 0..{count - 1}."
+        )
+    return chosen
+
+
+def checked_heads(heads: int | Iterable[int], context: Context, what: str) -> tuple[int, ...]:
+    """Query heads in ascending order, each once.
+
+    Raises:
+        InterventionError: none are given, or one is not in the model.
+    """
+    chosen = tuple(sorted(set(whole_numbers(heads, f"{what} (heads)"))))
+    if not chosen or chosen[0] < 0 or chosen[-1] >= context.head_count:
+        raise InterventionError(
+            f"{what} was given heads {list(chosen)}; give at least one of "
+            f"0..{context.head_count - 1}, or None for all."
         )
     return chosen
