@@ -65,7 +65,9 @@ def test_a_choices_column_stands_only_where_it_scores(runs: tuple[Path, Path]) -
     results = read(runs[0])
     section = protocol_section(results, collect(results))
     heads = {grid.title: grid.heads[1:] for grid in section.choices}
-    assert heads["Ablation, describe: decrease"] == ("mended", "substring_match")
+    assert heads["Ablation, describe: decrease"] == (
+        *("mended", "substring_match", "clean_registers", "all of these"),
+    )
     assert heads["Knockout, ask: decrease"] == (
         *("mended", "prefix_match", "wrong_baselines", "all of these"),
     )

@@ -91,14 +91,13 @@ def look(
         sweeps=(),
         seed=seed,
     )
+    show = (lambda table: None) if as_json else console.print
     with shared_vision(checkpoint):
         found = answers(checkpoint, subject, settings)
-        if not as_json:
-            console.print(answer_table(found, value, name))
+        show(answer_table(found, value, name))
         _note(console, missed(found, name))
         records, skipped = knockout(checkpoint, subject, settings)
-        if not as_json:
-            console.print(knockout_table(records))
+        show(knockout_table(records))
         layers = lens(checkpoint, subject, settings)
     skips = [skip for skip in skipped if skip.condition != "ask"]
     if as_json:

@@ -116,7 +116,13 @@ def choice_grids(table: pl.DataFrame) -> tuple[Grid, ...]:
     for (experiment, task, measure), group in table.group_by(
         "experiment", "task", "measure", maintain_order=True
     ):
-        names = [s.name for s in SWITCHES if task in s.tasks and s.measure == measure]
+        names = [
+            switch.name
+            for switch in SWITCHES
+            if task in switch.tasks
+            and switch.measure == measure
+            and (experiment == "ablation" or not switch.replaced)
+        ]
         if names:
             title = f"{str(experiment).capitalize()}, {task}: {MEASURES[str(measure)].words}"
             together = [ALL] if len(names) > 1 else []

@@ -25,6 +25,7 @@ class Switch:
         tasks: for a choice of scoring, the tasks that it scores; () for a choice that shapes what
             is measured.
         measure: for a choice of scoring, what it moves: "decrease" or "drop"; else "".
+        replaced: it only scores runs in which tokens were replaced, not knockouts.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Switch:
     here: str
     tasks: tuple[str, ...] = ()
     measure: str = ""
+    replaced: bool = False
 
     @property
     def scoring(self) -> bool:
@@ -43,9 +45,11 @@ def _measures(original: str, here: str) -> Any:
     return field(default=False, metadata={"original": original, "here": here})
 
 
-def _scores(original: str, here: str, *tasks: str, measure: str = "decrease") -> Any:
+def _scores(
+    original: str, here: str, *tasks: str, measure: str = "decrease", replaced: bool = False
+) -> Any:
     meaning = {"original": original, "here": here, "tasks": tasks, "measure": measure}
-    return field(default=False, metadata=meaning)
+    return field(default=False, metadata={**meaning, "replaced": replaced})
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Protocol:
         "describe",
         "poll",
         "ask",
+        replaced=True,
     )
     top_token_drop: bool = _scores(
         "the probability drop is of whichever token came first, in each run its own",
