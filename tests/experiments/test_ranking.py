@@ -11,7 +11,7 @@ import tiny
 
 from retinoscope.attribution import integrated_gradients
 from retinoscope.data import Dataset, open_data
-from retinoscope.engine import Recording, look
+from retinoscope.engine import Generation, Recording, look
 from retinoscope.errors import SampleError, SelectionError
 from retinoscope.experiments import Settings, Subject, curation, read_subject
 from retinoscope.experiments.ablation.ranking import gradient_ranking
@@ -163,7 +163,9 @@ def test_curation_looks_for_a_word_or_for_a_piece_of_text(
     sample = dataset.samples[0]
     named = next(a for a in sample.annotations if a.class_name == "cat")
     subject = read_subject(sample, named, dataset.categories, Settings())
-    monkeypatch.setattr(curation, "_description", lambda *_: (text, 1))
+    said = Generation((), (), ended=True)
+    monkeypatch.setattr(curation, "_description", lambda *_: (said, 1))
+    monkeypatch.setattr(Checkpoint, "text", lambda *_: text)
     assert curation.curate(checkpoint, subject, settings()).named_whole is ours
     loose = settings(substring_curation=True)
     assert curation.curate(checkpoint, subject, loose).named_whole

@@ -137,7 +137,6 @@ def reproduce(
     from retinoscope.models.place import CPU, place
     from retinoscope.report.render import render
     from retinoscope.report.summary import summary
-    from retinoscope.report.terminal import print_report
     from retinoscope.results import read
     from retinoscope.runs import Plan, run
 
@@ -177,14 +176,23 @@ def reproduce(
         console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
     with Bars(Console(stderr=True)) as bars:
         run(plan, bars)
-    results = read(plan.out)
     if as_json:
-        print_json({"report": render(plan.out).resolve(), **summary(results)})
-        return
+        print_json({"report": render(plan.out).resolve(), **summary(read(plan.out))})
+    else:
+        _print_run(plan.out, console)
+
+
+def _print_run(out: Path, console: Console) -> None:
+    """The run's tables, what was counted, and where its page is."""
+    from retinoscope.report.render import render
+    from retinoscope.report.terminal import print_report
+    from retinoscope.results import read
+
+    results = read(out)
     print_report(results, console)
     for what, number in results.manifest.counts.items():
         console.print(f"{what}: {number:,}", markup=False, highlight=False)
-    page = render(plan.out)
+    page = render(out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)
 
 

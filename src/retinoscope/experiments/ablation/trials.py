@@ -133,22 +133,24 @@ def _condition(
 def _ablate(
     selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
 ) -> Ablate | Missing:
-    tokens = selection.tokens
+    # Positions, since one set is replaced under every prompt about the image: the original's span,
+    # which is one too long, holds the text token behind the image too.
+    positions = sorted(selection.tokens.positions)
     match value:
         case "mean" | "zero":
-            return Ablate(tokens, value)
+            return Ablate(positions, value)
         case "noise":
             return Ablate(
-                tokens, Noise(noise_seed(selection, subject.annotation.object_id, settings))
+                positions, Noise(noise_seed(selection, subject.annotation.object_id, settings))
             )
         case "resampled":
-            visual = tokens.layout.visual
+            visual = selection.tokens.layout.visual
             if donated is None:
                 return Missing(f"{selection.name} resampled", "there is no other image to take")
             if len(donated) != len(visual):
                 reason = f"the other image has {len(donated)} visual tokens, this one {len(visual)}"
                 return Missing(f"{selection.name} resampled", reason)
             index = {position: i for i, position in enumerate(visual)}
-            return Ablate(tokens, donated[torch.tensor([index[p] for p in tokens])])
+            return Ablate(positions, donated[torch.tensor([index[p] for p in positions])])
         case other:
             raise RunError(f"No value {other!r} is known; choose from {', '.join(VALUES)}.")
