@@ -1,7 +1,7 @@
-"""Make the embedded model from nothing: `python -m recipes.embedded`.
+"""Make the embedded model and its reference from nothing: `python -m recipes.embedded`.
 
-Every stage goes on from what the last run left in `recipes/embedded/work/`. Two stages train at
-once, one core each: the vision tower on images, the decoder on text.
+Every stage goes on from what the last run left in `recipes/embedded/work/`. With a GPU,
+`recipes.device` renders and trains at once and is much faster.
 """
 
 from __future__ import annotations
@@ -12,97 +12,83 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 import retinoscope
 from recipes.embedded.behaviour import find_behaviour
 from recipes.embedded.card import write_card
 from recipes.embedded.curves import draw_curves
-from recipes.embedded.erasing import train_erasing
 from recipes.embedded.evaluate import evaluate
-from recipes.embedded.export import assemble, export, take_apart
-from recipes.embedded.joining import train_joint
-from recipes.embedded.language_model import train_language_model
-from recipes.embedded.pool import render_pool
+from recipes.embedded.export import export
+from recipes.embedded.render import read_words
 from recipes.embedded.sprites import draw_all
-from recipes.embedded.things import train_things
-from recipes.embedded.together import train_together
-from recipes.embedded.vision import train_vision
+from recipes.embedded.together import MODELS, embedded_shape
+from recipes.stack.packing import unpack
 
 WORK = Path(__file__).parent / "work"
 PACKAGE = Path(retinoscope.__file__).parent
-MODEL = PACKAGE / "models" / "embedded"
-
-
-def sprites() -> None:
-    """Fetch the icon sets and draw the atlases."""
-    draw_all(WORK / "npm", PACKAGE / "data" / "scenes" / "sprites")
-
-
-def pools() -> None:
-    """Render the scenes for training and for the learning curves."""
-    render_pool(WORK / "validation", 1000, seed=2, sprites="train")
-    render_pool(WORK / "heldout", 1000, seed=3, sprites="heldout")
-    render_pool(WORK / "train", 40_000, seed=1, sprites="train")
-
-
-def parts() -> None:
-    """Train tower and decoder at once, each in a process of its own with one thread."""
-    command = [sys.executable, "-m", "recipes.embedded", "--threads", "1"]
-    runs = [subprocess.Popen([*command, stage]) for stage in ("vision", "language")]
-    if any([run.wait() for run in runs]):
-        raise SystemExit("a part could not be trained; its error is above")
-
-
-def vision() -> None:
-    """Train the vision tower."""
-    train_vision(WORK)
-
-
-def language() -> None:
-    """Train the decoder on text."""
-    train_language_model(WORK)
-
-
-def joint() -> None:
-    """Join tower and decoder, and export what came of it into the work folder."""
-    trained = train_joint(WORK)
-    train_erasing(trained, WORK)
-    export(assemble(trained.tower, trained.projector, trained.decoder), WORK / "joint")
-
-
-def together() -> None:
-    """Teach the tower about things, train every part at once, and export the model."""
-    trained = take_apart(WORK / "joint")
-    train_together(trained, train_things(trained.tower, WORK), WORK)
-    export(assemble(trained.tower, trained.projector, trained.decoder), MODEL)
-
-
-def measure() -> None:
-    """Measure the exported model, draw the learning curves and write the card."""
-    evaluate(MODEL)
-    find_behaviour(MODEL)
-    draw_curves()
-    write_card(MODEL)
-
-
-STAGES: dict[str, Callable[[], None]] = {
-    stage.__name__: stage
-    for stage in (sprites, pools, parts, vision, language, joint, together, measure)
+FOLDERS = {
+    name: PACKAGE / "models" / folder
+    for name, folder in zip(MODELS, ("embedded", "embedded_reference"), strict=True)
 }
-DEFAULT = ("sprites", "pools", "parts", "joint", "together", "measure")
+"""Where each model is shipped."""
+
+
+def sprites(given: argparse.Namespace) -> None:
+    """Fetch the icon sets and draw the atlases."""
+    draw_all(given.work / "npm", PACKAGE / "data" / "scenes" / "sprites")
+
+
+def render(given: argparse.Namespace) -> None:
+    """Write texts and scenes; a file that is there stays."""
+    _run("render", "--work", given.work, "--images", given.images)
+
+
+def train(given: argparse.Namespace) -> None:
+    """Train both models, from the last checkpoint on."""
+    extra = ["--compile"] if given.compile else []
+    numbers = ("--device", given.device, "--threads", given.threads, "--capacity", given.images)
+    _run("train", "--work", given.work, "--out", given.work / "results", *numbers, *extra)
+
+
+def write(given: argparse.Namespace) -> None:
+    """Write the folders that `transformers` loads from `results/` in the work folder."""
+    words = read_words(given.work)
+    for name, folder in FOLDERS.items():
+        weights = unpack(given.work / "results" / f"{name}.npz")
+        export(weights, embedded_shape(len(words.vocabulary)), words, folder)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Measure what is shipped, draw the learning curves and write the cards."""
+    draw_curves()
+    for name, folder in FOLDERS.items():
+        evaluate(folder)
+        find_behaviour(folder)
+        write_card(name, folder)
+
+
+STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
+    stage.__name__: stage for stage in (sprites, render, train, write, measure)
+}
+
+
+def _run(module: str, *options: object) -> None:
+    command = [sys.executable, "-m", f"recipes.embedded.{module}", *map(str, options)]
+    subprocess.run(command, check=True)
 
 
 def main() -> None:
     """Run the stages named on the command line, or all of them in order."""
     parser = argparse.ArgumentParser(prog="python -m recipes.embedded", description=__doc__)
     parser.add_argument("stages", nargs="*", choices=[*STAGES, []], metavar="stage")
+    parser.add_argument("--work", type=Path, default=WORK)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    for stage in arguments.stages or DEFAULT:
+    parser.add_argument("--images", type=int, default=50_000, help="scenes to train on")
+    given = parser.parse_args()
+    for stage in given.stages or STAGES:
         print(f"== {stage}", flush=True)
-        STAGES[stage]()
+        STAGES[stage](given)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,26 @@
-"""Put the trained parts together and write the folder that `transformers` loads."""
+"""Write the folder that `transformers` loads: `python -m recipes.embedded.export`.
+
+It reads weights as `recipes.embedded.train` writes them, once they are finished; where they never
+are, it takes what was written last.
+"""
 
 from __future__ import annotations
 
+import argparse
+import time
 from pathlib import Path
 
-import torch
-from transformers import (
-    CLIPVisionModel,
-    GenerationConfig,
-    LlamaForCausalLM,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-)
+from torch import Tensor
+from transformers import GenerationConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from recipes.embedded.architecture import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    decoder_config,
-    llava_config,
-    vision_config,
-)
-from recipes.embedded.joint import Joint, Projector
-from recipes.embedded.pool import PATCH
+from recipes.embedded.architecture import llava_config
+from recipes.embedded.render import read_words
 from recipes.embedded.text import make_tokenizer
+from recipes.embedded.together import embedded_shape
+from recipes.embedded.words import Words
+from recipes.stack.packing import unpack
+from recipes.stack.shape import PATCH, PIXEL_MEAN, PIXEL_STD, Shape
 from retinoscope.data.scenes.layout import SIZE
 
 # LLaVA-1.5's plain form, the image first whatever its place in the message.
@@ -39,7 +36,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_processor() -> LlavaProcessor:
+PARTS = {
+    "tower": "model.vision_tower",
+    "connector": "model.multi_modal_projector",
+    "decoder/model": "model.language_model",
+    "decoder/lm_head": "lm_head",
+}
+"""What `transformers` calls the parts of a model."""
+
+
+def make_processor(words: Words) -> LlavaProcessor:
     """Build the processor: Pillow image processor, word-level tokenizer, chat template."""
     images = CLIPImageProcessorPil(
         size={"shortest_edge": SIZE},
@@ -49,7 +55,7 @@ def make_processor() -> LlavaProcessor:
     )
     return LlavaProcessor(
         image_processor=images,
-        tokenizer=make_tokenizer(),
+        tokenizer=make_tokenizer(words),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         chat_template=CHAT_TEMPLATE,
@@ -59,16 +65,20 @@ def make_processor() -> LlavaProcessor:
 
 
 def assemble(
-    tower: CLIPVisionModel, projector: Projector, decoder: LlamaForCausalLM
+    weights: dict[str, Tensor], shape: Shape, words: Words
 ) -> LlavaForConditionalGeneration:
-    """Put the three parts into one model."""
-    processor = make_processor()
-    model = LlavaForConditionalGeneration(llava_config(processor.tokenizer))
-    model.model.vision_tower.load_state_dict(tower.state_dict())
-    model.model.multi_modal_projector.load_state_dict(projector.state_dict())
-    model.model.language_model.load_state_dict(decoder.model.state_dict())
-    model.lm_head.load_state_dict(decoder.lm_head.state_dict())
-    tokens = processor.tokenizer
+    """Put weights into one model.
+
+    Args:
+        weights: by the part and the name that `recipes.stack.unstack` gives them, "tower/...".
+        shape: of the model.
+        words: its vocabulary.
+    """
+    tokens = make_tokenizer(words)
+    model = LlavaForConditionalGeneration(llava_config(shape, tokens))
+    known = model.state_dict()
+    named = {_name(key, known): weight.float() for key, weight in weights.items()}
+    model.load_state_dict(named)
     model.generation_config = GenerationConfig(
         bos_token_id=tokens.bos_token_id,
         eos_token_id=tokens.eos_token_id,
@@ -79,24 +89,46 @@ def assemble(
     return model.eval()
 
 
-def take_apart(folder: Path) -> Joint:
-    """Load an exported model in float32, in parts that train."""
-    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    decoder = LlamaForCausalLM(decoder_config(make_tokenizer()))
-    decoder.model.load_state_dict(model.model.language_model.state_dict())
-    decoder.lm_head.load_state_dict(model.lm_head.state_dict())
-    decoder.set_attn_implementation("eager")
-    tower = CLIPVisionModel(vision_config())
-    tower.load_state_dict(model.model.vision_tower.state_dict())
-    joint = Joint(tower, decoder)
-    joint.projector.load_state_dict(model.model.multi_modal_projector.state_dict())
-    return joint
+def _name(key: str, known: dict[str, Tensor]) -> str:
+    """Return what a weight is called in the whole model."""
+    for part, prefix in PARTS.items():
+        at = f"{part}/" if "/" not in part else f"{part}."
+        if key.startswith(at):
+            name = f"{prefix}.{key[len(at) :]}"
+            # Some versions keep CLIP's transformer one level further down.
+            deeper = f"{prefix}.vision_model.{key[len(at) :]}"
+            return deeper if name not in known and deeper in known else name
+    raise KeyError(f"weight {key!r} belongs to none of the parts {list(PARTS)}")
 
 
-def export(model: LlavaForConditionalGeneration, target: Path) -> None:
+def export(weights: dict[str, Tensor], shape: Shape, words: Words, target: Path) -> None:
     """Write model (float16), processor, tokenizer and chat template into a folder."""
     target.mkdir(parents=True, exist_ok=True)
-    make_processor().save_pretrained(target)
-    model.half().save_pretrained(target)
+    make_processor(words).save_pretrained(target)
+    assemble(weights, shape, words).half().save_pretrained(target)
     # safetensors writes files that their owner alone may read.
     (target / "model.safetensors").chmod(0o644)
+
+
+def main() -> None:
+    """Wait for weights and export them; a file DONE says that the folder is whole."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.embedded.export", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="where the vocabulary is")
+    parser.add_argument("--weights", type=Path, required=True, help="an .npz file")
+    parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--after", type=Path, help="a file that says that the weights are finished")
+    parser.add_argument("--until", type=float, default=0.0, help="seconds since 1970 to wait till")
+    given = parser.parse_args()
+    while given.after and not given.after.exists() and time.time() < given.until:
+        time.sleep(0.1)
+    finished = given.after is None or given.after.exists()
+    words = read_words(given.work)
+    shape = embedded_shape(len(words.vocabulary))
+    export(unpack(given.weights), shape, words, given.target)
+    state = "finished" if finished else "unfinished"
+    (given.target / "DONE").write_text(f"{state}\n", "utf-8")
+    print("exported", given.weights, state, flush=True)
+
+
+if __name__ == "__main__":
+    main()

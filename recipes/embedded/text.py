@@ -1,7 +1,7 @@
-"""The words of the embedded model: its tokenizer, and the documents its decoder is trained on.
+"""The documents that decoders are trained on before they see images, and the tokenizer.
 
-A document is a context followed by questions. The context stands where an image will stand
-later: sentences that list what a scene holds, or a *raster*, the words of the scene cell by
+A document is a context that questions are asked about. The context stands where an image will
+stand later: sentences that list what a scene holds, or a *raster*, the words of the scene cell by
 cell in reading order, as the patches of an image come.
 """
 
@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
 
-from retinoscope.data.scenes.classes import CLASSES, NAMES, THEMES, with_article
+from recipes.embedded.asking import COLOURED, SHARES, Asker
+from recipes.embedded.rows import Rows, empty_rows, fill_row
+from recipes.embedded.words import SPECIAL, Words, pieces
+from retinoscope.data.scenes.arrange import arrange as arrange_things
+from retinoscope.data.scenes.asking import NEW_WORDS
+from retinoscope.data.scenes.classes import CLASSES, NAMES, with_article
 from retinoscope.data.scenes.colour import COLOURS
-from retinoscope.data.scenes.language import (
-    DESCRIBE,
-    NUMBERS,
-    Fact,
-    caption,
-    count_question,
-    place,
-    poll_question,
-    questions,
-)
+from retinoscope.data.scenes.language import NUMBERS, Fact, place
 from retinoscope.data.scenes.layout import SIZE, Placement, arrange
+from retinoscope.data.scenes.layouts import Layout, LayoutKind, imagine_facts
 
-SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>", "<image>")
-DESCRIPTIONS = (DESCRIBE, DESCRIBE, DESCRIBE, "What is in this image?", "What do you see?")
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+RasterKind = Literal["plain", "shuffled", "distracted"]
+
+GRIDS = (4, 6, 8, 12)
 # What the empty cells of a raster say: the upper and the lower part of a place.
 GROUNDS = {
     "park": ("sky", "grass"),
@@ -39,124 +39,83 @@ GROUNDS = {
     "garden": ("grass", "soil"),
     "sea": ("sky", "water"),
 }
-# How often each kind of exchange is trained: a poll that is half yes and half no, and so on.
-SHARES = {
-    "describe": 0.2,
-    "poll": 0.28,
-    "position": 0.14,
-    "relation": 0.14,
-    "count": 0.1,
-    "colour": 0.04,
-    "where": 0.05,
-    "kind": 0.05,
-}
-
-
-# The same for text that trains the decoder to find what belongs to what: polls need none of it.
-BINDING_SHARES = {
-    "describe": 0.16,
-    "poll": 0.12,
-    "position": 0.2,
-    "relation": 0.2,
-    "count": 0.07,
-    "colour": 0.1,
-    "where": 0.1,
-    "kind": 0.05,
-}
+FILLERS = tuple(sorted({word for pair in GROUNDS.values() for word in pair}))
+# Of the sentences, so many say everything twice: what is said again can be foretold by finding
+# what belongs to what, which is also what answering needs.
+RESTATED = 0.6
+ARRANGED = 0.5
+"""Share of the documents that are about arranged scenes."""
+SEED = 6
+NEIGHBOURS = ("adjacent", "between", "two_hop", "chain")
+"""Kinds of question that need to know what is next to what."""
+LONGEST = 170
+"""Most words of a context, so that there is room for questions."""
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A question, its answer, what kind of question it is, and the number of the fact it asks for.
+class Imagined:
+    """A scene that is not drawn.
 
-    The number is None where the answer is no single thing.
+    Attributes:
+        theme: names the ground.
+        placements: its things.
+        facts: what language says of them.
+        layout: the same, where they were arranged.
     """
 
-    question: str
-    answer: str
-    kind: str
-    subject: int | None = None
+    theme: str
+    placements: tuple[Placement, ...]
+    facts: tuple[Fact, ...]
+    layout: Layout | None
+
+    def asker(self, shares: dict[str, float] = SHARES) -> Asker:
+        """Return what draws exchanges."""
+        return Asker(self.facts, shares, layout=self.layout)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A context in words and the exchanges about it."""
+    """A context in words, and what is asked about it.
+
+    Attributes:
+        context: the words.
+        imagined: what they say.
+        without: kinds of question that the context can't answer.
+    """
 
     context: str
-    exchanges: tuple[Exchange, ...]
+    imagined: Imagined
+    without: tuple[str, ...] = ()
 
 
-def poll(facts: Sequence[Fact], present: bool, rng: np.random.Generator) -> Exchange:
-    """Ask about a class that is there, or about one that is not."""
-    there = sorted({f.name for f in facts})
-    absent = [name for name in NAMES if name not in there]
-    themes = [names for names in THEMES.values() if there[0] in names]
-    if rng.random() < 0.5:
-        absent = [n for n in themes[rng.integers(len(themes))] if n not in there]
-    pool = there if present else absent
-    name = pool[rng.integers(len(pool))]
-    return Exchange(poll_question(name), "Yes" if present else "No", "poll")
-
-
-def exchanges(
-    facts: Sequence[Fact],
-    count: int,
-    rng: np.random.Generator,
-    without: tuple[str, ...] = (),
-    shares: dict[str, float] = SHARES,
-) -> tuple[Exchange, ...]:
-    """Draw exchanges about a scene by shares; kinds a scene can't be asked are drawn again."""
-    kinds = [k for k in shares if k not in without]
-    weights = np.array([shares[k] for k in kinds])
-    listed = questions(facts)
-    found: list[Exchange] = []
-    present = rng.random() < 0.5
-    while len(found) < count:
-        kind = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
-        if kind == "describe":
-            prompt = DESCRIPTIONS[rng.integers(len(DESCRIPTIONS))]
-            found.append(Exchange(prompt, caption(facts, rng), kind))
-        elif kind == "poll":
-            found.append(poll(facts, present, rng))
-            present = not present
-        elif kind == "count" and rng.random() < 0.12:
-            absent = [n for n in NAMES if n not in {f.name for f in facts}]
-            name = absent[rng.integers(len(absent))]
-            found.append(Exchange(count_question(name), NUMBERS[0], kind))
-        else:
-            fitting = [q for q in listed if q.kind == kind]
-            if fitting:
-                chosen = fitting[rng.integers(len(fitting))]
-                found.append(Exchange(chosen.question, chosen.answer, kind, chosen.subject))
-    return tuple(found)
-
-
-def imagine(rng: np.random.Generator) -> tuple[str, tuple[Placement, ...], list[Fact]]:
-    """Arrange a scene without drawing it; colours are drawn at random."""
-    theme, placements = arrange(rng)
-    return (
-        theme,
-        placements,
-        [Fact(p.name, p.row, p.column, COLOURS[rng.integers(len(COLOURS))]) for p in placements],
-    )
-
-
-def sentence_document(count: int, rng: np.random.Generator, restate: bool = False) -> Document:
-    """A document whose context says in sentences what is where.
+def imagine(rng: np.random.Generator, arranged: tuple[LayoutKind, ...]) -> Imagined:
+    """Make up a scene without drawing it, half of the time an arranged one.
 
     Args:
-        count: number of exchanges.
         rng: source of every choice.
-        restate: say everything twice, half of the time in the same words, else in new ones and
-            another order. What is said again can be foretold from what was said first, by finding
-            what belongs to what, which is also what answering needs.
+        arranged: kinds of layout to choose from.
     """
-    _, _, facts = imagine(rng)
-    context = _state(facts, rng)
-    if restate:
-        context = f"{context} {context if rng.random() < 0.5 else _state(facts, rng)}"
-    shares = BINDING_SHARES if restate else SHARES
-    return Document(context, exchanges(facts, count, rng, shares=shares))
+    if rng.random() < ARRANGED:
+        kind = arranged[rng.integers(len(arranged))]
+        layout = arrange_things(kind, SEED, int(rng.integers(10**6)))
+        spots = tuple(Placement(t.name, t.x, t.y, t.size) for t in layout.things)
+        return Imagined(layout.theme, spots, imagine_facts(layout, rng), layout)
+    theme, placements = arrange(rng)
+    facts = [Fact(p.name, p.row, p.column, COLOURS[rng.integers(len(COLOURS))]) for p in placements]
+    return Imagined(theme, placements, tuple(facts), None)
+
+
+def sentence_document(rng: np.random.Generator) -> Document:
+    """A document whose context says in sentences what is where."""
+    imagined = imagine(rng, ("rows", "rows", "rows", "groups", "groups", "twins", "congruent"))
+    context = _state(imagined.facts, rng)
+    if rng.random() < RESTATED:
+        again = context if rng.random() < 0.5 else _state(imagined.facts, rng)
+        if len(pieces(context)) + len(pieces(again)) <= LONGEST:
+            context = f"{context} {again}"
+    # Sentences give places by thirds of the image, which tell neighbours in these kinds alone.
+    told = imagined.layout is None or imagined.layout.kind in ("rows", "congruent")
+    return Document(context, imagined, () if told else NEIGHBOURS)
 
 
 def _state(facts: Sequence[Fact], rng: np.random.Generator) -> str:
@@ -175,51 +134,90 @@ def _state(facts: Sequence[Fact], rng: np.random.Generator) -> str:
     return " ".join(parts)
 
 
-def raster_document(count: int, grid: int, rng: np.random.Generator) -> Document:
-    """A document whose context names what stands in each cell of a grid, row by row."""
-    theme, placements, facts = imagine(rng)
-    upper, lower = GROUNDS[theme]
+def raster_document(
+    rng: np.random.Generator, grid: int | None = None, kind: RasterKind = "plain"
+) -> Document:
+    """A document whose context names what stands in each cell of a grid, row by row.
+
+    Args:
+        rng: source of every choice.
+        grid: cells along each side, drawn from `GRIDS` if it is None.
+        kind: "shuffled" names each class by another one, a new exchange of names in every
+            document, so that words repeat as they do and name nothing; "distracted" puts a word
+            without meaning in every other cell, so that no word is followed by itself.
+    """
+    grid = grid or GRIDS[rng.integers(len(GRIDS))]
+    imagined = imagine(rng, ("rows", "groups", "scatter"))
+    upper, lower = GROUNDS[imagined.theme]
     horizon = rng.uniform(0.2, 0.9) * grid
     words = [[upper if row < horizon else lower] * grid for row in range(grid)]
+    renamed = dict(zip(NAMES, rng.permutation(NAMES).tolist(), strict=True))
     cell = SIZE / grid
-    for p in placements:
+    for p in imagined.placements:
+        name = renamed[p.name] if kind == "shuffled" else p.name
         reach = 0.46 * p.size
         home = (int(p.y / cell), int(p.x / cell))
         for row in range(grid):
             for column in range(grid):
                 dx, dy = (column + 0.5) * cell - p.x, (row + 0.5) * cell - p.y
                 if dx * dx + dy * dy < reach * reach or (row, column) == home:
-                    words[row][column] = p.name
-    context = " ".join(word for row in words for word in row)
-    return Document(context, exchanges(facts, count, rng, without=("colour",)))
+                    words[row][column] = name
+    line = [word for row in words for word in row]
+    if kind == "distracted":
+        for at in range(int(rng.integers(2)), len(line), 2):
+            line[at] = FILLERS[rng.integers(len(FILLERS))]
+    return Document(" ".join(line), imagined, COLOURED)
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def text_rows(
+    documents: Sequence[Document], words: Words, rng: np.random.Generator, shares=SHARES
+) -> Rows:
+    """Lay out documents, each with as many exchanges as find room."""
+    rows = empty_rows(len(documents))
+    for number, document in enumerate(documents):
+        context = words.context(words(document.context))
+        draw = document.imagined.asker(shares).drawing(rng, document.without)
+        fill_row(rows, number, context, draw, words)
+    return rows
+
+
+def vocabulary() -> list[str]:
+    """List every word that documents and exchanges say, the special ones first."""
+    found = {"USER", "ASSISTANT", ":", "?", ".", ","} | set(NUMBERS)
+    found |= set(COLOURS) | set(NEW_WORDS)
+    for scene_class in CLASSES.values():
+        found |= {scene_class.name, scene_class.plural, scene_class.kind}
+    rng = np.random.default_rng(0)
+    for i in range(3000):
+        document = raster_document(rng, 4) if i % 2 else sentence_document(rng)
+        found |= set(pieces(document.context))
+        draw = document.imagined.asker().drawing(rng, document.without)
+        for _ in range(4):
+            asked = draw()
+            assert asked is not None
+            found |= set(pieces(f"{asked.question} {asked.answer}"))
+    return [*SPECIAL, *sorted(found)]
+
+
+def make_tokenizer(words: Words) -> PreTrainedTokenizerFast:
     """Build the word-level tokenizer: one token for each word and punctuation mark.
 
-    Words are kept as they are written, so that "Yes" is one token; the vocabulary is every word
-    the documents can say. Decoding joins words with spaces, with none before a mark.
+    Words are kept as they are written, so that "Yes" is one token. Decoding joins words with
+    spaces, with none before a mark.
     """
-    split = pre_tokenizers.Sequence(
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel(words.numbers, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
     )
-    words = {"USER", "ASSISTANT", ":", "?", ".", ","} | set(NUMBERS) | set(COLOURS)
-    for scene_class in CLASSES.values():
-        words |= {scene_class.name, scene_class.plural, scene_class.kind}
-    rng = np.random.default_rng(0)
-    for i in range(4000):
-        document = raster_document(4, 4, rng) if i % 2 else sentence_document(4, rng)
-        texts = [document.context, *(f"{e.question} {e.answer}" for e in document.exchanges)]
-        words |= {w for text in texts for w, _ in split.pre_tokenize_str(text)}
-    vocabulary = {w: i for i, w in enumerate([*SPECIAL, *sorted(words)])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.Sequence(
         [decoders.WordPiece(prefix="##", cleanup=True), decoders.Replace(" :", ":")]
     )
     tokenizer.add_special_tokens(list(SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
+        single="<bos> $A", special_tokens=[("<bos>", words.bos)]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -1,184 +1,311 @@
-"""Train tower, projector and decoder together, from the pixels to the answer.
+"""Train everything at once, from the pixels to the answer: the embedded model and its reference.
 
-Until here the tower was fixed while the decoder learned. Its heads go on asking each patch about
-the thing it belongs to; some erasing and a little text go on, so that what those stages taught is
-kept.
+Both begin from the same parts and see the same images. The embedded model alone also sees images
+that lost a thing, and is shown where to look; the reference goes down answers, what patches say
+and text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from recipes.embedded.augment import normalise, restyle
-from recipes.embedded.batches import Words, collate
-from recipes.embedded.erasing import ask, erase_things
-from recipes.embedded.joining import exchange_accuracy
-from recipes.embedded.joint import PATCHES, Joint, compute_features, look
-from recipes.embedded.language_model import draw_documents, lay_out, logits_of
-from recipes.embedded.optimise import Optimiser
-from recipes.embedded.pointing import looked_for, pointing_loss
-from recipes.embedded.pool import Pool, read_pool
-from recipes.embedded.text import make_tokenizer
-from recipes.embedded.things import REPEATED, Heads, draw_weights, label_things
-from recipes.embedded.training import train_stage
+from recipes.embedded.layout import embed_rows, erase, erased_cells
+from recipes.embedded.loading import (
+    Batch,
+    DevicePool,
+    DeviceRows,
+    label_patches,
+    lost_row,
+    patch_owner,
+    present_classes,
+)
+from recipes.embedded.losses import (
+    ASKED_LAYER,
+    NAMED_LAYER,
+    Heads,
+    answer_loss,
+    context_loss,
+    heads_loss,
+    looked_for,
+    pointing_loss,
+    word_loss,
+)
+from recipes.embedded.parts import (
+    CONTEXT,
+    draw_text,
+    group,
+    seeded,
+    show,
+    text_losses,
+    tower_losses,
+)
+from recipes.embedded.training import Stage, train
+from recipes.stack.connector import Connector
+from recipes.stack.decoder import Decoder
+from recipes.stack.optimise import Group, Optimiser
+from recipes.stack.run import Runs, run_decoder
+from recipes.stack.shape import Shape
+from recipes.stack.tower import Tower, look
 
-ROWS = 16
-# Of all images so many lose a thing, and of all batches so many are rasters in words.
-ERASED, TEXT = 0.3, 0.08
-SHARES = {
-    "describe": 0.17,
-    "poll": 0.15,
-    "position": 0.2,
-    "relation": 0.2,
-    "count": 0.14,
-    "colour": 0.04,
-    "where": 0.06,
-    "kind": 0.04,
-}
-# What lagged behind at the end of `pointing`: counting, above all, and then places.
-LAGGING = {**SHARES, "describe": 0.14, "poll": 0.11, "position": 0.22, "count": 0.2}
-# What lagged behind at the end of `practice`: of two things it saw one in two cases of five.
-COUNTING = {**SHARES, "describe": 0.14, "poll": 0.12, "position": 0.15, "relation": 0.15}
-COUNTING |= {"count": 0.34}
-
-
-class Together(nn.Module):
-    """The whole model and the heads on its tower."""
-
-    def __init__(self, joint: Joint, heads: Heads) -> None:
-        """Put a trained model and the heads of its tower together."""
-        super().__init__()
-        self.joint, self.heads = joint, heads
+MODELS = ("embedded", "reference")
+SEED = 7
+ERASED = 0.3
+"""Share of the embedded model's images that lose a thing."""
+HEADS, POINTING = 0.3, 0.5
+"""Weights of what patches say and of where heads look."""
+AT_ONCE = 4
+"""Images of so many steps are styled at once: small kernels cost the same for more of them."""
+AVERAGED = 0.997
+"""The exported weights are a running mean that keeps so much at each step."""
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """One stage of training everything.
+class Sizes:
+    """How much a step sees.
 
     Attributes:
-        name: names checkpoint and log.
-        schedule: steps that the learning rates are planned for.
-        steps: steps that are taken.
-        decoder_rate: peak learning rate of projector and decoder; of the tower it is 0.4 of that.
-        pointing: weight of the loss that says where to look, 0 for none.
-        seed: of every batch.
-        shares: of the kinds of question.
-        repeated: how often images with several things of one class are drawn (see `things`).
-        averaged: lessons whose ends are averaged, to begin from there.
+        tower: images of the first stage.
+        text: rows of words of the first stage.
+        images: images of the second stage, of each model.
+        words: rows of words of the second stage, of each model.
     """
 
-    name: str
-    schedule: int
-    steps: int
-    decoder_rate: float
-    pointing: float
-    seed: int
-    shares: dict[str, float] = field(default_factory=lambda: SHARES)
-    repeated: float = REPEATED
-    averaged: tuple[str, ...] = ()
+    tower: int = 192
+    text: int = 80
+    images: int = 80
+    words: int = 10
 
 
-# The first stops where questions about places go flat; looking at the right thing mends that.
-LESSONS = (
-    Lesson("together", 1900, 700, 1e-3, 0.0, 70),
-    Lesson("pointing", 1000, 1000, 1e-3, 1.0, 80),
-    Lesson("practice", 1300, 1300, 1e-3, 1.0, 90, LAGGING),
-    Lesson("counting", 600, 600, 8e-4, 1.0, 100, COUNTING, 5.0),
-    # The one saw too few of several things, the other too many; between them both see better.
-    Lesson("settling", 400, 400, 5e-4, 1.0, 110, COUNTING, 2.5, ("practice", "counting")),
-)
+@dataclass(frozen=True)
+class Whole:
+    """Everything that is trained.
+
+    Attributes:
+        tower, heads, connector, decoder: stacks of as many models.
+    """
+
+    tower: Tower
+    heads: Heads
+    connector: Connector
+    decoder: Decoder
+
+    def modules(self) -> nn.ModuleDict:
+        """Return the parts for a checkpoint."""
+        return group(**vars(self))
 
 
-def train_together(joint: Joint, heads: Heads, folder: Path) -> None:
-    """Train every part of the model at once.
+def embedded_shape(vocabulary: int) -> Shape:
+    """Return the shape of the embedded model and of its reference."""
+    return Shape(192, 6, 8, 768, 8, 512, vocabulary)
+
+
+def make_whole(shape: Shape, models: int, device: torch.device) -> Whole:
+    """Draw the weights of some models that begin alike."""
+    seeds = [SEED] * models
+    return Whole(
+        Tower(shape, seeds).to(device),
+        Heads(shape, models).to(device),
+        Connector(shape, seeds, "patches", [False] * models).to(device),
+        Decoder(shape, seeds).to(device),
+    )
+
+
+def train_parts(
+    whole: Whole, pool: DevicePool, text: DeviceRows, sizes: Sizes, stage: Stage, runs: Runs
+) -> None:
+    """Train a tower on images and a decoder on text, side by side."""
+    groups = [
+        Group(whole.tower, 1.5e-3),
+        Group(whole.heads, 5e-3),
+        Group(whole.decoder, 2.5e-3),
+    ]
+    optimiser = Optimiser(groups)
+
+    def step_of(step: int, progress: float) -> dict[str, Tensor]:
+        if step % 10 == 0:
+            pool.refresh(1)
+        rng = seeded(pool.device, SEED, 1, step)
+        seen = tower_losses(whole.tower, whole.heads, pool, sizes.tower, rng, runs)
+        told = text_losses(whole.decoder, draw_text([text], sizes.text, rng), runs)
+        (seen + told["answers"] + CONTEXT * told["contexts"]).sum().backward()
+        optimiser.step(progress)
+        return {"patches": seen, **told}
+
+    train(stage, whole.modules(), optimiser, step_of)
+
+
+@torch.no_grad()
+def fork(one: Whole, both: Whole) -> None:
+    """Begin every model of a stack from the parts of one."""
+    for module, source in zip(vars(both).values(), vars(one).values(), strict=True):
+        for target, value in zip(module.parameters(), source.parameters(), strict=True):
+            target.copy_(value.expand_as(target))
+
+
+class Average(nn.Module):
+    """A running mean of weights."""
+
+    def __init__(self, modules: nn.ModuleDict) -> None:
+        """Begin with the weights as they are."""
+        super().__init__()
+        self.averaged = list(modules.parameters())
+        for number, parameter in enumerate(self.averaged):
+            self.register_buffer(f"mean_{number}", parameter.detach().clone())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after a step."""
+        kept = min(AVERAGED, (step + 1) / (step + 10))
+        means = list(self.buffers())
+        get_ema_multi_avg_fn(kept)(means, [p.detach() for p in self.averaged], step)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Give the weights their mean."""
+        for parameter, mean in zip(self.averaged, self.buffers(), strict=True):
+            parameter.copy_(mean)
+
+
+def train_together(
+    whole: Whole,
+    pool: DevicePool,
+    text: DeviceRows,
+    sizes: Sizes,
+    stage: Stage,
+    runs: Runs,
+    write: Callable[[], None],
+) -> int:
+    """Train both models, and leave them with the running mean of their weights.
 
     Args:
-        joint: the model, its tower as `things` left it.
-        heads: of the tower.
-        folder: where pools and checkpoints lie.
+        whole: a stack of both.
+        pool: scenes to train on.
+        text: rows of words.
+        sizes: how much a step sees.
+        stage: its budget and places.
+        runs: how layers are run.
+        write: called at half and at four fifths of the way, so that not all is lost where the
+            end is never reached.
+
+    Returns:
+        Number of steps.
     """
-    joint.requires_grad_(True)
-    model = Together(joint, heads)
-    train, validation = read_pool(folder / "train"), read_pool(folder / "validation")
-    words = Words(make_tokenizer())
-
-    def measure() -> dict[str, float]:
-        unseen = compute_features(joint.tower, validation, 200)
-        return exchange_accuracy(joint, validation, unseen, words, 192)
-
-    for lesson in LESSONS:
-        torch.manual_seed(lesson.seed)
-        chances = draw_weights(train, lesson.repeated)
-        if lesson.averaged:
-            model.load_state_dict(average(folder, lesson.averaged))
-
-        def loss_of(step: int, lesson: Lesson = lesson, chances: np.ndarray = chances) -> Tensor:
-            rng = np.random.default_rng((lesson.seed, step))
-            if rng.random() < TEXT:
-                return text_loss(joint, words, rng)
-            rows = rng.choice(len(chances), ROWS, replace=False, p=chances)
-            noise = Generator().manual_seed(lesson.seed * 10**6 + step)
-            return image_loss(model, train, rows, words, lesson, rng, noise)
-
-        rate = lesson.decoder_rate
-        groups = [
-            (joint.tower, 0.4 * rate),
-            (joint.projector, rate),
-            (joint.decoder, rate),
-            (heads, 2 * rate),
-        ]
-        optimiser = Optimiser(groups, lesson.schedule)
-        train_stage(lesson.name, model, optimiser, loss_of, folder, measure, lesson.steps)
-
-
-def average(folder: Path, names: Sequence[str]) -> dict[str, Tensor]:
-    """The mean of the weights with which some lessons ended."""
-    files = [folder / f"{name}.stage.pt" for name in names]
-    ends = [torch.load(file, weights_only=True)["model"] for file in files]
-    return {
-        key: torch.stack([end[key] for end in ends]).mean(0) if value.is_floating_point() else value
-        for key, value in ends[0].items()
-    }
-
-
-def text_loss(joint: Joint, words: Words, rng: np.random.Generator) -> Float[Tensor, ""]:
-    """The loss of a batch of rasters in words, so that the decoder keeps refining them."""
-    batch = lay_out(draw_documents(ROWS, True, rng), words)
-    logits = logits_of(joint.decoder, batch)
-    return batch.answer_loss(logits) + 0.5 * batch.context_loss(logits)
-
-
-def image_loss(
-    model: Together,
-    pool: Pool,
-    rows: np.ndarray,
-    words: Words,
-    lesson: Lesson,
-    rng: np.random.Generator,
-    noise: Generator,
-) -> Float[Tensor, ""]:
-    """The loss of a batch of images: answers, what the patches say, and where heads look."""
-    half = ROWS // 2
-    pixels = normalise(torch.from_numpy(pool.images[rows]))
-    pixels = torch.cat([restyle(pixels[:half], noise), pixels[half:]])
-    said, lost, erased = erase_things(pool, rows, rng, ERASED)
-    asked = [
-        ask(facts, gone, i < half, rng, lesson.shares)
-        for i, (facts, gone) in enumerate(zip(said, lost, strict=True))
+    groups = [
+        Group(whole.tower, 6e-4),
+        Group(whole.heads, 2e-3),
+        Group(whole.connector, 1.5e-3),
+        Group(whole.decoder, 1.2e-3),
     ]
-    batch = collate([words.context([words.image] * PATCHES)] * ROWS, asked, words)
-    features = look(model.joint.tower, pixels)
-    logits, attentions = model.joint.decode(features, batch, erased, attentions=lesson.pointing > 0)
-    loss = batch.answer_loss(logits)
-    loss = loss + 0.3 * model.heads.loss(features, label_things(pool, rows, half))
-    if lesson.pointing:
-        named, sought = looked_for(pool, rows, said, asked, batch)
-        loss = loss + lesson.pointing * pointing_loss(attentions, named, sought)
-    return loss
+    optimiser = Optimiser(groups)
+    modules = whole.modules()
+    average = Average(modules)
+    stream = Stream(pool, sizes.images, runs)
+
+    def step_of(step: int, progress: float) -> dict[str, Tensor]:
+        if step % 10 == 0:
+            pool.refresh(1)
+        losses = image_losses(whole, stream, text, sizes.words, step, runs)
+        total = losses["answers"] + HEADS * losses["patches"] + CONTEXT * losses["contexts"]
+        # Where to look is shown to the first model alone.
+        (total.sum() + POINTING * losses["pointing"].sum()).backward()
+        optimiser.step(progress)
+        average.update(step)
+        return losses
+
+    left = [0.5, 0.8]
+
+    def save(progress: float) -> None:
+        if left and progress >= left[0]:
+            left.pop(0)
+            write()
+
+    saved = nn.ModuleDict({**modules, "average": average})
+    steps = train(stage, saved, optimiser, step_of, save)
+    average.settle()
+    return steps
+
+
+class Stream:
+    """The images of each step with the rows about them, drawn and styled for several at once.
+
+    What a step sees follows from its number alone, as long as the pool is full.
+    """
+
+    def __init__(self, pool: DevicePool, count: int, runs: Runs) -> None:
+        """Begin with none.
+
+        Args:
+            pool: scenes.
+            count: images of a step.
+            runs: says what numbers pixels are.
+        """
+        self.pool, self.count, self.dtype, self.block = pool, count, runs.dtype, -1
+
+    def at(self, step: int) -> tuple[Batch, Tensor]:
+        """Return the rows of both models, (models, n), and the images, (n, 3, 192, 192)."""
+        if self.block != step // AT_ONCE:
+            self.block = step // AT_ONCE
+            self._draw()
+        part = slice(step % AT_ONCE * self.count, (step % AT_ONCE + 1) * self.count)
+        rows = {name: value[:, part] for name, value in vars(self.rows).items()}
+        return Batch(**rows), self.pixels[part]
+
+    def _draw(self) -> None:
+        count, device = self.count * AT_ONCE, self.pool.device
+        rng = seeded(device, SEED, 2, self.block)
+        number = self.pool.draw((count,), 0.0, rng)
+        # The first model's rows are others where a thing is lost; the images are the same.
+        gone = torch.rand(count, generator=rng, device=device) < ERASED
+        chosen = torch.stack([torch.where(gone, lost_row(number), number), number])
+        self.rows = self.pool.take(chosen)
+        free = self.rows.restyled[0].bool()
+        self.pixels = show(self.pool, self.rows.image[0], free, rng, self.dtype)
+
+
+def image_losses(
+    whole: Whole, stream: Stream, text: DeviceRows, words_count: int, step: int, runs: Runs
+) -> dict[str, Tensor]:
+    """Return the losses of both models on the same images and words."""
+    models, pool = len(MODELS), stream.pool
+    rows, pixels = stream.at(step)
+    words = draw_text([text] * models, words_count, seeded(pool.device, SEED, 3, step))
+    free = rows.restyled[0].bool()
+    states = look(whole.tower, pixels.expand(models, *pixels.shape), runs.tower)
+    labels = label_patches(pool, rows.image.flatten(), free.repeat(models))
+    present = present_classes(pool.things[rows.image.flatten()])
+    losses = {"patches": heads_loss(whole.heads(states), labels, present)}
+    visual = erase(whole.connector(states), erased_cells(rows.erased))
+    both = {k: torch.cat([vars(rows)[k], vars(words)[k]], 1) for k in vars(rows)}
+    batch = Batch(**both)
+    inputs = embed_rows(whole.decoder, batch.tokens, visual)
+    passed = run_decoder(
+        whole.decoder,
+        inputs,
+        batch.positions,
+        batch.blocks,
+        runs,
+        watch=(NAMED_LAYER, ASKED_LAYER),
+    )
+    count, length, width = inputs.shape[1:]
+    logits = whole.decoder.unembed(passed.last.reshape(models, count * length, width))
+    loss = word_loss(logits.view(models, count, length, -1), batch.tokens)
+    losses["answers"] = answer_loss(loss, batch.answers)
+    losses["contexts"] = context_loss(loss[:, stream.count :], words.blocks)
+    losses["pointing"] = _pointing(passed, rows, pool, stream.count)
+    return losses
+
+
+def _pointing(passed, rows: Batch, pool: DevicePool, images: int) -> Tensor:
+    """Where the first model's heads look, over its rows about images."""
+    first = Batch(**{name: value[0] for name, value in vars(rows).items()})
+    owner = patch_owner(pool.cover[first.image])
+    total = torch.zeros(1, device=pool.device)
+    for layer, wanted in zip((NAMED_LAYER, ASKED_LAYER), looked_for(first, owner), strict=True):
+        queries, keys = (each[:images] for each in passed.seen[layer])
+        total = total + pointing_loss(queries, keys, passed.rows.mask[:images], wanted, 1)
+    return total

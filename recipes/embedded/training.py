@@ -1,87 +1,146 @@
-"""One training stage: steps, a learning curve in CSV, and checkpoints it goes on from."""
+"""A training stage: steps until its time or number is up, a curve in CSV, a checkpoint."""
 
 from __future__ import annotations
 
 import csv
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from recipes.embedded.optimise import Optimiser
+from recipes.stack.optimise import Optimiser, Optimisers
 
-CHECKPOINT_EVERY = 100
-LOG_EVERY = 20
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop rows of steps that will be taken again."""
-    head, *rows = log.read_text("utf-8").splitlines()
-    kept = [row for row in rows if int(row.split(",")[0]) <= step]
-    log.write_text("\n".join([head, *kept]) + "\n", "utf-8")
+LOG_EVERY = 25
+CHECKPOINT_SECONDS = 150.0
 
 
-def train_stage(
-    name: str,
-    model: nn.Module,
-    optimiser: Optimiser,
-    loss_of: Callable[[int], Tensor],
-    folder: Path,
-    measure: Callable[[], dict[str, float]] | None = None,
-    until: int | None = None,
-) -> float:
-    """Train to the end of the optimiser's schedule, going on from a checkpoint if there is one.
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage takes; whichever end comes first.
+
+    Attributes:
+        seconds: of training, checkpoints and measures counted in.
+        steps: at most.
+    """
+
+    seconds: float
+    steps: int = 10**9
+
+    def progress(self, seconds: float, step: int) -> float:
+        """Share of the stage that is done, 0 to 1."""
+        return min(1.0, max(seconds / max(self.seconds, 1e-9), step / self.steps))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage's name and places.
+
+    Attributes:
+        name: names checkpoint and log.
+        budget: how long it takes.
+        work: folder of checkpoints.
+        log: folder of curves.
+    """
+
+    name: str
+    budget: Budget
+    work: Path
+    log: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept."""
+        return self.work / f"{self.name}.pt"
+
+
+def train(
+    stage: Stage,
+    modules: nn.ModuleDict,
+    optimiser: Optimiser | Optimisers,
+    step_of: Callable[[int, float], dict[str, Tensor]],
+    measure: Callable[[float], None] | None = None,
+) -> int:
+    """Train to the end of the stage, going on from a checkpoint if there is one.
 
     Args:
-        name: names the checkpoint and the log.
-        model: what is saved and restored.
-        optimiser: takes the steps.
-        loss_of: the loss of a step; it draws its batch from the step's number alone, so that an
-            interrupted stage goes on as if it had not been.
-        folder: where checkpoints lie; curves go to `log/` beside this file.
-        measure: measures quality now and then, for the log.
-        until: stop after this many steps, before the optimiser's schedule ends.
+        stage: see `Stage`.
+        modules: what is saved and restored.
+        optimiser: its state is saved and restored too.
+        step_of: takes step `number` at a progress: computes losses by name (each one number for
+            every model), their gradients, and steps. It draws its batch from the number alone.
+        measure: called after every step with the progress.
 
     Returns:
-        Minutes spent in all, interruptions not counted.
+        Number of steps taken in all.
+
+    Raises:
+        FloatingPointError: every model's loss has become not a number.
     """
-    checkpoint = folder / f"{name}.stage.pt"
-    log = Path(__file__).parent / "log" / f"{name}.csv"
-    first, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        first, spent = state["step"], state["seconds"]
-        _forget_after(log, first)
-    else:
-        log.parent.mkdir(exist_ok=True)
-        log.write_text("step,seconds,loss,measures\n", "utf-8")
-    start, total, counted = time.monotonic() - spent, 0.0, 0
-    last = until or optimiser.steps
-    for step in range(first, last):
-        loss = loss_of(step)
-        optimiser.step(loss, step)
-        total, counted = total + loss.item(), counted + 1
-        done = step + 1 == last
-        if (step + 1) % LOG_EVERY == 0 or done:
-            measures = measure() if measure and ((step + 1) % 200 == 0 or done) else {}
-            spent = time.monotonic() - start
-            row = [step + 1, f"{spent:.0f}", f"{total / counted:.4f}"]
-            text = " ".join(f"{key}={value:.3f}" for key, value in measures.items())
-            with log.open("a", encoding="utf-8", newline="") as stream:
-                csv.writer(stream).writerow([*row, text])
-            print(name, *row, text, flush=True)
-            total, counted = 0.0, 0
-        if (step + 1) % CHECKPOINT_EVERY == 0 or done:
-            state = {
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step + 1,
-                "seconds": time.monotonic() - start,
-            }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
-    return spent / 60
+    step, spent = _restore(stage, modules, optimiser)
+    start, saved = time.monotonic() - spent, time.monotonic()
+    stage.log.mkdir(parents=True, exist_ok=True)
+    table = stage.log / f"{stage.name}.csv"
+    if step == 0:
+        table.write_text("step,seconds,progress,losses\n", "utf-8")
+    while (progress := stage.budget.progress(time.monotonic() - start, step)) < 1:
+        losses = step_of(step, progress)
+        step += 1
+        if step % LOG_EVERY == 0 or step in (1, 5):
+            _write_row(table, stage.name, step, time.monotonic() - start, progress, losses)
+        if measure is not None:
+            measure(progress)
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            _save(stage, modules, optimiser, step, time.monotonic() - start)
+            saved = time.monotonic()
+    if step:
+        _save(stage, modules, optimiser, step, max(time.monotonic() - start, stage.budget.seconds))
+    return step
+
+
+def _write_row(
+    table: Path, name: str, step: int, seconds: float, progress: float, losses: dict[str, Tensor]
+) -> None:
+    lines = []
+    for key, value in losses.items():
+        numbers = value.detach().float().flatten().tolist()
+        if all(number != number for number in numbers):
+            raise FloatingPointError(f"{name}: {key} is not a number in any model at step {step}")
+        lines.append(f"{key}=" + "/".join(f"{number:.3f}" for number in numbers[:12]))
+    text = " ".join(lines)
+    with table.open("a", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerow([step, f"{seconds:.1f}", f"{progress:.4f}", text])
+    if step % (4 * LOG_EVERY) == 0 or step in (1, 5):
+        print(f"{name} {step} {seconds:.1f}s {progress:.2f} {text}", flush=True)
+
+
+def _save(
+    stage: Stage,
+    modules: nn.ModuleDict,
+    optimiser: Optimiser | Optimisers,
+    step: int,
+    seconds: float,
+) -> None:
+    stage.work.mkdir(parents=True, exist_ok=True)
+    state = {
+        "modules": modules.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+        "seconds": seconds,
+    }
+    partial = stage.checkpoint.with_suffix(".new")
+    torch.save(state, partial)
+    partial.replace(stage.checkpoint)
+
+
+def _restore(
+    stage: Stage, modules: nn.ModuleDict, optimiser: Optimiser | Optimisers
+) -> tuple[int, float]:
+    if not stage.checkpoint.exists():
+        return 0, 0.0
+    state = torch.load(stage.checkpoint, map_location="cpu", weights_only=True)
+    modules.load_state_dict(state["modules"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"], state["seconds"]

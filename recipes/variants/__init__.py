@@ -1,0 +1,1 @@
+"""Variants of the embedded model that differ in one choice each: `python -m recipes.variants`."""
