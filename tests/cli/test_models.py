@@ -36,5 +36,6 @@ def test_json_holds_the_classes_and_the_families(
         "class_name": "LlavaForConditionalGeneration",
         "status": "works",
         "reason": "",
+        "sites": "all",
         "family": "LLaVA-1.5",
     }

@@ -198,7 +198,7 @@ def test_a_patched_path_is_the_plain_way(name: str) -> None:
     checkpoint, encoded = families.build(name)
     recording = record(checkpoint, encoded, room=4)
     ids = encoded.inputs["input_ids"].clone()
-    ids[0, [1, -3]] = torch.tensor([20, 21])
+    ids[0, [-6, -3]] = torch.tensor([20, 21])
     changed = Encoded({**encoded.inputs, "input_ids": ids}, encoded.layout, "")
     given = led(recording, record(checkpoint, changed))
     found = evaluate(recording, [(Raw(edits),) for edits in given]).logits

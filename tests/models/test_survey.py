@@ -41,5 +41,9 @@ def test_a_class_that_changes_its_status_is_noticed(monkeypatch: pytest.MonkeyPa
     kind = "llava"
     monkeypatch.setitem(survey.TINY, kind, survey.TINY["qwen4_exp"])
     assert survey.surveyed(kind) == Support(
-        kind, survey.CLASSES[kind], "falls back", ROWS["qwen4_exp"].reason
+        kind,
+        survey.CLASSES[kind],
+        "falls back",
+        ROWS["qwen4_exp"].reason,
+        ROWS["qwen4_exp"].sites,
     )

@@ -29,11 +29,8 @@ def place_of(edit: Write | Edge, layers: int) -> int:
 
 def inner(edits: Edits, layer: int) -> list[Write]:
     """Writes that are carried out while a layer runs."""
-    return [
-        edit
-        for edit in edits
-        if isinstance(edit, Write) and edit.site.layer == layer and edit.site.name not in STREAM
-    ]
+    writes = [edit for edit in edits if isinstance(edit, Write)]
+    return [w for w in writes if w.site.layer == layer and w.site.name not in STREAM]
 
 
 def apply(

@@ -49,6 +49,7 @@ class SuffixAttention:
         self._layer = 0
         self._doing: Sequence[Edits] = ()
         self._sites: set[Site] = set()
+        self._slow: list[int] = []
         self._cut: Tensor | None = None
         self._reached = False
         self._shape: tuple[int, ...] = ()
@@ -73,7 +74,10 @@ class SuffixAttention:
             InterventionError: the layer ran without its attention being reached.
         """
         self._layer, self._doing, self._reached = layer, doing, False
-        self._sites = {write.site for edits in doing for write in inner(edits, layer)}
+        written = [(row, write.site) for row, e in enumerate(doing) for write in inner(e, layer)]
+        led = [row for row, e in enumerate(doing) for one in edges(e) if one.source is not None]
+        self._sites = {site for _, site in written}
+        self._slow = sorted({*led, *(row for row, site in written if site.name in WEIGHTS)})
         self._cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
         self._shape = hidden.shape[:2]
         with self._editing(layer, hidden.shape[1]):
@@ -186,7 +190,7 @@ class SuffixAttention:
         allowed = allowed if self._cut is None else allowed & ~self._cut.to(device)
         prefix = (clean.keys[:, :, :start], clean.values[:, :, :start])
         output, weights = attend(call, prefix, own, allowed)
-        for row in self._slow_rows():
+        for row in self._slow:
             output = output.clone()
             output[row] = self._stepwise(call, prefix, own, allowed, row)
         return self._step("z", output), weights
@@ -195,16 +199,6 @@ class SuffixAttention:
         """A step of attention, with what is written there."""
         site = Site(name, self._layer)
         return self._write(site, state) if site in self._sites else state
-
-    def _slow_rows(self) -> list[int]:
-        """Rows whose attention has to be taken step by step."""
-        steps = {Site(name, self._layer) for name in WEIGHTS}
-        return [
-            row
-            for row, edits in enumerate(self._doing)
-            if any(edge.source is not None for edge in edges(edits, self._layer))
-            or any(write.site in steps for write in inner(edits, self._layer))
-        ]
 
     def _stepwise(
         self,
@@ -248,7 +242,7 @@ class SuffixAttention:
             return call.run()
         query = self._step("query", call.query.transpose(1, 2)).transpose(1, 2)
         call = replace(call, query=query)
-        if not self._slow_rows():
+        if not self._slow:
             output, weights = call.run()
             return self._step("z", output), weights
         explicit = replace(call, mask=additive(call.explicit_mask(), call.query))

@@ -81,14 +81,13 @@ class Edge:
     __repr__ = brief_fields
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Edge) and self._held() == other._held()
+        if type(other) is not type(self):
+            return False
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return all(a is b or (not isinstance(a, Tensor) and a == b) for a, b in pairs)
 
     def __hash__(self) -> int:
-        return hash(self._held())
-
-    def _held(self) -> tuple[object, ...]:
-        held = (id(v) if isinstance(v, Tensor) else v for v in vars(self).values())
-        return (type(self), *held)
+        return hash((type(self), *vars(self).values()))
 
 
 Edits = tuple[Write | Edge, ...]
