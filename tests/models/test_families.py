@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from retinoscope.errors import ModelError, TokenMapError
+from retinoscope.errors import SampleError, TokenMapError
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import Encoded, encode
@@ -169,7 +169,7 @@ def test_several_images_keep_their_tokens_apart(kind: str) -> None:
     found = sharp(kind)
     images = [picture(SIZES["wide"]), picture(SIZES["square"], seed=3)]
     if SEVERAL_IMAGES not in found.family.verified:
-        with pytest.raises(ModelError, match="refused 2 image"):
+        with pytest.raises(SampleError, match="refused 2 image"):
             encode(found, images, "Is there a dog ?")
         return
     encoded = encode(found, images, "Is there a dog ?")
