@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from retinoscope.results.statistics import (
     FEWEST,
     fewest_pairs,
+    holm,
     mcnemar,
     mean,
     pooled_share,
@@ -156,3 +158,16 @@ def test_images_of_one_mind_leave_no_doubt_and_patches_are_not_taken_for_images(
     assert same.low == same.value == same.high == 0.5
     split = pooled_share([1000, 0] * 3, [1000, 1000] * 3, range(6))
     assert split.low == 0 and split.high == 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_never_helps(values: list[float]) -> None:
+    adjusted = holm(values)
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    assert all(value <= made <= 1 for value, made in zip(values, adjusted, strict=True))
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
+    assert min(adjusted) == min(1.0, len(values) * min(values))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])

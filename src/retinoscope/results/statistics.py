@@ -104,6 +104,25 @@ def mcnemar(only_first_wrong: int, only_second_wrong: int) -> float:
     return float(stats.binomtest(only_first_wrong, disagreements, 0.5).pvalue)
 
 
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's p values of several tests made together: each holds for all of them at once.
+
+    The step-down procedure of Holm (1979), Scandinavian Journal of Statistics 6; it needs no
+    independence of the tests.
+
+    Args:
+        values: p of each test by itself, 0 to 1.
+
+    Returns:
+        The adjusted ones, in the same order, at most 1.
+    """
+    adjusted, greatest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=lambda i: values[i])):
+        greatest = max(greatest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = greatest
+    return adjusted
+
+
 def fewest_pairs(level: float) -> int:
     """The fewest pairs with which McNemar's exact test can come below a level at all.
 
