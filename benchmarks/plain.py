@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from retinoscope.engine import Generation, Outcome, Recording, Response, Stop
 from retinoscope.engine.answer import Asked
-from retinoscope.engine.checks import Checked
+from retinoscope.engine.edits.checks import Checked
 from retinoscope.interventions import Condition, Edge, Edits, Site, Write, as_condition
 
 rows = 32

@@ -12,7 +12,7 @@ from PIL import Image
 
 from retinoscope.attribution import gradients, integrated_gradients
 from retinoscope.engine import Recording, look
-from retinoscope.engine.replay import run_suffix
+from retinoscope.engine.replay.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.models import load
 from retinoscope.tokens import TokenLayout

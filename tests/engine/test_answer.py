@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, answer, evaluate, generate, record
-from retinoscope.engine.stem import grow, shared
+from retinoscope.engine.replay.prefix import grow, shared
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Ablate, Condition, Knockout
 from retinoscope.models import Checkpoint, Encoded

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, answer, changed_stream, evaluate, generate, record
-from retinoscope.engine.forks import forks
-from retinoscope.engine.full import following
+from retinoscope.engine.edits.full import following
+from retinoscope.engine.replay.forks import forks
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import (
     Ablate,

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording, generate, record
-from retinoscope.engine.full import full_logits
+from retinoscope.engine.edits.full import full_logits
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Ablate, Condition, Knockout, resolve
 from retinoscope.models import Checkpoint, encode

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, evaluate, generate, record
-from retinoscope.engine.full import full_logits
+from retinoscope.engine.edits.full import full_logits
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, resolve
 from tests.engine import families

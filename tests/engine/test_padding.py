@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, evaluate, generate, record
-from retinoscope.engine.full import full_logits
+from retinoscope.engine.edits.full import full_logits
 from retinoscope.interventions import Ablate, Condition, resolve
 from retinoscope.models import Checkpoint, Encoded
 from retinoscope.tokens import TokenLayout, VisualSpan

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from retinoscope.engine import sharing
-from retinoscope.engine.attention import AttentionCall
-from retinoscope.engine.forks import CLEAN, forks
+from retinoscope.engine.recording.attention import AttentionCall
+from retinoscope.engine.replay import sharing
+from retinoscope.engine.replay.forks import CLEAN, forks
 from retinoscope.interventions import Edge, Site, Write
 
 

@@ -10,24 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retinoscope.engine import (
-    Recording,
-    arguments,
-    decoding,
-    evaluate,
-    generate,
-    mixers,
-    record,
-    sharing,
-    suffix,
-)
-from retinoscope.engine import replay as replaying
-from retinoscope.engine.decoding import Decoding
-from retinoscope.engine.embedding import TokenInput
-from retinoscope.engine.evaluate import groups
-from retinoscope.engine.forks import forked
-from retinoscope.engine.full import full_logits
-from retinoscope.engine.rounding import disagreement, gap
+from retinoscope.engine import Recording, evaluate, generate, record
+from retinoscope.engine.edits.full import full_logits
+from retinoscope.engine.recording import mixing
+from retinoscope.engine.recording.agreement import disagreement, gap
+from retinoscope.engine.recording.vocabulary import TokenInput
+from retinoscope.engine.replay import decoding, sharing, suffix
+from retinoscope.engine.replay import replay as replaying
+from retinoscope.engine.replay.decoding import Decoding
+from retinoscope.engine.replay.forks import forked
+from retinoscope.engine.replay.passes import groups
 from retinoscope.engine.self_check import random_conditions
 from retinoscope.interventions import Ablate, Condition, resolve
 from retinoscope.models import Encoded
@@ -154,7 +146,7 @@ def generated_positions_of_several_axes_off_by_one(patch: pytest.MonkeyPatch) ->
 
 def _positions(patch: pytest.MonkeyPatch, module: Any) -> None:
     def shifted(recording: Recording, layer: int, hidden: Tensor, at: Tensor) -> Tensor:
-        return arguments.call_layer(recording, layer, hidden, (at - 1).clamp_min(0))
+        return mixing.call_layer(recording, layer, hidden, (at - 1).clamp_min(0))
 
     patch.setattr(module, "call_layer", shifted)
 
@@ -238,7 +230,7 @@ def writes_added_twice(patch: pytest.MonkeyPatch) -> None:
 @fault()
 def a_pass_of_several_rows_differs(patch: pytest.MonkeyPatch) -> None:
     """As layers that are told something of each position, for one row."""
-    plain = arguments.call_layer
+    plain = mixing.call_layer
 
     def call(recording: Recording, layer: int, hidden: Tensor, at: Tensor) -> Tensor:
         output = plain(recording, layer, hidden, at)
@@ -259,7 +251,7 @@ def additions_between_layers_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @fault("lfm2_vl")
 def left_context_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(mixers, "reach_back", lambda *_: 0)
+    patch.setattr(mixing, "reach_back", lambda *_: 0)
 
 
 @fault("lfm2_vl")

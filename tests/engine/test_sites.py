@@ -17,9 +17,9 @@ from retinoscope.engine import (
     generate,
     gradient,
     record,
-    suffix,
 )
-from retinoscope.engine.full import full_logits
+from retinoscope.engine.edits.full import full_logits
+from retinoscope.engine.replay import suffix
 from retinoscope.interventions import Context, Edge, Edits, Site, Write
 from retinoscope.interventions.site import LAYER_SITES
 from retinoscope.models import Encoded

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording, changed_stream, evaluate, generate, record
-from retinoscope.engine.attention import attending
+from retinoscope.engine.recording.attention import attending
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Ablate, Condition, Edge
 from retinoscope.models import Checkpoint, Encoded

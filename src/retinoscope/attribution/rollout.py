@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording
-from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, attending, eager_attention
+from retinoscope.engine.recording.attention import AttentionCall, attending, eager_attention
+from retinoscope.engine.recording.mixing import call_layer
 from retinoscope.errors import ModelError
 
 

@@ -1,15 +1,14 @@
 """Records one clean run of a model and evaluates many conditions against it."""
 
 from retinoscope.engine.answer import Response, answer
-from retinoscope.engine.capture import Activations, capture
+from retinoscope.engine.capture import Activations, capture, changed_stream
 from retinoscope.engine.evaluate import Outcome, evaluate
 from retinoscope.engine.generate import Generation, Stop, generate
 from retinoscope.engine.gradient import Score, gradient
 from retinoscope.engine.look import look
 from retinoscope.engine.record import record
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.sites import SiteTable
-from retinoscope.engine.stream import changed_stream
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.sites import SiteTable
 
 __all__ = [
     "Activations",

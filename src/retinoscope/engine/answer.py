@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
-from retinoscope.engine.budget import in_passes, kept_memory
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.evaluate import Outcome, evaluate, unproved
-from retinoscope.engine.generate import Generation, Stop, continued, generate, kept_bytes
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.stem import grow, shared
+from retinoscope.engine.generate import Generation, Stop, continued, generate
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.replay.decoding import Decoding
+from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
+from retinoscope.engine.replay.prefix import grow, shared
 from retinoscope.interventions import Condition, Edits, Write, as_condition
 
 Asked = tuple[Recording, Sequence[Condition]]

@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.apply import STREAM
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.full import intervening
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.room import keeping
-from retinoscope.engine.taps import WEIGHTS, Visit
+from retinoscope.engine.edits.apply import STREAM
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.edits.full import intervening
+from retinoscope.engine.recording.inputs import keeping
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import WEIGHTS, Visit
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, Site, Source, as_condition, as_site
-from retinoscope.interventions.edits import checked_layers, checked_positions
+from retinoscope.interventions.edits import checked_layers, checked_positions, place_site
 from retinoscope.interventions.site import LAYER_SITES
 from retinoscope.tokens import Chosen
 
@@ -209,3 +209,33 @@ def run(recording: Recording, edits: Edits, sites: Sequence[Site], visit: Visit)
     asked = {} if Site("lm_head") in sites else keeping(model, 1)
     with intervening(recording, edits, sites, visit):
         return model(**recording.encoded.inputs, **asked, use_cache=False).logits[0]
+
+
+@torch.no_grad()
+def changed_stream(
+    recording: Recording, condition: Condition
+) -> tuple[Float[Tensor, "positions width"], ...]:
+    """The raw residual stream at every place, 0 to the number of layers, under a condition.
+
+    Args:
+        recording: the clean run; the empty condition gives its own stream.
+        condition: the interventions in force together.
+
+    Raises:
+        InterventionError: an intervention can't be applied here, or did not take effect.
+    """
+    condition = as_condition(condition)
+    if not condition:
+        return recording.stream
+    checkpoint, inputs = recording.checkpoint, recording.encoded.inputs
+    edits = Checked(recording).edits(condition)
+    sites = [place_site(place, recording) for place in range(recording.layer_count + 1)]
+    states: dict[Site, Tensor] = {}
+
+    def see(site: Site, state: Tensor) -> Tensor:
+        states[site] = state.reshape(-1, *state.shape[-2:])[0, : recording.length]
+        return state
+
+    with intervening(recording, edits, sites, see):
+        checkpoint.model(**inputs, **keeping(checkpoint.model, 1), use_cache=False)
+    return tuple(states[site] for site in sites)

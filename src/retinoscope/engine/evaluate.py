@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,17 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
-from retinoscope.engine.apply import STREAM
-from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.cone import first_changed
-from retinoscope.engine.edges import edges
-from retinoscope.engine.forks import Fork
-from retinoscope.engine.full import full_logits
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import predicted, replay
-from retinoscope.engine.rounding import disagreement
-from retinoscope.engine.verdicts import once
+from retinoscope.engine.edits.apply import STREAM, edges
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.edits.full import full_logits
+from retinoscope.engine.recording.agreement import disagreement, once
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.replay.forks import Fork
+from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
+from retinoscope.engine.replay.replay import predicted, replay
 from retinoscope.interventions import Condition, Edge, Edits, Write, as_condition
 from retinoscope.interventions.edits import checked_positions
 
@@ -172,21 +169,3 @@ def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "posit
     if where == (recording.length - 1,):
         return recording.logits[None].float()
     return recording.unembed(recording.residual(recording.layer_count)[list(where)]).float()
-
-
-def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, list[int]]]:
-    """Conditions that are replayed from the same position on, and that position.
-
-    Conditions whose cones begin a little later join in: a tenth more positions, or a few, cost
-    less than a pass of their own. Those that touch nothing are left out.
-    """
-    length = recording.length
-    starts = [first_changed(one, recording) for one in edits]
-    order = sorted((i for i in range(len(edits)) if starts[i] < length), key=lambda i: starts[i])
-    at = 0
-    while at < len(order):
-        start = starts[order[at]]
-        reach = start + max(4, (length - start) // 11)
-        members = [i for i in order[at:] if starts[i] <= reach]
-        yield start, members
-        at += len(members)

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
-from retinoscope.engine.budget import in_passes, kept_memory
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.evaluate import unproved
-from retinoscope.engine.finish import text_config
-from retinoscope.engine.full import full_logits
-from retinoscope.engine.recording import Recording
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.vocabulary import text_config
+from retinoscope.engine.replay.decoding import Decoding
+from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, as_condition
 
@@ -135,12 +135,6 @@ def continued(
         Generation(tuple(t for t, _ in pairs), tuple(p for _, p in pairs), end)
         for pairs, end in zip(found, ended, strict=True)
     ]
-
-
-def kept_bytes(recording: Recording) -> int:
-    """What one condition's own keys and values take up at most."""
-    stores = [t for call in recording.calls for t in (call.keys, call.values) if t is not None]
-    return sum(t.numel() * t.element_size() for t in stores) + 1
 
 
 def end_tokens(recording: Recording) -> set[int]:

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.apply import STREAM
 from retinoscope.engine.capture import capture, run
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.taps import WEIGHTS
+from retinoscope.engine.edits.apply import STREAM
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import WEIGHTS
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Site, as_condition
 from retinoscope.tokens import Chosen

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from retinoscope.engine.record import record
-from retinoscope.engine.recording import Recording
+from retinoscope.engine.recording.recording import Recording
 from retinoscope.models import Checkpoint, as_pictures, encode
 
 

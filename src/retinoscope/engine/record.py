@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from retinoscope.engine.embedding import TokenInput, infer_token_input
-from retinoscope.engine.finish import infer_finish, unchanged
-from retinoscope.engine.masks import reads_ahead, recorded_masks
-from retinoscope.engine.mixers import with_context
-from retinoscope.engine.recording import LayerCall, Mixing, Recording
-from retinoscope.engine.room import SUFFIX, keeping, with_room
-from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.recording.agreement import disagreement, once
+from retinoscope.engine.recording.captured import SeenLayer, Watch, reads_ahead, recorded_masks
+from retinoscope.engine.recording.inputs import SUFFIX, keeping, with_room
+from retinoscope.engine.recording.mixing import with_context
+from retinoscope.engine.recording.recording import LayerCall, Mixing, Recording
+from retinoscope.engine.recording.vocabulary import (
+    TokenInput,
+    infer_finish,
+    infer_token_input,
+    unchanged,
+)
 from retinoscope.engine.self_check import self_checked
-from retinoscope.engine.verdicts import once
-from retinoscope.engine.watch import SeenLayer, Watch
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, Encoded
 

@@ -9,16 +9,15 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from retinoscope.engine.budget import pass_memory
-from retinoscope.engine.decoding import Decoding
+from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.evaluate import replayed
-from retinoscope.engine.finish import text_config
-from retinoscope.engine.full import full_logits
-from retinoscope.engine.image_tokens import named_tokens
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import run_suffix
-from retinoscope.engine.rounding import disagreement
-from retinoscope.engine.verdicts import once
+from retinoscope.engine.recording.agreement import disagreement, once
+from retinoscope.engine.recording.inputs import named_tokens
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.vocabulary import text_config
+from retinoscope.engine.replay.decoding import Decoding
+from retinoscope.engine.replay.passes import pass_memory
+from retinoscope.engine.replay.replay import run_suffix
 from retinoscope.errors import RetinoscopeError
 from retinoscope.interventions import Edge, Edits, Write
 from retinoscope.interventions.edits import place_site

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from retinoscope.engine import Recording, evaluate, look
-from retinoscope.engine.rounding import gap
+from retinoscope.engine.recording.agreement import gap
 from retinoscope.errors import InterventionError, RetinoscopeError
 from retinoscope.experiments.cell_probe import probe_cells
 from retinoscope.geometry import UnplacedGrid

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from retinoscope.engine import Recording, evaluate, look
-from retinoscope.engine.checks import Checked
+from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.knockout.cut import Cut

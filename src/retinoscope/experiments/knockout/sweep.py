@@ -8,7 +8,7 @@ its layer on: all cuts of a model of L layers and H heads cost about H x L / 2 p
 from __future__ import annotations
 
 from retinoscope.engine import Recording
-from retinoscope.engine.checks import Checked
+from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError, RunError
 from retinoscope.experiments.knockout.cut import Cut
 from retinoscope.experiments.settings import SWEEPS

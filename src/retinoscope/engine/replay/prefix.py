@@ -13,12 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.budget import in_passes, pass_memory, row_bytes
-from retinoscope.engine.evaluate import groups
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import replay
-from retinoscope.engine.rounding import disagreement
-from retinoscope.engine.suffix import SuffixAttention
+from retinoscope.engine.recording.agreement import disagreement
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
+from retinoscope.engine.replay.replay import replay
+from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits
 
 

@@ -12,9 +12,16 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from retinoscope.engine.attention import AttentionCall, attending
-from retinoscope.engine.survey import LayerRun, ModuleCall, layer_taps
-from retinoscope.engine.taps import AttentionTap, Missing, ModuleTap, Tap, first_input, first_output
+from retinoscope.engine.recording.attention import AttentionCall, attending
+from retinoscope.engine.recording.survey import LayerRun, ModuleCall, layer_taps
+from retinoscope.engine.recording.taps import (
+    AttentionTap,
+    Missing,
+    ModuleTap,
+    Tap,
+    first_input,
+    first_output,
+)
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Site
 from retinoscope.models import Checkpoint, Encoded, Parts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from retinoscope.engine.recording import LayerCall, Recording
+from retinoscope.engine.recording.recording import LayerCall, Recording
 
 OUTSIDE = ("cross_attention_states", "encoder_hidden_states")
 """Arguments that hold no positions of the sequence, whatever their shape."""
@@ -75,3 +77,50 @@ def at_positions(value: Any, total: int, positions: Tensor, rows: int) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(at_positions(item, total, positions, rows) for item in value)
     return value
+
+
+SHORT = 16
+"""A reach up to this is taken as a convolution's; anything longer as a recurrence's."""
+
+
+def with_context(recording: Recording) -> Recording:
+    """The recording with each such layer's reach measured; it falls back if one reads ahead."""
+    calls = list(recording.calls)
+    for index, call in enumerate(calls):
+        if call.mixing == "left context":
+            reach = reach_back(recording, index)
+            if reach is None:
+                reason = f"decoder layer {index} mixes positions in a way that is not causal"
+                return replace(recording, calls=(), fallback=reason)
+            calls[index] = replace(call, context=reach)
+    return replace(recording, calls=tuple(calls))
+
+
+def reach_back(recording: Recording, index: int) -> int | None:
+    """How many positions back one layer reads; the whole length if far, None if it reads ahead.
+
+    Measured by moving the layer's clean input at one position and seeing whose output moves; where
+    none does, nothing is known, and all is taken.
+    """
+    clean = recording.stream[index][None]
+    moved = clean.clone()
+    at = _middle(recording, index)
+    moved[0, at] = -clean[0, at].roll(1)
+    every = torch.arange(recording.length)
+    before, after = (call_layer(recording, index, hidden, every) for hidden in (clean, moved))
+    change = (after - before)[0].float().abs().amax(-1)
+    if bool((change[:at] > 1e-5 * float(change.max())).any()):
+        return None
+    if not bool(change.any()):
+        return recording.length
+    reach = int(torch.nonzero(change)[-1]) - at
+    return reach if reach <= min(SHORT, recording.length - 2 - at) else recording.length
+
+
+def _middle(recording: Recording, index: int) -> int:
+    """The middle of the positions that the layer doesn't take as padding."""
+    mask = padding_mask(recording.calls[index])
+    if mask is None:
+        return recording.length // 2
+    read = torch.nonzero(mask[0, : recording.length]).flatten().tolist()
+    return read[len(read) // 2] if read else recording.length // 2

@@ -13,15 +13,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retinoscope.engine.apply import STREAM, apply
-from retinoscope.engine.attention import AttentionCall, additive, as_allowed, attending
-from retinoscope.engine.checks import anywhere, check_edges, check_keys, check_queries
-from retinoscope.engine.edges import cut, edges
-from retinoscope.engine.image_tokens import as_words
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.room import keeping, with_tokens
-from retinoscope.engine.steps import stepwise
-from retinoscope.engine.taps import WEIGHTS, ModuleTap, Visit, tapped
+from retinoscope.engine.edits.apply import STREAM, apply, cut, edges
+from retinoscope.engine.edits.checks import anywhere, check_edges, check_keys, check_queries
+from retinoscope.engine.edits.steps import stepwise
+from retinoscope.engine.recording.attention import AttentionCall, additive, as_allowed, attending
+from retinoscope.engine.recording.inputs import as_words, keeping, with_tokens
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import WEIGHTS, ModuleTap, Visit, tapped
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edge, Edits, Site, Write
 from retinoscope.models import Parts

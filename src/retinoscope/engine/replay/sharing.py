@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from retinoscope.engine.attention import AttentionCall
+from retinoscope.engine.recording.attention import AttentionCall
 
 FEW_QUERIES = 16
 """Up to this many queries in a row, copying the prefix for each row costs more than attending."""

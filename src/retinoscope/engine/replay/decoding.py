@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, additive, attending
-from retinoscope.engine.edges import cut_edges, edges
-from retinoscope.engine.evaluate import groups
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.replay import predicted, replay
-from retinoscope.engine.sharing import attend
-from retinoscope.engine.stem import Stem
-from retinoscope.engine.steps import stepwise
-from retinoscope.engine.suffix import SuffixAttention
+from retinoscope.engine.edits.apply import cut_edges, edges
+from retinoscope.engine.edits.steps import stepwise
+from retinoscope.engine.recording.attention import AttentionCall, additive, attending
+from retinoscope.engine.recording.mixing import call_layer
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.replay.passes import groups
+from retinoscope.engine.replay.prefix import Stem
+from retinoscope.engine.replay.replay import predicted, replay
+from retinoscope.engine.replay.sharing import attend
+from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Edge, Edits
 

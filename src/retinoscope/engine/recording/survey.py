@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from retinoscope.engine.taps import ATTENTION_SITES, AttentionTap, Missing, ModuleTap, Tap
+from retinoscope.engine.recording.taps import ATTENTION_SITES, AttentionTap, Missing, ModuleTap, Tap
 
 _UNPROVED = "no module's output is what this layer adds to the residual stream"
 

@@ -10,15 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.apply import apply, inner
-from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, additive
-from retinoscope.engine.edges import cut_edges, edges
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.shared_keys import SharedKeys
-from retinoscope.engine.sharing import attend
-from retinoscope.engine.steps import stepwise
-from retinoscope.engine.taps import WEIGHTS, ModuleTap, tapped
+from retinoscope.engine.edits.apply import apply, cut_edges, edges, inner
+from retinoscope.engine.edits.steps import stepwise
+from retinoscope.engine.recording.attention import AttentionCall, additive
+from retinoscope.engine.recording.mixing import call_layer
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import WEIGHTS, ModuleTap, tapped
+from retinoscope.engine.replay.forks import SharedKeys
+from retinoscope.engine.replay.sharing import attend
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edits, Site
 

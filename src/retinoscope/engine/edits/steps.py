@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.attention import AttentionCall
-from retinoscope.engine.rounding import disagreement
+from retinoscope.engine.recording.agreement import disagreement
+from retinoscope.engine.recording.attention import AttentionCall
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edge
 

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.apply import apply, inner, place_of
-from retinoscope.engine.attention import attending
-from retinoscope.engine.edges import edges
-from retinoscope.engine.forks import Fork, forked, forks
-from retinoscope.engine.recording import Recording
-from retinoscope.engine.suffix import SuffixAttention
-from retinoscope.engine.taps import ModuleTap, tapped
+from retinoscope.engine.edits.apply import apply, edges, inner, place_of
+from retinoscope.engine.recording.attention import attending
+from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import ModuleTap, tapped
+from retinoscope.engine.replay.forks import Fork, forked, forks
+from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits, Site, Write
 
 FEW = 4

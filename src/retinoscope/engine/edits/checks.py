@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from retinoscope.engine.edges import cut, edges
-from retinoscope.engine.recording import Recording, reads_sequence
+from retinoscope.engine.edits.apply import cut, edges
+from retinoscope.engine.recording.recording import Recording, reads_sequence
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edge, Edits, Intervention, edits_of
 

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from retinoscope.brief import brief_fields
-from retinoscope.engine.embedding import TokenInput
-from retinoscope.engine.sites import SiteTable, sites_of
-from retinoscope.engine.taps import AttentionTap, ModuleTap
+from retinoscope.engine.recording.sites import SiteTable, sites_of
+from retinoscope.engine.recording.taps import AttentionTap, ModuleTap
+from retinoscope.engine.recording.vocabulary import TokenInput
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Site
 from retinoscope.models import Checkpoint, Encoded

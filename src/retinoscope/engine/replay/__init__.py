@@ -1,0 +1,1 @@
+"""The decoder layers run again behind a shared clean prefix, many conditions in one pass."""

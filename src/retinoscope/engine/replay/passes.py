@@ -1,0 +1,152 @@
+"""Which conditions run in one pass: the cone of each, and how many fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+from retinoscope.engine.edits.apply import place_of
+from retinoscope.engine.recording.recording import Recording, reads_sequence
+from retinoscope.interventions import Edge, Edits, Write
+
+
+def first_changed(edits: Edits, recording: Recording) -> int:
+    """The first position that differs from the clean run in any layer; `length` if none does.
+
+    In a causal model it is the first touched position. Where positions read ahead (PaliGemma's
+    prefix, Gemma 3's image blocks), it is found by following the recorded masks from layer to
+    layer.
+    """
+    if not edits:
+        return recording.length
+    if recording.causal:
+        return min(_touched(edit)[0] for edit in edits)
+    return _first_reached(edits, recording)
+
+
+def _touched(edit: Write | Edge) -> tuple[int, ...]:
+    """Positions whose states an edit changes itself."""
+    return edit.queries if isinstance(edit, Edge) else edit.positions
+
+
+def _first_reached(edits: Edits, recording: Recording) -> int:
+    """Reachability over the recorded masks."""
+    length, layers = recording.length, recording.layer_count
+    reached = torch.zeros(length, dtype=torch.bool)
+    by_place: dict[int, list[Write | Edge]] = {}
+    for edit in edits:
+        by_place.setdefault(place_of(edit, layers), []).append(edit)
+    for place in range(layers + 1):
+        here = by_place.get(place, [])
+        for write in here:
+            if isinstance(write, Write):
+                reached[list(write.positions)] = True
+        if place == layers:
+            break
+        call = recording.calls[place]
+        if reads_sequence(call) and bool(reached.any()):
+            allowed = call.allowed[:length, :length].cpu()
+            reached = reached | (allowed & reached).any(-1)
+        for edge in here:
+            if isinstance(edge, Edge):
+                reached[list(edge.queries)] = True
+    return int(reached.nonzero()[0])
+
+
+def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, list[int]]]:
+    """Conditions that are replayed from the same position on, and that position.
+
+    Conditions whose cones begin a little later join in: a tenth more positions, or a few, cost
+    less than a pass of their own. Those that touch nothing are left out.
+    """
+    length = recording.length
+    starts = [first_changed(one, recording) for one in edits]
+    order = sorted((i for i in range(len(edits)) if starts[i] < length), key=lambda i: starts[i])
+    at = 0
+    while at < len(order):
+        start = starts[order[at]]
+        reach = start + max(4, (length - start) // 11)
+        members = [i for i in order[at:] if starts[i] <= reach]
+        yield start, members
+        at += len(members)
+
+
+CPU_MEMORY, DEVICE_MEMORY = 2**26, 2**30
+"""Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
+larger passes leave its caches and are slower."""
+
+KEPT_MEMORY = 2**30
+"""Bytes of keys and values that conditions of one batch may hold, where a device has no more."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def pass_memory(recording: Recording) -> int:
+    """Bytes that one pass may take where the caller doesn't say."""
+    return CPU_MEMORY if recording.logits.device.type == "cpu" else DEVICE_MEMORY
+
+
+def kept_memory(recording: Recording) -> int:
+    """Bytes that keys and values may take where the caller doesn't say; a quarter of a GPU's rest.
+
+    The more conditions go on together, the less often the weights are read.
+    """
+    device = recording.logits.device
+    if device.type != "cuda":
+        return KEPT_MEMORY
+    return max(KEPT_MEMORY, torch.cuda.mem_get_info(device)[0] // 4)
+
+
+def row_bytes(recording: Recording, start: int, per_head: bool) -> int:
+    """Roughly what one condition holds in memory at once while it is replayed.
+
+    Args:
+        recording: the clean run.
+        start: the first position that is replayed.
+        per_head: whether masks differ from head to head.
+    """
+    width = recording.stream[0].shape[-1]
+    size = recording.stream[0].element_size()
+    suffix, heads = recording.length - start, recording.head_count
+    states = 16 * width * suffix * size
+    scores = heads * suffix * recording.length * (8 if suffix <= 16 else 1)
+    masks = suffix * recording.length * (heads if per_head else 1)
+    copies = 2 * width * recording.length * size if suffix > 16 else 0
+    return states + scores + masks + copies + recording.logits.shape[-1] * 4
+
+
+def kept_bytes(recording: Recording) -> int:
+    """What one condition's own keys and values take up at most."""
+    stores = [t for call in recording.calls for t in (call.keys, call.values) if t is not None]
+    return sum(t.numel() * t.element_size() for t in stores) + 1
+
+
+def in_passes(
+    items: Sequence[Item], size: int, run: Callable[[Sequence[Item]], Result]
+) -> list[tuple[Sequence[Item], Result]]:
+    """Run items in passes of at most `size`, halving the size when memory runs out.
+
+    Raises:
+        torch.OutOfMemoryError: not even one item fits.
+    """
+    done: list[tuple[Sequence[Item], Result]] = []
+    at = 0
+    while at < len(items):
+        some = items[at : at + size]
+        try:
+            done.append((some, run(some)))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if len(some) == 1 or not ran_out(error):
+                raise
+            size = len(some) // 2
+            continue
+        at += len(some)
+    return done
+
+
+def ran_out(error: RuntimeError) -> bool:
+    """Whether an error says that memory ran out, on a device or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
