@@ -38,14 +38,14 @@ def evaluate(recording: Recording, conditions: Sequence[Condition]) -> Outcome:
 def generate(
     recording: Recording, conditions: Sequence[Condition], *, stop: Stop | None = None
 ) -> list[Generation]:
-    """As `retinoscope.engine.generate` for as many tokens as the recording has room for."""
+    """As `retinoscope.engine.generate` for as many tokens as the recording is for."""
     found = []
     for some in _batches(recording, conditions):
         cache = DynamicCache(config=recording.checkpoint.model.config.get_text_config())
         states, _ = _decode(recording, some, cache)
         chosen: list[Tensor] = []
         likely: list[Tensor] = []
-        for _ in range(recording.room):
+        for _ in range(recording.max_new_tokens):
             shares = _logits(recording, states[:, -1]).float().softmax(-1)
             likely.append(shares.max(-1).values)
             chosen.append(shares.argmax(-1))
@@ -63,7 +63,9 @@ def generate(
 def answer(asked: Sequence[Asked], *, stop: Stop | None = None) -> list[Response]:
     """As `retinoscope.engine.answer`, each prompt by itself."""
     return [
-        Response(evaluate(one, some), tuple(generate(one, some, stop=stop)) if one.room else ())
+        Response(
+            evaluate(one, some), tuple(generate(one, some, stop=stop)) if one.max_new_tokens else ()
+        )
         for one, some in asked
     ]
 

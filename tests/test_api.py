@@ -43,8 +43,8 @@ def test_many_questions_are_answered_as_each_alone() -> None:
     both = rs.answers(views, conditions[:2])
     assert both == [view.answers(conditions[:2]) for view in views]
     assert both[0][0] != both[0][1]
-    with pytest.raises(InterventionError, match="room"):
-        rs.answers([vlm.look(image, room=0)], [()])
+    with pytest.raises(InterventionError, match="max_new_tokens"):
+        rs.answers([vlm.look(image, max_new_tokens=0)], [()])
 
 
 def test_a_condition_alone_stands_for_a_list_of_one(view, dog):

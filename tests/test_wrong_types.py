@@ -18,7 +18,7 @@ from PIL import Image
 import retinoscope as rs
 
 vlm = rs.load("embedded", mean=torch.zeros(192), device="cpu")
-view = vlm.look(Image.new("RGB", (192, 192)), "Is there a dog in this image?", room=2)
+view = vlm.look(Image.new("RGB", (192, 192)), "Is there a dog in this image?", max_new_tokens=2)
 dog = view.tokens.box(20, 40, 90, 110)
 found = {}
 for line in json.load(sys.stdin):
@@ -39,7 +39,7 @@ REFUSED = {
     "vlm.look(3)": "ModelError: An image is needed",
     "vlm.look(view.image, None)": "SampleError: The question is a text; got None",
     "vlm.look(view.image, 'Is it?', prefix=3)": "SampleError: The prefix is a text; got 3",
-    "vlm.look(view.image, 'Is it?', room='all')": "SampleError: room is a number of tokens",
+    "vlm.look(view.image, 'Is it?', max_new_tokens='all')": "SampleError: max_new_tokens",
     "view.answer(dog)": "InterventionError: TokenSet(",
     "view.answer('Ablate')": "InterventionError: 'Ablate' (str) is not an intervention",
     "view.answers(3)": "InterventionError: 3 (int) is not an intervention",
@@ -86,7 +86,7 @@ TAKEN = (
     "view.tokens.at([5, 6])",
     "view.lens(dog, track=3)",
     "view.tokens.at(torch.tensor([5, 6]))",
-    "vlm.look(view.image, 'Is it?', room=0)",
+    "vlm.look(view.image, 'Is it?', max_new_tokens=0)",
 )
 
 

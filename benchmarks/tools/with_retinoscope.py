@@ -34,7 +34,7 @@ class Tool:
         self.encoded = Encoded(subject.inputs, layout, "")
         self.visual = subject.visual
         record(self.checkpoint, self.encoded)  # the comparison made once for each model
-        record(self.checkpoint, self.encoded, room=3)
+        record(self.checkpoint, self.encoded, max_new_tokens=3)
 
     def next_token(self, changes: Sequence[Change]) -> Tensor:
         """From one recording."""
@@ -42,8 +42,8 @@ class Tool:
         return evaluate(recording, self._conditions(changes, recording)).logits
 
     def captions(self, changes: Sequence[Change], tokens: int) -> Tensor:
-        """From one recording with room."""
-        recording = record(self.checkpoint, self.encoded, room=tokens)
+        """From one recording."""
+        recording = record(self.checkpoint, self.encoded, max_new_tokens=tokens)
         answers = generate(recording, self._conditions(changes, recording))
         # As `generate` of transformers gives them: with the token that ends a text.
         ends = sorted(end_tokens(recording))[:1]

@@ -50,7 +50,7 @@ def vlm(folder: Path) -> rs.VLM:
 @pytest.fixture
 def session(vlm: rs.VLM, folder: Path, scenes: Path) -> Session:
     data = f"coco:{scenes}"
-    return new_session(vlm, str(folder), data, open_data(data), LIMITS, room=6)
+    return new_session(vlm, str(folder), data, open_data(data), LIMITS, max_new_tokens=6)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def encoded() -> Callable[..., bytes]:
 @pytest.fixture
 def view(session: Session) -> rs.View:
     """The run behind example-0, recorded through the library alone."""
-    return session.vlm.look(session.examples["example-0"].image, QUESTION, room=session.room)
+    return session.vlm.look(
+        session.examples["example-0"].image, QUESTION, max_new_tokens=session.max_new_tokens
+    )
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +113,7 @@ def url() -> Iterator[str]:
     checkpoint = load("embedded")
     mean = mean_token(checkpoint, (load_image(sample) for sample in dataset.samples)).value
     vlm = rs.VLM(replace(checkpoint, mean=mean))
-    session = new_session(vlm, "embedded", "embedded:4", dataset, Limits(), room=12)
+    session = new_session(vlm, "embedded", "embedded:4", dataset, Limits(), max_new_tokens=12)
     with bound("127.0.0.1", 0) as listening:
         serving = server(session, listening)
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})

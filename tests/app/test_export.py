@@ -73,7 +73,7 @@ def test_the_mean_of_given_images_is_computed_and_reproduced(
     pictures.mkdir()
     (pictures / "one.png").write_bytes(encoded())
     options = {"mean_images": f"folder:{pictures}", "mean_count": 3}
-    session = open_session(str(folder), data=f"coco:{scenes}", room=6, options=options)
+    session = open_session(str(folder), data=f"coco:{scenes}", max_new_tokens=6, options=options)
     assert session.mean_known
     with TestClient(create_app(session), base_url="http://localhost") as client:
         knowing = replace(browser, client=client)

@@ -17,7 +17,7 @@ from retinoscope.tokens import TokenLayout
 from tests.engine import families
 from tests.engine.conditions import conditions
 
-ROOM = 5
+MAX_NEW_TOKENS = 5
 READING_AHEAD = {"paligemma", "paligemma2"}
 NO_ATTENTION_EVERYWHERE = {"lfm2_vl", "qwen3_5"}
 ELSEWHERE = {"mllama", "florence2", "gemma3n_text", "gemma4"}
@@ -32,9 +32,9 @@ def asked_otherwise(encoded: Encoded, by: int) -> Encoded:
 
 
 def prompts(checkpoint: Checkpoint, encoded: Encoded) -> list[Recording]:
-    """One prompt with room for a text, two without."""
+    """One prompt that is answered by a text, two without."""
     return [
-        record(checkpoint, encoded, room=ROOM),
+        record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS),
         record(checkpoint, asked_otherwise(encoded, 0)),
         record(checkpoint, asked_otherwise(encoded, 7)),
     ]
@@ -54,7 +54,7 @@ def test_answers_are_those_of_each_prompt_alone(name: str) -> None:
         assert float((response.outcome.logits - expected).abs().max()) / scale <= 1e-5
         if recording.fallback is None:
             assert torch.equal(response.outcome.logits[0], recording.logits.float())
-        texts = generate(recording, some) if recording.room else []
+        texts = generate(recording, some) if recording.max_new_tokens else []
         assert [one.tokens for one in response.generations] == [one.tokens for one in texts]
         for one, text in zip(response.generations, texts, strict=True):
             assert one.probabilities == pytest.approx(text.probabilities, abs=1e-5)
@@ -108,7 +108,9 @@ def test_a_text_that_is_stopped_is_the_beginning_of_the_whole(
     alone = generate(recordings[0], conditions, stop=stop)
     assert [g.tokens for g in stopped.generations] == [g.tokens for g in alone]
     for long, short in zip(whole.generations, stopped.generations, strict=True):
-        count = next((n for n in range(ROOM) if stop([*long.tokens[:n]])), len(long.tokens))
+        count = next(
+            (n for n in range(MAX_NEW_TOKENS) if stop([*long.tokens[:n]])), len(long.tokens)
+        )
         assert short.tokens == long.tokens[:count]
         assert short.ended == (long.ended and count == len(long.tokens))
 

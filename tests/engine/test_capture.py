@@ -22,7 +22,9 @@ from retinoscope.models import load
 def view(tmp_path_factory: pytest.TempPathFactory) -> View:
     folder: Path = tiny.save(tmp_path_factory.mktemp("model"))
     pixels = np.random.default_rng(0).integers(0, 255, (70, 60, 3), dtype=np.uint8)
-    return VLM(load(folder)).look(Image.fromarray(pixels), "Is there a dog in this image ?", room=4)
+    return VLM(load(folder)).look(
+        Image.fromarray(pixels), "Is there a dog in this image ?", max_new_tokens=4
+    )
 
 
 def passes(view: View) -> list[int]:

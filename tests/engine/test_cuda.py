@@ -103,7 +103,7 @@ def test_the_embedded_model_answers_alike(embedded: tuple[Checkpoint, Checkpoint
         for scene in embedded_scenes(4, seed=3).samples:
             thing = scene.annotations[0]
             question = f"Is there a {thing.class_name} in this image?"
-            recording = look(checkpoint, load_image(scene), question, room=12)
+            recording = look(checkpoint, load_image(scene), question, max_new_tokens=12)
             layout = recording.encoded.layout
             tokens = under(layout, object_mask(scene, thing))
             asked: list[Condition] = [
@@ -149,9 +149,9 @@ def test_a_model_of_7b_is_looked_into(tmp_path: Path, capsys: pytest.CaptureFixt
     now = timed("load", now)
     pixels = np.random.default_rng(0).integers(0, 256, (336, 336, 3), dtype=np.uint8)
     image, question = Image.fromarray(pixels), "Is there a dog in this image ?"
-    look(checkpoint, image, question, room=0)
+    look(checkpoint, image, question, max_new_tokens=0)
     now = timed("first look, with its checks", now)
-    recording = look(checkpoint, image, question, room=0)
+    recording = look(checkpoint, image, question, max_new_tokens=0)
     now = timed("look", now)
     mask = np.zeros((336, 336), dtype=bool)
     mask[100:180, 100:180] = True

@@ -78,7 +78,7 @@ def smuggled(edit: object, **fields: object) -> Raw:
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    recording = record(*families.build("llava"), room=4)
+    recording = record(*families.build("llava"), max_new_tokens=4)
     assert (recording.length, recording.layer_count) == (LENGTH, LAYERS)
     return recording
 
@@ -104,7 +104,7 @@ REFUSED = {
     "descending queries": (edge(queries=(LENGTH - 1, 20)), "ascending"),
     "queries behind the prompt": (edge(queries=(LENGTH,)), f"0..{LENGTH - 1}"),
     "descending keys": (edge(keys=(5, 3)), "ascending"),
-    "keys in the room": (edge(keys=(3, LENGTH)), "has keys"),
+    "keys behind the prompt": (edge(keys=(3, LENGTH)), "has keys"),
     "a negative key": (edge(keys=(-1,)), "0 or more"),
     "layer 99": (edge(layer=99), f"0..{LAYERS - 1}"),
     "layer -1": (edge(layer=-1), f"0..{LAYERS - 1}"),

@@ -22,7 +22,7 @@ from tests.engine.families.parts import IMAGE, Built, text_only, text_options
 from tests.engine.oracle import oracle_generate
 from tests.models.tiny_tiles import ovis2
 
-ROOM = 8
+MAX_NEW_TOKENS = 8
 
 
 def chunked() -> Built:
@@ -54,12 +54,12 @@ def leaving(recording: Recording) -> list[Condition]:
 @pytest.mark.parametrize("name", ["gemma3n_text", "gemma3", "paligemma2", "aya_vision"])
 def test_keys_that_leave_the_window_are_gone(name: str) -> None:
     checkpoint, encoded = families.build(name)
-    recording = record(checkpoint, encoded, room=ROOM)
+    recording = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
     forced = replace(recording, generation_fallback="said so")
     given = leaving(forced) if name != "paligemma2" else leaving(forced)[2:]
     found = [list(one.tokens) for one in generate(forced, given)]
     for one, tokens in zip(given, found, strict=True):
-        expected = oracle_generate(checkpoint, encoded, resolve(one, recording), ROOM)
+        expected = oracle_generate(checkpoint, encoded, resolve(one, recording), MAX_NEW_TOKENS)
         assert tokens == expected[: expected.index(2) if 2 in expected else None]
     if recording.fallback is None and recording.generation_fallback is None:
         assert found == [list(one.tokens) for one in generate(recording, given)]
@@ -67,7 +67,7 @@ def test_keys_that_leave_the_window_are_gone(name: str) -> None:
 
 def test_keys_that_leave_the_chunk_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(families.BUILDERS, "chunked", chunked)
-    recording = record(*families.build("chunked"), room=ROOM)
+    recording = record(*families.build("chunked"), max_new_tokens=MAX_NEW_TOKENS)
     assert recording.generation_fallback is None
     last = recording.length - 1
     given: list[Condition] = [
@@ -82,7 +82,7 @@ def test_keys_that_leave_the_chunk_are_gone(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", ["gemma3n_text", "gemma3"])
 def test_keys_that_the_prompt_does_not_read_are_still_refused(name: str) -> None:
-    recording = record(*families.build(name), room=ROOM)
+    recording = record(*families.build(name), max_new_tokens=MAX_NEW_TOKENS)
     forced = replace(recording, generation_fallback="said so")
     last = forced.length - 1
     with pytest.raises(InterventionError, match="no edge to cut"):
@@ -148,15 +148,15 @@ def test_a_model_that_says_its_image_token_goes_on() -> None:
     """Also where the self-check is where it does so, and where generation falls back."""
     checkpoint, encoded = families.build("llava")
     with saying(checkpoint, IMAGE):
-        recording = record(checkpoint, encoded, room=ROOM)
+        recording = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
         assert recording.generation_fallback is None
         given: list[Condition] = [(), (Ablate([6, 7], "zero"),)]
         found = generate(recording, given)
         forced = generate(replace(recording, generation_fallback="said so"), given)
     for one, other in zip(found, forced, strict=True):
-        assert one.tokens == other.tokens == (IMAGE,) * ROOM
+        assert one.tokens == other.tokens == (IMAGE,) * MAX_NEW_TOKENS
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
-    record(checkpoint, encoded, room=ROOM)
+    record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
     assert all(not module._forward_hooks for module in [checkpoint.parts.embedding])
 
 

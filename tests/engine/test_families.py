@@ -64,7 +64,7 @@ def test_conditions_equal_the_plain_way(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("name", [*REPLAYED, "gemma3n_text"])
 def test_generation_equals_the_models_own(name: str) -> None:
     checkpoint, encoded = families.build(name)
-    recording = record(checkpoint, encoded, room=8)
+    recording = record(checkpoint, encoded, max_new_tokens=8)
     if name in REPLAYED:
         assert recording.fallback is None
         reason = GENERATION_FALLING_BACK.get(name)

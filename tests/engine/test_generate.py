@@ -12,12 +12,12 @@ from retinoscope.interventions import Condition, resolve
 from tests.engine import families
 from tests.engine.conditions import conditions
 
-ROOM = 8
+MAX_NEW_TOKENS = 8
 
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return record(*families.build("llava"), room=ROOM)
+    return record(*families.build("llava"), max_new_tokens=MAX_NEW_TOKENS)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_each_token_is_the_full_forwards_choice(
 
 def test_the_first_token_is_evaluates(recording: Recording, given: list[Condition]) -> None:
     logits = evaluate(recording, given).logits
-    for row, answer in zip(logits, generate(recording, given, length=1), strict=True):
+    for row, answer in zip(logits, generate(recording, given, max_new_tokens=1), strict=True):
         assert answer.tokens == (int(row.argmax()),)
         assert not answer.ended
 
@@ -84,10 +84,10 @@ def test_the_end_of_text_ends_an_answer(recording: Recording, given: list[Condit
     assert answer.tokens == whole[:at]
 
 
-@pytest.mark.parametrize("length", [0, ROOM + 1])
+@pytest.mark.parametrize("length", [0, MAX_NEW_TOKENS + 1])
 def test_there_must_be_room(recording: Recording, length: int) -> None:
-    with pytest.raises(InterventionError, match="room"):
-        generate(recording, [()], length=length)
+    with pytest.raises(InterventionError, match="max_new_tokens"):
+        generate(recording, [()], max_new_tokens=length)
 
 
 def test_nothing_is_generated_for_no_condition(recording: Recording) -> None:

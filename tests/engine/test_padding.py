@@ -15,7 +15,7 @@ from retinoscope.tokens import TokenLayout, VisualSpan
 from tests.engine import families
 from tests.engine.oracle import oracle
 
-ROOM = 4
+MAX_NEW_TOKENS = 4
 FEW, MANY = 7, 40
 """Padding positions: fewer than those of the prompt, and more."""
 
@@ -40,7 +40,7 @@ def padded(encoded: Encoded, count: int) -> Encoded:
 def looked_at(name: str, count: int) -> tuple[Checkpoint, Encoded, Recording]:
     checkpoint, encoded = families.build(name)
     encoded = padded(encoded, count)
-    recording = record(checkpoint, encoded, room=ROOM)
+    recording = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
     assert recording.fallback is None
     return checkpoint, encoded, recording
 
@@ -90,7 +90,7 @@ def test_given_positions_count_on_behind_the_prompt() -> None:
     checkpoint, encoded, recording = looked_at("llava", FEW)
     positions = (encoded.inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     inputs = {**encoded.inputs, "position_ids": positions}
-    placed = record(checkpoint, replace(encoded, inputs=inputs), room=ROOM)
+    placed = record(checkpoint, replace(encoded, inputs=inputs), max_new_tokens=MAX_NEW_TOKENS)
     texts = [generate(one, ablations(one)) for one in (recording, placed)]
     for one, other in zip(*texts, strict=True):
         assert one.tokens == other.tokens

@@ -46,7 +46,7 @@ def test_the_model_is_left_as_it_was() -> None:
     with torch.no_grad():
         plain = model(**encoded.inputs).logits
     hooks = hooks_of(model)  # transformers leaves some of its own in the vision tower
-    recording = record(checkpoint, encoded, room=3)
+    recording = record(checkpoint, encoded, max_new_tokens=3)
     evaluate(recording, [(Ablate([5], "zero"),)])
     generate(recording, [(Ablate([5], "zero"),)])
     assert hooks_of(model) == hooks
@@ -123,7 +123,7 @@ def test_a_model_that_fails_only_in_the_middle_is_not_replayed() -> None:
 
 def test_falling_back_generates_the_same() -> None:
     checkpoint, encoded = families.build("llava")
-    recording = record(checkpoint, encoded, room=5)
+    recording = record(checkpoint, encoded, max_new_tokens=5)
     given: list[Condition] = [(), (Ablate([6, 7], "zero"),)]
     given.append((Knockout([recording.length - 1], [5, 6], [1, 2]),))
     forced = replace(recording, fallback="said so", calls=())
@@ -150,7 +150,7 @@ def test_two_recordings_do_not_disturb_each_other() -> None:
 @pytest.mark.parametrize("name", families.BUILDERS)
 def test_room_changes_nothing_in_the_prompt(name: str) -> None:
     checkpoint, encoded = families.build(name)
-    plain, roomy = record(checkpoint, encoded), record(checkpoint, encoded, room=5)
+    plain, roomy = record(checkpoint, encoded), record(checkpoint, encoded, max_new_tokens=5)
     assert torch.allclose(plain.logits, roomy.logits, atol=1e-5)
     for one, other in zip(plain.stream, roomy.stream, strict=True):
         assert torch.allclose(one, other, atol=1e-5)

@@ -27,7 +27,7 @@ from retinoscope.tokens import TokenLayout
 from tests.engine import families
 from tests.engine.oracle import oracle, oracle_generate
 
-ROOM = 6
+MAX_NEW_TOKENS = 6
 Plant = Callable[[pytest.MonkeyPatch], None]
 FAULTS: dict[str, tuple[str, Plant]] = {}
 """By name: a family, and what puts the fault into the engine."""
@@ -282,14 +282,14 @@ def test_a_planted_fault_is_caught(
     checkpoint, encoded = families.build(family, dtype)
     with monkeypatch.context() as patch:
         plant(patch)
-        faulty = record(checkpoint, encoded, room=ROOM)
+        faulty = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
     assert faulty.fallback or faulty.generation_fallback
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", sorted({family for family, _ in FAULTS.values()}))
 def test_without_a_fault_nothing_is_caught(family: str, dtype: torch.dtype) -> None:
-    sound = record(*families.build(family, dtype), room=ROOM)
+    sound = record(*families.build(family, dtype), max_new_tokens=MAX_NEW_TOKENS)
     assert sound.fallback is None
     assert sound.generation_fallback is None
 
@@ -309,7 +309,7 @@ def test_conditions_of_the_check_run_together_and_over_several_lengths(name: str
 def test_tokens_of_the_check_are_not_the_filler() -> None:
     """Gemma 4 tells every layer the token, so that replay is right for the filler alone."""
     checkpoint, encoded = families.build("gemma4_text")
-    recording = record(checkpoint, encoded, room=ROOM)
+    recording = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
     assert recording.fallback is None
     assert "generated token" in (recording.generation_fallback or "")
     given: list[Condition] = [(), (Ablate([9], "zero"),), (Ablate([3, 4], "zero"),)]
@@ -318,7 +318,7 @@ def test_tokens_of_the_check_are_not_the_filler() -> None:
 
 
 def test_what_is_told_of_each_position_is_told_in_each_row() -> None:
-    recording = record(*families.build("ernie_moe_text"), room=ROOM)
+    recording = record(*families.build("ernie_moe_text"), max_new_tokens=MAX_NEW_TOKENS)
     assert recording.fallback is None
     assert recording.generation_fallback is None
     given: list[Condition] = [(Ablate([at], "zero"),) for at in (8, 9, 12)]

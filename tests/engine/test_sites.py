@@ -135,7 +135,7 @@ def test_what_is_written_is_what_plain_hooks_write(name: str) -> None:
 @pytest.mark.parametrize("name", ["llava", "gemma3", "lfm2_vl", "mllama", "qwen2_5_vl"])
 def test_writes_of_several_sites_go_together(name: str) -> None:
     """With each other, with knockouts, and while text is generated."""
-    recording = record(*families.build(name), room=4)
+    recording = record(*families.build(name), max_new_tokens=4)
     assert recording.fallback is None
     every, last = sites(recording), recording.length - 1
     layer = next(i for i, call in enumerate(recording.calls) if call.mixing == "attention")
@@ -196,7 +196,7 @@ def led(recording: Recording, other: Recording) -> list[Edits]:
 @pytest.mark.parametrize("name", REPLAYED)
 def test_a_patched_path_is_the_plain_way(name: str) -> None:
     checkpoint, encoded = families.build(name)
-    recording = record(checkpoint, encoded, room=4)
+    recording = record(checkpoint, encoded, max_new_tokens=4)
     ids = encoded.inputs["input_ids"].clone()
     ids[0, [-6, -3]] = torch.tensor([20, 21])
     changed = Encoded({**encoded.inputs, "input_ids": ids}, encoded.layout, "")
@@ -245,7 +245,7 @@ def test_a_replay_that_misses_a_site_gives_way_to_the_full_forward(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each kind is compared with the full forward on its first condition."""
-    recording = record(*families.build("llava"), room=3)
+    recording = record(*families.build("llava"), max_new_tokens=3)
     edits = (write(recording, Site("z", 1), 1),)
     asked = [(Raw(edits),)]
     monkeypatch.setattr(suffix, "apply", lambda state, *_: state)

@@ -23,7 +23,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     folder: Path = tiny.save(tmp_path_factory.mktemp("model"))
     pixels = np.random.default_rng(0).integers(0, 255, (70, 60, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)
-    return look(load(folder), picture, "Is there a dog in this image ?", room=5)
+    return look(load(folder), picture, "Is there a dog in this image ?", max_new_tokens=5)
 
 
 def conditions(recording: Recording) -> dict:

@@ -56,8 +56,8 @@ def test_a_watched_model_computes_the_same(name: str, back_end: str) -> None:
     assert torch.equal(watched, own)
     assert type(name_of(checkpoint)) is str
     assert name_of(checkpoint) == back_end
-    for room in (0, 5):
-        recorded = record(checkpoint, encoded, room=room).logits
+    for max_new_tokens in (0, 5):
+        recorded = record(checkpoint, encoded, max_new_tokens=max_new_tokens).logits
         assert torch.allclose(recorded, own[-1], atol=1e-5)
 
 
@@ -112,7 +112,7 @@ def test_knockouts_leave_a_models_choice_of_keys_to_it(
 @pytest.mark.parametrize("name", CHOOSING)
 def test_streams_and_tokens_of_models_that_choose_keys(name: str) -> None:
     checkpoint, encoded = families.build(name)
-    recording = record(checkpoint, encoded, room=4)
+    recording = record(checkpoint, encoded, max_new_tokens=4)
     one: Condition = (Ablate([9], "zero"),)
     states = changed_stream(recording, one)
     seen: list[Tensor] = []
@@ -138,9 +138,9 @@ def test_a_model_that_minds_being_watched_is_refused() -> None:
         return output if type(name_of(checkpoint)) is str else output * 1.5
 
     checkpoint.parts.layers[1].mlp.register_forward_hook(shy)
-    for room in (0, 4, 0):
+    for max_new_tokens in (0, 4, 0):
         with pytest.raises(ModelError, match="can't be watched without changing it"):
-            record(checkpoint, encoded, room=room)
+            record(checkpoint, encoded, max_new_tokens=max_new_tokens)
 
 
 def test_a_prompt_that_minds_its_room_is_recorded_without() -> None:
@@ -151,11 +151,11 @@ def test_a_prompt_that_minds_its_room_is_recorded_without() -> None:
         return output * 1.5 if output.shape[1] > length else output
 
     checkpoint.parts.layers[1].mlp.register_forward_hook(longer)
-    recording = record(checkpoint, encoded, room=4)
+    recording = record(checkpoint, encoded, max_new_tokens=4)
     assert torch.allclose(recording.logits, unwatched(checkpoint, encoded)[-1], atol=1e-6)
     assert recording.fallback is None
     assert "does not stand by itself" in (recording.generation_fallback or "")
-    assert record(checkpoint, encoded, room=2).generation_fallback, "it is remembered"
+    assert record(checkpoint, encoded, max_new_tokens=2).generation_fallback, "it is remembered"
 
 
 def test_sub_configurations_keep_their_own_back_ends() -> None:

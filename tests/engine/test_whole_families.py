@@ -61,7 +61,7 @@ def test_conditions_equal_the_plain_way(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_generation_equals_the_models_own(kind: str) -> None:
     checkpoint, encoded = built(kind)
-    recording = record(checkpoint, encoded, room=5)
+    recording = record(checkpoint, encoded, max_new_tokens=5)
     asked = conditions(recording)
     given: list[Condition] = [(), *asked["ablation"], *asked["last position"][-1:]]
     found = [list(one.tokens) for one in generate(recording, given)]

@@ -20,7 +20,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> rs.View:
     folder: Path = tiny.save(tmp_path_factory.mktemp("model"))
     pixels = np.random.default_rng(0).integers(0, 255, (70, 60, 3), dtype=np.uint8)
     vlm = rs.load(folder)
-    return vlm.look(Image.fromarray(pixels), "Is there a dog in this image ?", room=4)
+    return vlm.look(Image.fromarray(pixels), "Is there a dog in this image ?", max_new_tokens=4)
 
 
 def headers(page: str) -> list[dict]:

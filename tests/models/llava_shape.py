@@ -176,7 +176,7 @@ def measure(folder: Path, dtype: str | None = None) -> None:
     assert isinstance(vlm, rs.VLM)
     pixels = np.random.default_rng(0).integers(0, 256, (336, 336, 3), dtype=np.uint8)
     question = "Is there a dog in this image ?"
-    step("look", lambda: vlm.look(Image.fromarray(pixels), question, room=0))
+    step("look", lambda: vlm.look(Image.fromarray(pixels), question, max_new_tokens=0))
     view = made["look"]
     assert isinstance(view, rs.View)
     thing = view.tokens.box(100, 100, 180, 180)

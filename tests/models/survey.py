@@ -80,7 +80,7 @@ def _looked_at(made: Checkpoint) -> tuple[str, str, str]:
     """What a tiny model shows: saved, loaded and looked at."""
     loads = _loads(made)
     try:
-        recording = look(made, picture(SIZES["square"]), "Is there a dog ?", room=6)
+        recording = look(made, picture(SIZES["square"]), "Is there a dog ?", max_new_tokens=6)
     except ModelError as error:
         return REFUSED, str(error), ""
     grid = recording.encoded.layout.spans[0].grid

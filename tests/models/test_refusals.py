@@ -92,7 +92,9 @@ def test_several_residual_streams_are_refused_as_such() -> None:
 
 def test_a_model_with_a_mask_of_its_own_falls_back_with_the_reason() -> None:
     """Its stream is wider than its embedding too; the mask is what is said first."""
-    recording = look(tiny_qwen.qwen4_exp(), picture(SIZES["wide"]), "Is there a dog ?", room=3)
+    recording = look(
+        tiny_qwen.qwen4_exp(), picture(SIZES["wide"]), "Is there a dog ?", max_new_tokens=3
+    )
     assert "makes a mask of its own" in str(recording.fallback)
 
 

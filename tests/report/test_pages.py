@@ -34,7 +34,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     thing = sample.annotations[0]
     mask = object_mask(sample, thing)
     vlm = rs.VLM(load("embedded"))
-    view = vlm.look(load_image(sample), f"Is there a {thing.class_name} in this image?", room=6)
+    view = vlm.look(
+        load_image(sample), f"Is there a {thing.class_name} in this image?", max_new_tokens=6
+    )
     tokens = view.tokens.under(mask)
     first = view.recording.encoded.layout.visual[0]
     outline = ObjectOutline(thing.class_name, outlines(mask), tuple(p - first for p in tokens))

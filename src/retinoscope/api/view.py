@@ -282,15 +282,15 @@ def answers(views: View | Sequence[View], conditions: Conditions) -> list[list[s
 
     Raises:
         InterventionError: an intervention can't be applied to one of the views, or a view was
-            looked at without room for an answer.
+            looked at with max_new_tokens=0.
     """
     views = [views] if isinstance(views, View) else views
     asked = as_conditions(conditions)
     for view in views:
-        if not view.recording.room:
+        if not view.recording.max_new_tokens:
             raise InterventionError(
-                f"{view.recording.encoded.prompt!r} was looked at with room=0; an answer needs at "
-                "least 1."
+                f"{view.recording.encoded.prompt!r} was looked at with max_new_tokens=0; "
+                "an answer needs at least 1."
             )
     found = answer([(view.recording, asked) for view in views])
     return [

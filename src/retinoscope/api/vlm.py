@@ -49,7 +49,7 @@ class VLM:
         question: str = "Describe this image.",
         *,
         prefix: str = "",
-        room: int = 40,
+        max_new_tokens: int = 40,
     ) -> View:
         """One clean run on an image and a question, recorded, to be asked many things.
 
@@ -57,10 +57,11 @@ class VLM:
             image: a PIL image or a file.
             question: as a user would write it.
             prefix: the beginning of the answer, such as "It is a".
-            room: longest answer, in tokens.
+            max_new_tokens: the longest answer, in tokens.
 
         Raises:
-            SampleError: the file is no image, or the question, prefix or room are of another type.
+            SampleError: the file is no image, or the question, the prefix or max_new_tokens is of
+                another type.
             ModelError: neither an image nor a file, or more than one.
             TokenMapError: the sequence's visual tokens don't match the image's geometry.
         """
@@ -68,9 +69,14 @@ class VLM:
         for name, text in (("question", question), ("prefix", prefix)):
             if not isinstance(text, str):
                 raise SampleError(f"The {name} is a text; got {brief(text)}.")
-        if not isinstance(room, int) or room < 0:
-            raise SampleError(f"room is a number of tokens, at least 0; got {room!r}.")
-        return View(look(self.checkpoint, picture, question, prefix=prefix, room=room), picture)
+        if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
+            raise SampleError(
+                f"max_new_tokens is a whole number, at least 0; got {max_new_tokens!r}."
+            )
+        return View(
+            look(self.checkpoint, picture, question, prefix=prefix, max_new_tokens=max_new_tokens),
+            picture,
+        )
 
 
 def opened(image: object) -> Image.Image:

@@ -71,7 +71,8 @@ def _question(session: Session, request: Export) -> list[str]:
     options = "".join(f", {name}={value!r}" for name, value in session.options.items())
     return [
         f"vlm = rs.load({session.model!r}{options})",
-        f"view = vlm.look(image, {prompt.question!r}{prefix}, room={session.room})",
+        f"view = vlm.look(image, {prompt.question!r}{prefix}, "
+        f"max_new_tokens={session.max_new_tokens})",
         "print('before:', view.answer())",
     ]
 

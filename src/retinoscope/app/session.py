@@ -21,7 +21,7 @@ EXAMPLES = "embedded:12"
 EXAMPLE_SEED = 20_410
 """Seed of the scenes that serve as examples."""
 
-ROOM = 40
+MAX_NEW_TOKENS = 40
 """Most tokens of an answer."""
 
 
@@ -37,7 +37,7 @@ class Session:
         uploads: uploaded pictures by key.
         views: recorded runs.
         limits: what is bounded.
-        room: most tokens of an answer.
+        max_new_tokens: most tokens of an answer.
         options: what else `retinoscope.load` was given.
     """
 
@@ -48,7 +48,7 @@ class Session:
     uploads: Shelf[Picture]
     views: Shelf[View]
     limits: Limits
-    room: int = ROOM
+    max_new_tokens: int = MAX_NEW_TOKENS
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -67,7 +67,7 @@ def open_session(
     *,
     data: str = EXAMPLES,
     limits: Limits | None = None,
-    room: int = ROOM,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Session:
@@ -77,7 +77,7 @@ def open_session(
         model: "embedded", a folder or a hub name.
         data: what the examples are taken from.
         limits: what is bounded.
-        room: most tokens of an answer.
+        max_new_tokens: most tokens of an answer.
         options: "revision", "dtype", "device", "device_map", "mean_images" and "mean_count", as
             `retinoscope.load` takes them.
         progress: told of the mean visual token's images.
@@ -88,12 +88,17 @@ def open_session(
     dataset = open_data(data, seed=EXAMPLE_SEED)
     given = dict(options or {})
     vlm = load(model, progress=progress, **given)
-    session = new_session(vlm, model, data, dataset, limits or Limits(), room)
+    session = new_session(vlm, model, data, dataset, limits or Limits(), max_new_tokens)
     return replace(session, options=given)
 
 
 def new_session(
-    vlm: VLM, model: str, data: str, dataset: Dataset, limits: Limits, room: int = ROOM
+    vlm: VLM,
+    model: str,
+    data: str,
+    dataset: Dataset,
+    limits: Limits,
+    max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Session:
     """A session over a loaded model; see `open_session`."""
     return Session(
@@ -104,7 +109,7 @@ def new_session(
         uploads=Shelf(limits.images),
         views=Shelf(limits.views),
         limits=limits,
-        room=room,
+        max_new_tokens=max_new_tokens,
     )
 
 
@@ -136,7 +141,10 @@ def find_view(session: Session, prompt: Prompt, say: Say) -> View:
         picture = find_picture(session, prompt.image)
         say("Recording the clean run")
         view = session.vlm.look(
-            picture.image, prompt.question, prefix=prompt.prefix, room=session.room
+            picture.image,
+            prompt.question,
+            prefix=prompt.prefix,
+            max_new_tokens=session.max_new_tokens,
         )
         session.views.put(key, view)
     return view

@@ -81,7 +81,7 @@ def lens(
     sheets: dict[str, LensSheet] = {}
     made: list[dict[str, Any]] = []
     for path in images:
-        view = vlm.look(path, question, room=max_new_tokens)
+        view = vlm.look(path, question, max_new_tokens=max_new_tokens)
         if note := unlike_scenes(model, view.image):
             console.print(f"{path.name}: {note}", style="yellow", markup=False, highlight=False)
         tokens = _under(view, ablate).dilate(grow) if ablate else None

@@ -64,7 +64,7 @@ def serve(
         url = address(socket)
         with Bars(Console(stderr=True)) as bars:
             session = open_session(
-                model, data=data, room=max_new_tokens, options=options, progress=bars
+                model, data=data, max_new_tokens=max_new_tokens, options=options, progress=bars
             )
         console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True)
         if open_browser:

@@ -30,7 +30,7 @@ class Response:
     Attributes:
         outcome: the next-token logits, as `evaluate` gives them.
         generations: the texts, as `generate` gives them; none where the prompt was recorded
-            without room for text.
+            for no new tokens.
     """
 
     outcome: Outcome
@@ -51,8 +51,8 @@ def answer(
     behind the shared beginning, knockouts, and prompts that share none run on their own.
 
     Args:
-        asked: recorded prompts with their conditions; those with room are also continued, for as
-            many tokens as there is room for.
+        asked: recorded prompts with their conditions; those recorded with `max_new_tokens` are also
+            continued, for as many tokens.
         stop: ends a text early.
         memory: bytes of keys and values that are held at once, None for a size that suits the
             device; halved when memory runs out.
@@ -94,8 +94,8 @@ def _together(
             decoding = Decoding(recording, [edits[some[row]] for row in rows], stem.of(rows))
             logits = decoding.logits
             texts: Sequence[Generation | None] = [None] * len(rows)
-            if recording.room:
-                texts = continued(decoding, recording, recording.room, stop)
+            if recording.max_new_tokens:
+                texts = continued(decoding, recording, recording.max_new_tokens, stop)
             for row, one, text in zip(rows, logits, texts, strict=True):
                 answers.update((index, (one, text)) for index in places[some[row]])
 
@@ -132,7 +132,7 @@ def _response(
     some = [conditions[index] for index in rest]
     logits = evaluate(recording, some).logits
     texts: Sequence[Generation | None] = [None] * len(rest)
-    if recording.room and rest:
+    if recording.max_new_tokens and rest:
         texts = generate(recording, some, stop=stop, memory=memory)
     known = known | dict(zip(rest, zip(logits, texts, strict=True), strict=True))
     found = [known[index] for index in range(len(conditions))]

@@ -46,7 +46,7 @@ def generate(
     recording: Recording,
     conditions: Sequence[Condition],
     *,
-    length: int | None = None,
+    max_new_tokens: int | None = None,
     stop: Stop | None = None,
     memory: int | None = None,
 ) -> list[Generation]:
@@ -57,31 +57,32 @@ def generate(
     generated token, since each becomes the last position in its turn.
 
     Args:
-        recording: the clean run, recorded with `room` for at least `length` tokens.
+        recording: the clean run, recorded with at least as many `max_new_tokens`.
         conditions: each a tuple of interventions in force together; () is the clean run.
-        length: at most this many tokens; None is all the room there is.
+        max_new_tokens: at most this many tokens; None is as many as were recorded for.
         stop: ends an answer early.
         memory: bytes of keys and values in one batch, None for a size that suits the device; halved
             when memory runs out.
 
     Raises:
-        InterventionError: as in `evaluate`, or the recording has too little room.
+        InterventionError: as in `evaluate`, or the recording is for fewer tokens.
     """
-    length = recording.room if length is None else length
-    if not 1 <= length <= recording.room:
+    max_new_tokens = recording.max_new_tokens if max_new_tokens is None else max_new_tokens
+    if not 1 <= max_new_tokens <= recording.max_new_tokens:
         raise InterventionError(
-            f"Generating {length} tokens needs a recording with room for them; this one has room "
-            f"for {recording.room}. Record again with room={max(length, 1)}."
+            f"Generating {max_new_tokens} tokens needs a recording for as many; this one is for "
+            f"{recording.max_new_tokens}. Record again with "
+            f"max_new_tokens={max(max_new_tokens, 1)}."
         )
     check = Checked(recording)
     edits = [check.edits(as_condition(condition)) for condition in conditions]
     plain = recording.fallback is None and recording.generation_fallback is None
     if not plain or unproved(recording, edits) is not None:
         one_by_one = (_Repeated(recording, one) for one in edits)
-        return [continued(one, recording, length, stop)[0] for one in one_by_one]
+        return [continued(one, recording, max_new_tokens, stop)[0] for one in one_by_one]
 
     def run(some: Sequence[Edits]) -> list[Generation]:
-        return continued(Decoding(recording, some), recording, length, stop)
+        return continued(Decoding(recording, some), recording, max_new_tokens, stop)
 
     size = max(1, (memory or kept_memory(recording)) // kept_bytes(recording))
     return [one for _, found in in_passes(edits, size, run) for one in found]
@@ -106,7 +107,7 @@ class _Repeated:
 
 
 def continued(
-    decoding: Decoding | _Repeated, recording: Recording, length: int, stop: Stop | None
+    decoding: Decoding | _Repeated, recording: Recording, max_new_tokens: int, stop: Stop | None
 ) -> list[Generation]:
     """Choose, append and go on until every condition has ended."""
     count = len(decoding.logits)
@@ -114,7 +115,7 @@ def continued(
     ended = [False] * count
     ends = end_tokens(recording)
     live = list(range(count))
-    for step in range(length):
+    for step in range(max_new_tokens):
         best = decoding.logits.max(-1)
         sure = (best.values - decoding.logits.logsumexp(-1)).exp().tolist()
         tokens = best.indices.tolist()
@@ -127,7 +128,7 @@ def continued(
             if stop is None or not stop([token for token, _ in found[index]]):
                 going.append(row)
         live = [live[row] for row in going]
-        if not live or step == length - 1:
+        if not live or step == max_new_tokens - 1:
             break
         decoding.keep(going)
         decoding.feed(best.indices[going])

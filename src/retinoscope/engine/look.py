@@ -17,7 +17,7 @@ def look(
     question: str,
     *,
     prefix: str = "",
-    room: int = 0,
+    max_new_tokens: int = 0,
 ) -> Recording:
     """Record one clean run of the model on an image and a question.
 
@@ -26,7 +26,7 @@ def look(
         images: one RGB image, or several in one prompt.
         question: what to ask, as a user would write it.
         prefix: the beginning of the answer, such as "It is a".
-        room: positions to keep ready for generating behind the prompt.
+        max_new_tokens: the longest answer; as many positions are recorded behind the prompt.
 
     Raises:
         ModelError: there is no image, the processor refuses the inputs, or the model can't be
@@ -34,4 +34,4 @@ def look(
         TokenMapError: the sequence's visual tokens don't match the image's geometry.
     """
     encoded = encode(checkpoint, as_pictures(images), question, prefix=prefix)
-    return record(checkpoint, encoded, room=room)
+    return record(checkpoint, encoded, max_new_tokens=max_new_tokens)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from retinoscope.engine.recording.agreement import disagreement, once
 from retinoscope.engine.recording.captured import SeenLayer, Watch, reads_ahead, recorded_masks
-from retinoscope.engine.recording.inputs import SUFFIX, keeping, with_room
+from retinoscope.engine.recording.inputs import SUFFIX, keeping, with_filler
 from retinoscope.engine.recording.mixing import with_context
 from retinoscope.engine.recording.recording import LayerCall, Mixing, Recording
 from retinoscope.engine.recording.vocabulary import (
@@ -24,7 +24,7 @@ from retinoscope.models import Checkpoint, Encoded
 
 
 @torch.no_grad()
-def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Recording:
+def record(checkpoint: Checkpoint, encoded: Encoded, *, max_new_tokens: int = 0) -> Recording:
     """Run the model once on a prompt and keep what conditions need.
 
     The recording is checked before it is returned. On the model's first prompt, and on each that
@@ -36,7 +36,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
     Args:
         checkpoint: the model.
         encoded: the prompt; made by `encode`, or by hand from model inputs and a layout.
-        room: filler positions to record behind the prompt, to generate there later.
+        max_new_tokens: filler positions to record behind the prompt, to generate there later.
 
     Raises:
         ModelError: the inputs hold more than one prompt; the language model saw another sequence
@@ -44,7 +44,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
     """
     _check_single(encoded, checkpoint)
     length = encoded.layout.length
-    run, kinds, behind = _faithful_run(checkpoint, encoded, room)
+    run, kinds, behind = _faithful_run(checkpoint, encoded, max_new_tokens)
     reason = _unreplayable(run, checkpoint)
     finish = infer_finish(run.head_row, run.row, checkpoint) if not reason else None
     if not reason and finish is None:
@@ -59,7 +59,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
         norm=run.watch.norms[0] if not reason else None,
         finish=finish or unchanged,
         logits=run.row.clone(),
-        room=room,
+        max_new_tokens=max_new_tokens,
         token_input=_token_input(run, encoded, checkpoint) if not reason else None,
         fallback=reason,
         generation_fallback=behind,
@@ -69,9 +69,9 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, room: int = 0) -> Record
 
 
 def _faithful_run(
-    checkpoint: Checkpoint, encoded: Encoded, room: int
+    checkpoint: Checkpoint, encoded: Encoded, max_new_tokens: int
 ) -> tuple[_Run, Mapping[str, int], str | None]:
-    """As `_run_with_room`, with the logits of an unwatched run of the model; room given up for it.
+    """As `_run_with_filler`, with the logits of a plain run; the filler is given up for them.
 
     Raises:
         ModelError: watching the model changes it.
@@ -86,9 +86,11 @@ def _faithful_run(
         return f"{cause} changes its logits by {100 * error:.2g} % of their spread"
 
     behind = None
-    if room:
-        run, kinds, behind = _run_with_room(checkpoint, encoded, room)
-        disturbed = once(model, "room", length + room, lambda: changed(run, "text behind it"))
+    if max_new_tokens:
+        run, kinds, behind = _run_with_filler(checkpoint, encoded, max_new_tokens)
+        disturbed = once(
+            model, "room", length + max_new_tokens, lambda: changed(run, "text behind it")
+        )
         if disturbed is None:
             return run, kinds, behind
         behind = f"the prompt does not stand by itself: {disturbed}"
@@ -117,13 +119,13 @@ class _Run:
     """One watched forward pass."""
 
     def __init__(
-        self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor, room: int
+        self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor, max_new_tokens: int
     ) -> None:
         self.watch = watch
         self.inputs = inputs
         self.logits = logits
         self.seen = [watch.layers[index] for index in sorted(watch.layers)]
-        self._last = -1 if "decoder_input_ids" in inputs else -1 - room
+        self._last = -1 if "decoder_input_ids" in inputs else -1 - max_new_tokens
 
     @property
     def row(self) -> Tensor:
@@ -144,15 +146,15 @@ class _Run:
         return tuple(h.reshape(-1, *h.shape[-2:])[0, :length] for h in states)
 
 
-def _run_with_room(
-    checkpoint: Checkpoint, encoded: Encoded, room: int
+def _run_with_filler(
+    checkpoint: Checkpoint, encoded: Encoded, max_new_tokens: int
 ) -> tuple[_Run, Mapping[str, int], str | None]:
-    """A run whose prompt can't see its room, the room's kind, and why there is no room if so."""
+    """A run whose prompt can't see the filler behind it, its types, and why there is none."""
     length = encoded.layout.length
     for kinds in ({}, SUFFIX):
-        inputs = with_room(encoded.inputs, length, room, kinds)
-        run = _run(checkpoint, inputs, length, room)
-        if not room or not any(reads_ahead(layer, length) for layer in run.seen):
+        inputs = with_filler(encoded.inputs, length, max_new_tokens, kinds)
+        run = _run(checkpoint, inputs, length, max_new_tokens)
+        if not max_new_tokens or not any(reads_ahead(layer, length) for layer in run.seen):
             return run, kinds, None
         if not SUFFIX.keys() & encoded.inputs.keys():
             break
@@ -160,14 +162,16 @@ def _run_with_room(
     return _run(checkpoint, encoded.inputs, length, 0), {}, reason
 
 
-def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room: int) -> _Run:
+def _run(
+    checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, max_new_tokens: int
+) -> _Run:
     watch = Watch(checkpoint.parts)
-    asked = keeping(checkpoint.model, 1 if "decoder_input_ids" in inputs else 1 + room)
+    asked = keeping(checkpoint.model, 1 if "decoder_input_ids" in inputs else 1 + max_new_tokens)
     with watch:
         logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
     if not watch.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
-    total = length + room
+    total = length + max_new_tokens
     for index, layer in sorted(watch.layers.items()):
         shape = tuple(layer.entered.shape)
         entered = shape[-2]
@@ -181,7 +185,7 @@ def _run(checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, room
                 f"Decoder layer {index} of {checkpoint.name} saw {entered} positions, the prompt "
                 f"has {total}; its sequence is not the processor's."
             )
-    return _Run(watch, inputs, logits, room)
+    return _Run(watch, inputs, logits, max_new_tokens)
 
 
 def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:

@@ -38,16 +38,16 @@ def self_checked(recording: Recording) -> Recording:
     """
     if recording.fallback is not None:
         return recording
-    model, length = recording.checkpoint.model, recording.length + recording.room
+    model, length = recording.checkpoint.model, recording.length + recording.max_new_tokens
 
     def asked(name: str, check: Check) -> str | None:
         return once(model, name, length, lambda: _reason(check, recording))
 
-    name = "conditions with room" if recording.room else "conditions"
+    name = "conditions before new tokens" if recording.max_new_tokens else "conditions"
     reason = _reason(_empty_condition, recording) or asked(name, _conditions)
     if reason is not None:
         return replace(recording, calls=(), norm=None, fallback=reason)
-    if recording.room > 1 and recording.generation_fallback is None:
+    if recording.max_new_tokens > 1 and recording.generation_fallback is None:
         reason = asked("generation", _generation)
     return recording if reason is None else replace(recording, generation_fallback=reason)
 
@@ -95,7 +95,7 @@ def _conditions(recording: Recording) -> str | None:
 def _generation(recording: Recording) -> str | None:
     """Conditions side by side, each fed tokens of its own; one is dropped on the way."""
     drawn = [(), *random_conditions(recording)]
-    steps = min(STEPS, recording.room - 1)
+    steps = min(STEPS, recording.max_new_tokens - 1)
     tokens = _tokens(recording, len(drawn), steps)
     decoding, live = Decoding(recording, drawn), list(range(len(drawn)))
     for step in range(steps):
@@ -113,7 +113,7 @@ def _generation(recording: Recording) -> str | None:
 
 
 def _tokens(recording: Recording, rows: int, steps: int) -> Int[Tensor, "rows steps"]:
-    """Plain text to feed, of the prompt where it has some; never the token that fills the room.
+    """Plain text to feed, of the prompt where it has some; never the token that is the filler.
 
     Tokens that the configuration names, such as an image's, mean more to a model than text.
     """

@@ -27,7 +27,7 @@ from retinoscope.lens import read_lens
 from retinoscope.models import Checkpoint, encode
 
 QUESTION = "Describe this image."
-ROOM = 4
+MAX_NEW_TOKENS = 4
 """Positions behind the prompt, so that generating is checked as well."""
 
 
@@ -66,7 +66,7 @@ def check(checkpoint: Checkpoint, image: Image.Image, question: str = QUESTION) 
         "lens agrees with the logits": _lens,
     }
     try:
-        recording = look(checkpoint, image, question, room=ROOM)
+        recording = look(checkpoint, image, question, max_new_tokens=MAX_NEW_TOKENS)
         checks += [_guarded(name, partial(ask, recording)) for name, ask in asked.items()]
     except RetinoscopeError as error:
         first, *others = asked

@@ -58,6 +58,6 @@ def _description(
     checkpoint: Checkpoint, image: Image.Image, subject: Subject, settings: Settings
 ) -> tuple[Generation, int]:
     query = describe(subject.class_name)
-    recording = look(checkpoint, image, query.question, room=settings.max_new_tokens)
+    recording = look(checkpoint, image, query.question, max_new_tokens=settings.max_new_tokens)
     tokens = len(object_tokens(recording.encoded.layout, subject.mask, settings))
     return description(recording, subject.class_name), tokens

@@ -66,8 +66,14 @@ def answers(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> lis
     )
     found: list[Answer] = []
     for query in (query for query in asked if not query.control):
-        task, room = query.task, settings.max_new_tokens if query.written else 0
-        recording = look(checkpoint, subject.image, query.question, prefix=query.prefix, room=room)
+        task, max_new_tokens = query.task, settings.max_new_tokens if query.written else 0
+        recording = look(
+            checkpoint,
+            subject.image,
+            query.question,
+            prefix=query.prefix,
+            max_new_tokens=max_new_tokens,
+        )
         chosen = _selections(recording, subject, settings)
         conditions: list[Condition] = [(), *((_ablate(s, subject, settings),) for s in chosen)]
         clean, *others = _scores(recording, query, conditions)

@@ -67,11 +67,11 @@ def full_logits(
     return logits[list(positions)].float()
 
 
-def following(edits: Edits, length: int, room: int) -> Edits:
+def following(edits: Edits, length: int, count: int) -> Edits:
     """The condition with every edge of the last prompt position extended to generated ones."""
-    if not room:
+    if not count:
         return edits
-    behind = tuple(range(length, length + room))
+    behind = tuple(range(length, length + count))
     return tuple(
         replace(edit, queries=edit.queries + behind)
         if isinstance(edit, Edge) and length - 1 in edit.queries

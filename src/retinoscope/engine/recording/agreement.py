@@ -83,7 +83,7 @@ def once(
     Args:
         model: the model asked about.
         name: of the question.
-        length: of the sequence at hand, room included.
+        length: of the sequence at hand, filler included.
         ask: says what is wrong, None where nothing is.
     """
     known = _verdicts.setdefault(model, {})

@@ -19,8 +19,8 @@ SUFFIX: Mapping[str, int] = {"token_type_ids": 1}
 """What generated text is to models with a two-way prompt (PaliGemma): not of the prompt's kind."""
 
 
-def with_room(
-    inputs: Mapping[str, Tensor], length: int, room: int, kinds: Mapping[str, int]
+def with_filler(
+    inputs: Mapping[str, Tensor], length: int, count: int, kinds: Mapping[str, int]
 ) -> dict[str, Tensor]:
     """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
 
@@ -30,16 +30,16 @@ def with_room(
     Args:
         inputs: batch of one.
         length: positions of the prompt.
-        room: positions to add.
+        count: positions to add.
         kinds: what to fill in by name, where it is not what the last position has.
     """
     longer = dict(inputs)
-    for name, value in inputs.items() if room else ():
+    for name, value in inputs.items() if count else ():
         if name == "position_ids":
-            onward = value[..., -1:] + torch.arange(1, room + 1, device=value.device)
+            onward = value[..., -1:] + torch.arange(1, count + 1, device=value.device)
             longer[name] = torch.cat([value, onward], dim=-1)
         elif _by_position(value, length):
-            filler = value[:, -1:].expand(-1, room, *value.shape[2:])
+            filler = value[:, -1:].expand(-1, count, *value.shape[2:])
             if name in kinds:
                 filler = torch.full_like(filler, kinds[name])
             longer[name] = torch.cat([value, filler], dim=1)
@@ -53,7 +53,7 @@ def with_tokens(
     name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
     longer = dict(inputs)
     if name == "input_ids":
-        longer = with_room(inputs, length, len(tokens), kinds)
+        longer = with_filler(inputs, length, len(tokens), kinds)
     given = inputs[name]
     added = torch.tensor([list(tokens)], dtype=given.dtype, device=given.device)
     return longer | {name: torch.cat([given, added], dim=1)}
@@ -105,7 +105,7 @@ def as_words(
         raise ModelError(
             f"{checkpoint.name} generated its own image token ({int(image[0, 0])}), which can't be "
             "given to it in one pass: each of its layers reads the tokens. Generate fewer tokens "
-            "(room=...), or leave this condition out."
+            "(max_new_tokens=...), or leave this condition out."
         )
     reached = False
 

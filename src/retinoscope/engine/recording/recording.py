@@ -57,7 +57,7 @@ class LayerCall:
 class Recording:
     """One clean forward pass of one prompt.
 
-    The sequence may be recorded with room behind the prompt: filler tokens whose position
+    The sequence may be recorded with filler behind the prompt: tokens whose position
     embeddings and masks are needed to generate there. Nothing of the prompt can see them.
 
     Attributes:
@@ -68,12 +68,12 @@ class Recording:
             layers (output of the last), raw, before any final norm; prompt positions only. Where
             a model carries several streams (Gemma 3n) it is the first.
         additions: what the model adds between layers by place (DeepStack), prompt positions only.
-        calls: how each layer was called, over prompt and room; empty where the recording falls
+        calls: how each layer was called, over prompt and filler; empty where the recording falls
             back.
         norm: the final norm; None where it can't be found.
         finish: what the model does to the unembedding's output (logit scale, soft-cap).
         logits: the clean logits at the last position.
-        room: positions recorded behind the prompt.
+        max_new_tokens: filler positions recorded behind the prompt.
         token_input: from a generated token to the first layer's input.
         fallback: why conditions can't be replayed on this recording and run as full forward
             passes of the whole model instead; None where they are replayed.
@@ -92,7 +92,7 @@ class Recording:
     norm: nn.Module | None
     finish: Callable[[Tensor], Tensor]
     logits: Float[Tensor, " vocabulary"]
-    room: int = 0
+    max_new_tokens: int = 0
     token_input: TokenInput | None = None
     fallback: str | None = None
     generation_fallback: str | None = None
@@ -102,7 +102,7 @@ class Recording:
         how = "replayed" if self.fallback is None else f"full passes: {self.fallback}"
         return (
             f"Recording({self.encoded.prompt[-60:]!r}, {self.layout}, {self.layer_count} layers of "
-            f"{self.head_count} heads, room for {self.room}, {how})"
+            f"{self.head_count} heads, {self.max_new_tokens} new tokens, {how})"
         )
 
     @property

@@ -68,7 +68,7 @@ class Decoding:
         """Append one token to each live condition and predict the next."""
         recording = self.recording
         if recording.token_input is None:
-            raise ModelError("This recording has no room behind the prompt to generate in.")
+            raise ModelError("Generating needs a recording with max_new_tokens of at least 1.")
         hidden = recording.token_input.at(tokens, self.position, recording.stream[0])
         self.logits = self._advance(hidden)
 
@@ -93,7 +93,7 @@ class Decoding:
         self.led = {layer: [each[row] for row in rows] for layer, each in self.led.items()}
 
     def _allocate(self, count: int) -> None:
-        """Clean keys, values and inputs behind the shared prefix, with room for new ones."""
+        """Clean keys, values and inputs behind the shared prefix, and positions for new ones."""
         recording = self.recording
         for layer, call in enumerate(recording.calls):
             if call.mixing == "left context":
@@ -106,10 +106,13 @@ class Decoding:
                 self.values[layer] = self._behind(call.values, count)
 
     def _behind(self, clean: Tensor, count: int) -> Float[Tensor, "live groups own width"]:
-        """Each condition's own copy of what stands behind the shared prefix, with room."""
+        """Each condition's own copy of what stands behind the shared prefix, new positions too."""
         length = self.recording.length
         own = clean.new_zeros(
-            count, clean.shape[1], length + self.recording.room - self.start, clean.shape[3]
+            count,
+            clean.shape[1],
+            length + self.recording.max_new_tokens - self.start,
+            clean.shape[3],
         )
         own[:, :, : length - self.start] = clean[:, :, self.start : length]
         return own

@@ -44,7 +44,7 @@ class _Prompted:
 
     Attributes:
         query: the task.
-        recording: the clean run of its prompt; with room where it is answered by a text.
+        recording: the clean run of its prompt; with max_new_tokens where it is answered by a text.
         probe: what scores the next token: the task itself, or for a description the question for
             the object's word, right where the clean text names it; None where it does not.
         probed: the clean run of the probe's prompt.
@@ -139,8 +139,8 @@ def _prompt(
     if not query.written:
         recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
         return _Prompted(query, recording, query, recording)
-    room = settings.max_new_tokens
-    recording = look(checkpoint, subject.image, query.question, room=room)
+    max_new_tokens = settings.max_new_tokens
+    recording = look(checkpoint, subject.image, query.question, max_new_tokens=max_new_tokens)
     clean = description(recording, subject.class_name)
     probe = _mention(checkpoint, query, checkpoint.text(clean.tokens))
     if probe is None:

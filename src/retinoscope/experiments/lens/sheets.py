@@ -41,7 +41,7 @@ def without_object(bench: Bench, subject: Subject) -> LensSheet:
 
 def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
     """Everything a lens page shows of one subject's image, on the clean run."""
-    recording = look(checkpoint, subject.image, QUESTION, room=settings.max_new_tokens)
+    recording = look(checkpoint, subject.image, QUESTION, max_new_tokens=settings.max_new_tokens)
     return _subject_sheet(recording, subject, settings, (), "clean")
 
 
@@ -52,7 +52,7 @@ def ablated_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) 
         SelectionError: no visual token lies on the object.
         InterventionError: the model's mean visual token is not known.
     """
-    recording = look(checkpoint, subject.image, QUESTION, room=settings.max_new_tokens)
+    recording = look(checkpoint, subject.image, QUESTION, max_new_tokens=settings.max_new_tokens)
     tokens = covered(subject, subject.annotation, recording.encoded.layout, settings)
     if tokens is None:
         raise SelectionError(f"No visual token lies on the object {subject.key}.")
@@ -90,7 +90,7 @@ def read_sheet(
     """A lens sheet of a recorded run, with the model's answer.
 
     Args:
-        recording: the clean run, with room for the answer.
+        recording: the clean run, recorded with max_new_tokens.
         title: what to call the image.
         image: the original picture (PIL).
         words: words to keep exactly for every token and layer; those that the tokenizer can't
@@ -100,7 +100,7 @@ def read_sheet(
         name: the condition in words.
 
     Raises:
-        InterventionError: the condition can't be applied, or the recording has no room.
+        InterventionError: the condition can't be applied, or the recording is for no new tokens.
     """
     tokenizer = recording.checkpoint.tokenizer
     layout = recording.encoded.layout
