@@ -152,13 +152,13 @@ def _attention(index: dict[int, int], visit: Visit, plain: Any, edges: Sequence[
         mixed = weights @ value.repeat_interleave(each, 1)
         for edge in edges:
             if edge.layer == at and edge.source is not None:
-                mixed = _led(edge, mixed, (query * scaling, key, value), mask, options, sinks)
+                mixed = _patched(edge, mixed, (query * scaling, key, value), mask, options, sinks)
         return visit("z", at, mixed.transpose(1, 2)), weights
 
     return attention
 
 
-def _led(
+def _patched(
     edge: Edge,
     mixed: Tensor,
     states: tuple[Tensor, ...],

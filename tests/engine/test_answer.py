@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, answer, evaluate, generate, record
-from retinoscope.engine.replay.prefix import grow, shared
+from retinoscope.engine.replay.prefix import prefix_states, shared_length
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Ablate, Condition, Knockout
 from retinoscope.models import Checkpoint, Encoded
@@ -43,7 +43,7 @@ def prompts(checkpoint: Checkpoint, encoded: Encoded) -> list[Recording]:
 @pytest.mark.parametrize("name", families.BUILDERS)
 def test_answers_are_those_of_each_prompt_alone(name: str) -> None:
     recordings = prompts(*families.build(name))
-    assert (shared(recordings) == 0) == (name in ALONE)
+    assert (shared_length(recordings) == 0) == (name in ALONE)
     kinds = conditions(recordings[0])
     many: list[Condition] = [(), *kinds["ablation"], *kinds["last position"][:1], *kinds["mixed"]]
     asked = [(recordings[0], many), (recordings[1], many[::2]), (recordings[2], many)]
@@ -74,16 +74,16 @@ def ablations(recordings: list[Recording]) -> list[Condition]:
 def test_a_condition_is_grown_once_for_all_prompts(
     recordings: list[Recording], ablations: list[Condition], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grown: list[int] = []
+    replayed_prefixes: list[int] = []
 
     def counting(recording, sites, end):
-        grown.append(len(sites))
-        return grow(recording, sites, end)
+        replayed_prefixes.append(len(sites))
+        return prefix_states(recording, sites, end)
 
     module = import_module("retinoscope.engine.answer")
-    monkeypatch.setattr(module, "grow", counting)
+    monkeypatch.setattr(module, "prefix_states", counting)
     answer([(recording, [*ablations, ablations[0]]) for recording in recordings])
-    assert sum(grown) == len(ablations)
+    assert sum(replayed_prefixes) == len(ablations)
 
 
 def test_little_memory_changes_nothing(
@@ -119,7 +119,7 @@ def test_another_image_is_not_shared(recordings: list[Recording]) -> None:
     checkpoint, encoded = recordings[0].checkpoint, recordings[0].encoded
     pixels = {k: v + 1 if v.is_floating_point() else v for k, v in encoded.inputs.items()}
     other = record(checkpoint, replace(encoded, inputs=pixels))
-    assert shared([recordings[0], other]) == 0
+    assert shared_length([recordings[0], other]) == 0
 
 
 def test_texts_that_begin_otherwise_share_nothing(recordings: list[Recording]) -> None:
@@ -128,7 +128,7 @@ def test_texts_that_begin_otherwise_share_nothing(recordings: list[Recording]) -
         record(checkpoint, Encoded({"input_ids": torch.tensor([ids])}, TokenLayout(3, ()), ""))
         for ids in ([5, 6, 7], [8, 6, 7])
     ]
-    assert shared(blind) == 0
+    assert shared_length(blind) == 0
     for recording, response in zip(blind, answer([(one, [()]) for one in blind]), strict=True):
         assert torch.equal(response.outcome.logits[0], recording.logits.float())
 

@@ -9,7 +9,7 @@ import torch
 
 from retinoscope.engine import Recording, answer, changed_stream, evaluate, generate, record
 from retinoscope.engine.edits.full import following
-from retinoscope.engine.replay.forks import forks
+from retinoscope.engine.replay.batch_rows import batch_rows
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import (
     Ablate,
@@ -181,10 +181,10 @@ def test_edges_are_one_only_where_all_they_hold_is_equal() -> None:
     assert Edge(*same) == Edge(*same)
     assert Weighed(*same, weight=0.5) == Weighed(*same, weight=0.5)
     assert Measured(*same, extra=extra) == Measured(*same, extra=extra)
-    plan = forks([(one,) for one in kinds], places=3)
+    plan = batch_rows([(one,) for one in kinds], places=3)
     assert plan[-1].rows == tuple(range(len(kinds)))
     twice = [(Weighed(*same, weight=0.5),) for _ in range(2)]
-    assert forks(twice, places=3)[-1].rows == (0, 0)
+    assert batch_rows(twice, places=3)[-1].rows == (0, 0)
 
 
 def test_what_is_copied_is_copied_whole(recording: Recording) -> None:
@@ -204,5 +204,5 @@ def test_a_knockout_without_an_edge_is_refused_beside_another(recording: Recordi
     """What two edges have in common does not let one hide behind the other."""
     seen, unseen = Edge(1, (20,), (3, 5)), Weighed(2, (3,), (5,), weight=0.5)
     evaluate(recording, [(Raw((seen,)),)])
-    with pytest.raises(InterventionError, match="no edge to cut"):
+    with pytest.raises(InterventionError, match="finds no edge at"):
         evaluate(recording, [(Raw((seen, unseen)),)])

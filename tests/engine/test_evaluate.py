@@ -152,7 +152,7 @@ def test_no_condition_gives_no_row(recording: Recording) -> None:
         ((Ablate([10_000], "zero"),), "but the sequence has"),
         ((Knockout([25], [3], [99]),), "layers"),
         ((Knockout([25], [3], [1], heads=[99]),), "heads"),
-        ((Knockout([5], [9], [1]),), "no edge to cut"),
+        ((Knockout([5], [9], [1]),), "finds no edge at"),
         ((Knockout([25], range(26), [1]),), "any key to read"),
         ((Knockout([25], range(0, 26, 2), [1]), Knockout([25], range(1, 26, 2), [1])), "any key"),
         ((Cut((Edge(1, (25,), (99,)),)),), "has keys"),

@@ -85,7 +85,7 @@ def test_keys_that_the_prompt_does_not_read_are_still_refused(name: str) -> None
     recording = record(*families.build(name), max_new_tokens=MAX_NEW_TOKENS)
     forced = replace(recording, generation_fallback="said so")
     last = forced.length - 1
-    with pytest.raises(InterventionError, match="no edge to cut"):
+    with pytest.raises(InterventionError, match="finds no edge at"):
         generate(forced, [(Knockout([last], [last - 9], [0]),)])
 
 

@@ -1,4 +1,4 @@
-"""Laws of the engine's parts: shared-prefix attention, forks and sizes of passes."""
+"""Laws of the engine's parts: shared-prefix attention, batch rows and sizes of passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from retinoscope.engine.recording.attention import AttentionCall
 from retinoscope.engine.replay import sharing
-from retinoscope.engine.replay.forks import CLEAN, forks
+from retinoscope.engine.replay.batch_rows import CLEAN, batch_rows
 from retinoscope.interventions import Edge, Site, Write
 
 
@@ -56,7 +56,7 @@ def test_both_ways_of_sharing_a_prefix_agree(
 def test_rows_fork_only_where_conditions_part() -> None:
     write = Write(Site("resid_pre", 0), (3,), torch.zeros(1, 2))
     early, late = Edge(1, (5,), (2,)), Edge(2, (5,), (2,))
-    plan = forks(
+    plan = batch_rows(
         [
             (),
             (write,),
@@ -66,13 +66,18 @@ def test_rows_fork_only_where_conditions_part() -> None:
         ],
         places=4,
     )
-    assert [fork.parents for fork in plan] == [(CLEAN,), (0, 0, CLEAN), (0, 1, 2, 2), (0, 1, 2, 3)]
+    assert [batch.parents for batch in plan] == [
+        (CLEAN,),
+        (0, 0, CLEAN),
+        (0, 1, 2, 2),
+        (0, 1, 2, 3),
+    ]
     assert plan[-1].rows == (CLEAN, 0, 1, 2, 3)
-    assert [fork.rows[0] for fork in plan] == [CLEAN] * 4
+    assert [batch.rows[0] for batch in plan] == [CLEAN] * 4
 
 
 def test_different_writes_never_share_a_row() -> None:
     one, other = (
         Write(Site("resid_pre", 0), (3,), torch.full((1, 2), value)) for value in (1.0, 2.0)
     )
-    assert forks([(one,), (other,)], places=2)[-1].rows == (0, 1)
+    assert batch_rows([(one,), (other,)], places=2)[-1].rows == (0, 1)

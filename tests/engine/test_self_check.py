@@ -17,8 +17,8 @@ from retinoscope.engine.recording.agreement import disagreement, gap
 from retinoscope.engine.recording.vocabulary import TokenInput
 from retinoscope.engine.replay import decoding, sharing, suffix
 from retinoscope.engine.replay import replay as replaying
+from retinoscope.engine.replay.batch_rows import forked
 from retinoscope.engine.replay.decoding import Decoding
-from retinoscope.engine.replay.forks import forked
 from retinoscope.engine.replay.passes import groups
 from retinoscope.engine.self_check import random_conditions
 from retinoscope.interventions import Ablate, Condition, resolve
@@ -77,7 +77,7 @@ def mask_of_the_position_before(patch: pytest.MonkeyPatch) -> None:
 
 @fault()
 def knockouts_not_carried_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(suffix, "cut_edges", lambda *_: None)
+    patch.setattr(suffix, "removed_edges", lambda *_: None)
 
 
 @fault()
@@ -106,13 +106,13 @@ def one_head_dropped(patch: pytest.MonkeyPatch) -> None:
 
 
 def _other_heads(patch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
-    plain = suffix.cut_edges
+    plain = suffix.removed_edges
 
-    def cut(*given: Any) -> Tensor | None:
+    def removed(*given: Any) -> Tensor | None:
         mask = plain(*given)
         return mask if mask is None or mask.shape[1] == 1 else change(mask)
 
-    patch.setattr(suffix, "cut_edges", cut)
+    patch.setattr(suffix, "removed_edges", removed)
 
 
 @fault()
@@ -170,7 +170,7 @@ def generated_tokens_never_cached(patch: pytest.MonkeyPatch) -> None:
 def cache_of_other_rows_kept(patch: pytest.MonkeyPatch) -> None:
     def keep(self: Decoding, rows: list[int]) -> None:
         self.logits = self.logits[rows]
-        for store in (self.keys, self.values, self.inputs, self.cuts):
+        for store in (self.keys, self.values, self.inputs, self.removed):
             for layer, value in store.items():
                 store[layer] = value[: len(rows)]
 

@@ -61,11 +61,14 @@ def test_chunks_change_nothing(recording: Recording) -> None:
 
 def test_no_chunk_exceeds_the_bound(recording: Recording) -> None:
     seen: list[int] = []
-    watched = replace(
+    counting = replace(
         recording,
-        finish=lambda logits: (seen.append(len(logits)), recording.finish(logits))[1],
+        logit_transform=lambda logits: (
+            seen.append(len(logits)),
+            recording.logit_transform(logits),
+        )[1],
     )
-    read_lens(watched, range(recording.length), chunk=7)
+    read_lens(counting, range(recording.length), chunk=7)
     assert max(seen) == 7
     assert sum(seen) == recording.length * (recording.layer_count + 1)
 

@@ -16,7 +16,7 @@ from retinoscope.engine.generate import Generation, Stop, continued, generate
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.replay.decoding import Decoding
 from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
-from retinoscope.engine.replay.prefix import grow, shared
+from retinoscope.engine.replay.prefix import prefix_states, shared_length
 from retinoscope.interventions import Condition, Edits, Write, as_condition
 
 Asked = tuple[Recording, Sequence[Condition]]
@@ -74,7 +74,7 @@ def _together(
 ) -> list[dict[int, _Found]]:
     """For each prompt the answers under those of its conditions that could be shared, by index."""
     found: list[dict[int, _Found]] = [{} for _ in given]
-    end = shared([recording for recording, _ in given])
+    end = shared_length([recording for recording, _ in given])
     first = given[0][0]
     edits: dict[tuple[int, ...], Edits] = {}
     wanted: list[dict[tuple[int, ...], list[int]]] = [defaultdict(list) for _ in given]
@@ -86,12 +86,12 @@ def _together(
             places[name].append(index)
 
     def run(some: Sequence[tuple[int, ...]]) -> None:
-        stem = grow(first, [edits[name] for name in some], end)
+        prefix = prefix_states(first, [edits[name] for name in some], end)
         for (recording, _), places, answers in zip(given, wanted, found, strict=True):
             rows = [row for row, name in enumerate(some) if name in places]
             if not rows:
                 continue
-            decoding = Decoding(recording, [edits[some[row]] for row in rows], stem.of(rows))
+            decoding = Decoding(recording, [edits[some[row]] for row in rows], prefix.of(rows))
             logits = decoding.logits
             texts: Sequence[Generation | None] = [None] * len(rows)
             if recording.max_new_tokens:
@@ -99,7 +99,7 @@ def _together(
             for row, one, text in zip(rows, logits, texts, strict=True):
                 answers.update((index, (one, text)) for index in places[some[row]])
 
-    # The stem is held twice: as it is, and as the beginning of what each prompt goes on from.
+    # The prefix is held twice: as it is, and as the beginning of what each prompt goes on from.
     size = max(1, (memory or kept_memory(first)) // (2 * kept_bytes(first)))
     early = [name for name, one in edits.items() if _before(one, end)]
     proved = [name for name in early if unproved(first, [edits[name]]) is None]

@@ -88,7 +88,7 @@ class Activations(Mapping):
         return torch.stack([self._held[site] for site in chosen])
 
     def source(self, layer: int) -> Source:
-        """The keys and values of one layer at these positions, for an `Edge` to be led to.
+        """The keys and values of one layer at these positions, for an `Edge` to be patched from.
 
         Raises:
             KeyError: `key` and `value` of the layer were not asked for.

@@ -15,7 +15,7 @@ from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.recording.agreement import disagreement, once
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.replay.forks import Fork
+from retinoscope.engine.replay.batch_rows import BatchRows
 from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
 from retinoscope.engine.replay.replay import predicted, replay
 from retinoscope.interventions import Condition, Edge, Edits, Write, as_condition
@@ -91,7 +91,7 @@ def evaluate(
 def unproved(recording: Recording, conditions: Sequence[Edits]) -> str | None:
     """Why conditions can't be replayed, although the model can; None where they can.
 
-    Each site inside a layer, and edges led to a source, are compared with the full forward on the
+    Each site inside a layer, and patched edges, are compared with the full forward on the
     first condition of the model that has them, and again on each longer prompt: that the self-check
     passed says nothing of them.
     """
@@ -140,8 +140,8 @@ def replayed(
 
         def run(some: Sequence[int], start: int = start) -> None:
             changed = [edits[index] for index in some]
-            found, fork, at = _changed(recording, changed, start, where)
-            touched, rows = fork.touched(some)
+            found, batch, at = _changed(recording, changed, start, where)
+            touched, rows = batch.touched(some)
             if touched and at:
                 place = torch.tensor(touched)[:, None], torch.tensor(at)
                 straight = rows == list(range(len(found)))
@@ -156,13 +156,13 @@ def replayed(
 
 def _changed(
     recording: Recording, edits: Sequence[Edits], start: int, where: tuple[int, ...]
-) -> tuple[Float[Tensor, "rows changed vocabulary"], Fork, list[int]]:
+) -> tuple[Float[Tensor, "rows changed vocabulary"], BatchRows, list[int]]:
     """Logits of every row at those positions that can have changed; whose row is whose."""
     at = [index for index, position in enumerate(where) if position >= start]
     wanted = [where[index] - start for index in at]
     states, plan = replay(recording, edits, start, wanted=wanted)
     there = [where[index] for index in at]
-    return predicted(recording, states, plan[-1].doing, there), plan[-1], at
+    return predicted(recording, states, plan[-1].edits, there), plan[-1], at
 
 
 def _clean(recording: Recording, where: tuple[int, ...]) -> Float[Tensor, "positions vocabulary"]:

@@ -30,7 +30,7 @@ def look(
 
     Raises:
         ModelError: there is no image, the processor refuses the inputs, or the model can't be
-            watched.
+            captured.
         TokenMapError: the sequence's visual tokens don't match the image's geometry.
     """
     encoded = encode(checkpoint, as_pictures(images), question, prefix=prefix)

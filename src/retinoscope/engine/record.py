@@ -1,4 +1,4 @@
-"""Record one clean run: the model's own forward pass, watched and left as it was."""
+"""Record one clean run: the model's own forward pass, captured and left as it was."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from retinoscope.engine.recording.agreement import disagreement, once
-from retinoscope.engine.recording.captured import SeenLayer, Watch, reads_ahead, recorded_masks
-from retinoscope.engine.recording.inputs import SUFFIX, keeping, with_filler
+from retinoscope.engine.recording.captured import (
+    Capture,
+    CapturedLayer,
+    reads_ahead,
+    recorded_masks,
+)
+from retinoscope.engine.recording.inputs import GENERATED_TYPES, keeping, with_filler
 from retinoscope.engine.recording.mixing import with_context
 from retinoscope.engine.recording.recording import LayerCall, Mixing, Recording
 from retinoscope.engine.recording.vocabulary import (
     TokenInput,
-    infer_finish,
+    infer_logit_transform,
     infer_token_input,
     unchanged,
 )
@@ -28,7 +33,7 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, max_new_tokens: int = 0)
     """Run the model once on a prompt and keep what conditions need.
 
     The recording is checked before it is returned. On the model's first prompt, and on each that
-    is longer than those before it, the watched run must equal an unwatched one, and a few random
+    is longer than those before it, the captured run must equal a plain one, and a few random
     conditions the plain full forward; on every prompt an empty condition must reproduce the clean
     logits. Where conditions don't pass, or the model can't be replayed at all,
     `Recording.fallback` says why, and they are run as full forward passes.
@@ -40,30 +45,30 @@ def record(checkpoint: Checkpoint, encoded: Encoded, *, max_new_tokens: int = 0)
 
     Raises:
         ModelError: the inputs hold more than one prompt; the language model saw another sequence
-            than the prompt, so that positions have no meaning; or watching the model changes it.
+            than the prompt, so that positions have no meaning; or capturing the run changes it.
     """
     _check_single(encoded, checkpoint)
     length = encoded.layout.length
-    run, kinds, behind = _faithful_run(checkpoint, encoded, max_new_tokens)
+    run, text_types, behind = _faithful_run(checkpoint, encoded, max_new_tokens)
     reason = _unreplayable(run, checkpoint)
-    finish = infer_finish(run.head_row, run.row, checkpoint) if not reason else None
-    if not reason and finish is None:
+    transform = infer_logit_transform(run.head_row, run.row, checkpoint) if not reason else None
+    if not reason and transform is None:
         reason = "what the model does to its logits is neither a scale nor a soft-cap"
     recording = Recording(
         checkpoint=checkpoint,
         encoded=encoded,
         length=length,
         stream=run.stream(length),
-        additions=_additions(run.seen, length) if not reason else {},
+        additions=_additions(run.layers, length) if not reason else {},
         calls=_calls(run) if not reason else (),
-        norm=run.watch.norms[0] if not reason else None,
-        finish=finish or unchanged,
+        norm=run.captured.norms[0] if not reason else None,
+        logit_transform=transform or unchanged,
         logits=run.row.clone(),
         max_new_tokens=max_new_tokens,
         token_input=_token_input(run, encoded, checkpoint) if not reason else None,
         fallback=reason,
         generation_fallback=behind,
-        kinds=kinds,
+        text_types=text_types,
     )
     return self_checked(recording if reason else with_context(recording))
 
@@ -74,7 +79,7 @@ def _faithful_run(
     """As `_run_with_filler`, with the logits of a plain run; the filler is given up for them.
 
     Raises:
-        ModelError: watching the model changes it.
+        ModelError: capturing the model's run changes it.
     """
     model, length = checkpoint.model, encoded.layout.length
 
@@ -87,18 +92,18 @@ def _faithful_run(
 
     behind = None
     if max_new_tokens:
-        run, kinds, behind = _run_with_filler(checkpoint, encoded, max_new_tokens)
+        run, text_types, behind = _run_with_filler(checkpoint, encoded, max_new_tokens)
         disturbed = once(
-            model, "room", length + max_new_tokens, lambda: changed(run, "text behind it")
+            model, "filler", length + max_new_tokens, lambda: changed(run, "text behind it")
         )
         if disturbed is None:
-            return run, kinds, behind
+            return run, text_types, behind
         behind = f"the prompt does not stand by itself: {disturbed}"
     alone = _run(checkpoint, encoded.inputs, length, 0)
-    reason = once(model, "watch", length, lambda: changed(alone, "a watched attention"))
+    reason = once(model, "capture", length, lambda: changed(alone, "a captured attention"))
     if reason is not None:
         raise ModelError(
-            f"{checkpoint.name} can't be watched without changing it: {reason}. Load it with "
+            f"{checkpoint.name} can't be captured without changing it: {reason}. Load it with "
             'attn_implementation="sdpa" or "eager"; if it is, its attention can\'t be reached.'
         )
     return alone, {}, behind
@@ -116,15 +121,15 @@ def _check_single(encoded: Encoded, checkpoint: Checkpoint) -> None:
 
 
 class _Run:
-    """One watched forward pass."""
+    """One captured forward pass."""
 
     def __init__(
-        self, watch: Watch, inputs: Mapping[str, Tensor], logits: Tensor, max_new_tokens: int
+        self, captured: Capture, inputs: Mapping[str, Tensor], logits: Tensor, max_new_tokens: int
     ) -> None:
-        self.watch = watch
+        self.captured = captured
         self.inputs = inputs
         self.logits = logits
-        self.seen = [watch.layers[index] for index in sorted(watch.layers)]
+        self.layers = [captured.layers[index] for index in sorted(captured.layers)]
         self._last = -1 if "decoder_input_ids" in inputs else -1 - max_new_tokens
 
     @property
@@ -135,14 +140,14 @@ class _Run:
     @property
     def head_row(self) -> Tensor:
         """The unembedding's output at the same position."""
-        assert self.watch.head_output is not None
-        return self.watch.head_output[0, self._last]
+        assert self.captured.head_output is not None
+        return self.captured.head_output[0, self._last]
 
     def stream(self, length: int) -> tuple[Tensor, ...]:
         """The residual stream at every place; the first of several streams."""
-        last = self.seen[-1].left
+        last = self.layers[-1].output
         assert last is not None
-        states = [*(layer.entered for layer in self.seen), last]
+        states = [*(layer.input for layer in self.layers), last]
         return tuple(h.reshape(-1, *h.shape[-2:])[0, :length] for h in states)
 
 
@@ -151,12 +156,12 @@ def _run_with_filler(
 ) -> tuple[_Run, Mapping[str, int], str | None]:
     """A run whose prompt can't see the filler behind it, its types, and why there is none."""
     length = encoded.layout.length
-    for kinds in ({}, SUFFIX):
-        inputs = with_filler(encoded.inputs, length, max_new_tokens, kinds)
+    for text_types in ({}, GENERATED_TYPES):
+        inputs = with_filler(encoded.inputs, length, max_new_tokens, text_types)
         run = _run(checkpoint, inputs, length, max_new_tokens)
-        if not max_new_tokens or not any(reads_ahead(layer, length) for layer in run.seen):
-            return run, kinds, None
-        if not SUFFIX.keys() & encoded.inputs.keys():
+        if not max_new_tokens or not any(reads_ahead(layer, length) for layer in run.layers):
+            return run, text_types, None
+        if not GENERATED_TYPES.keys() & encoded.inputs.keys():
             break
     reason = "positions of the prompt read what is generated behind them"
     return _run(checkpoint, encoded.inputs, length, 0), {}, reason
@@ -165,57 +170,57 @@ def _run_with_filler(
 def _run(
     checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, max_new_tokens: int
 ) -> _Run:
-    watch = Watch(checkpoint.parts)
+    captured = Capture(checkpoint.parts)
     asked = keeping(checkpoint.model, 1 if "decoder_input_ids" in inputs else 1 + max_new_tokens)
-    with watch:
+    with captured:
         logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
-    if not watch.layers:
+    if not captured.layers:
         raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
     total = length + max_new_tokens
-    for index, layer in sorted(watch.layers.items()):
-        shape = tuple(layer.entered.shape)
-        entered = shape[-2]
-        if entered != total and total in shape[:-2]:
+    for index, layer in sorted(captured.layers.items()):
+        shape = tuple(layer.input.shape)
+        count = shape[-2]
+        if count != total and total in shape[:-2]:
             raise ModelError(
-                f"{checkpoint.name} keeps {entered} residual streams at every position (its hidden "
+                f"{checkpoint.name} keeps {count} residual streams at every position (its hidden "
                 f"states have the shape {shape}); only models with one can be looked into."
             )
-        if entered != total:
+        if count != total:
             raise ModelError(
-                f"Decoder layer {index} of {checkpoint.name} saw {entered} positions, the prompt "
+                f"Decoder layer {index} of {checkpoint.name} saw {count} positions, the prompt "
                 f"has {total}; its sequence is not the processor's."
             )
-    return _Run(watch, inputs, logits, max_new_tokens)
+    return _Run(captured, inputs, logits, max_new_tokens)
 
 
 def _unreplayable(run: _Run, checkpoint: Checkpoint) -> str | None:
     """Why conditions can't be replayed on this model, as far as one run shows it."""
     if getattr(checkpoint.model.config, "is_encoder_decoder", False):
         return "an encoder-decoder model: its answer does not come from the layers of the prompt"
-    if len(run.seen) != checkpoint.layer_count:
-        return f"only {len(run.seen)} of {checkpoint.layer_count} decoder layers ran"
-    for index, layer in enumerate(run.seen):
-        if layer.entered.ndim != 3:
+    if len(run.layers) != checkpoint.layer_count:
+        return f"only {len(run.layers)} of {checkpoint.layer_count} decoder layers ran"
+    for index, layer in enumerate(run.layers):
+        if layer.input.ndim != 3:
             return (
-                f"the hidden states have {layer.entered.ndim} dimensions instead of batch, "
+                f"the hidden states have {layer.input.ndim} dimensions instead of batch, "
                 "position and width"
             )
-        if len(layer.attended) > 1:
-            return f"decoder layer {index} attends {len(layer.attended)} times"
-        if layer.attended and layer.attended[0].narrowed:
+        if len(layer.attention) > 1:
+            return f"decoder layer {index} attends {len(layer.attention)} times"
+        if layer.attention and layer.attention[0].own_mask:
             return (
                 f"decoder layer {index} makes a mask of its own, so that what a position reads "
                 "depends on the states that a condition changes"
             )
-    width, wide = run.seen[0].entered.shape[-1], _embedding_width(checkpoint)
+    width, wide = run.layers[0].input.shape[-1], _embedding_width(checkpoint)
     if width != wide:
         return (
             f"the first decoder layer reads {width} numbers at a position and the token embedding "
             f"has {wide}"
         )
-    if not run.watch.norms:
+    if not run.captured.norms:
         return "the final norm, the module that receives the last layer's output, was not found"
-    if run.watch.head_output is None or run.watch.head_output.shape != run.logits.shape:
+    if run.captured.head_output is None or run.captured.head_output.shape != run.logits.shape:
         return "the logits don't come from the unembedding position by position"
     return None
 
@@ -230,19 +235,21 @@ def _embedding_width(checkpoint: Checkpoint) -> int:
 def _calls(run: _Run) -> tuple[LayerCall, ...]:
     """How every layer was called and what it attended to."""
     first: dict[int, int] = {}
-    for index, layer in enumerate(run.seen):
-        for attended in layer.attended:
-            first.setdefault(id(attended.keys), index)
+    for index, layer in enumerate(run.layers):
+        for one in layer.attention:
+            first.setdefault(id(one.keys), index)
     return tuple(
         _call(layer, mask, index, first)
-        for index, (layer, mask) in enumerate(zip(run.seen, recorded_masks(run.seen), strict=True))
+        for index, (layer, mask) in enumerate(
+            zip(run.layers, recorded_masks(run.layers), strict=True)
+        )
     )
 
 
-def _call(seen: SeenLayer, mask: Tensor, index: int, first: Mapping[int, int]) -> LayerCall:
-    if not seen.attended:
+def _call(seen: CapturedLayer, mask: Tensor, index: int, first: Mapping[int, int]) -> LayerCall:
+    if not seen.attention:
         return LayerCall(seen.args, seen.options, mask, "left context")
-    attended = seen.attended[0]
+    attended = seen.attention[0]
     mixing: Mixing = "cross-attention" if attended.crossing else "attention"
     owner = first[id(attended.keys)]
     return LayerCall(
@@ -256,11 +263,11 @@ def _call(seen: SeenLayer, mask: Tensor, index: int, first: Mapping[int, int]) -
     )
 
 
-def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:
+def _additions(seen: list[CapturedLayer], length: int) -> dict[int, Tensor]:
     """What the model adds to the stream between two layers (DeepStack), by the later one."""
     found: dict[int, Tensor] = {}
     for place in range(1, len(seen)):
-        before, after = seen[place - 1].left, seen[place].entered
+        before, after = seen[place - 1].output, seen[place].input
         assert before is not None
         if after is not before and not torch.equal(after, before.to(after.device)):
             found[place] = (after - before.to(after.device))[0, :length]
@@ -270,5 +277,5 @@ def _additions(seen: list[SeenLayer], length: int) -> dict[int, Tensor]:
 def _token_input(run: _Run, encoded: Encoded, checkpoint: Checkpoint) -> TokenInput:
     ids = run.inputs["input_ids"][0]
     text = [*encoded.layout.text, *range(encoded.layout.length, len(ids))]
-    entered = run.seen[0].entered[0]
-    return infer_token_input(checkpoint.parts.embedding, ids.to(entered.device), text, entered)
+    inputs = run.layers[0].input[0]
+    return infer_token_input(checkpoint.parts.embedding, ids.to(inputs.device), text, inputs)

@@ -1,7 +1,7 @@
 """Interventions: plain frozen data that says what to change, never how it is run.
 
 To add one, write one file here: a frozen dataclass with an `edits(context)` method that says what
-it writes at which sites, and which attention edges it cuts or leads to another source.
+it writes at which sites, and which attention edges it removes or patches from another source.
 """
 
 from retinoscope.interventions.ablate import Ablate, Noise

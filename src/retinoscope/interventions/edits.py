@@ -57,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """Attention from queries to keys in one decoder layer: cut, or led to another source.
+    """Attention from queries to keys in one decoder layer: removed, or patched from another source.
 
     Two are equal where they are of one class and all they hold is equal (tensors and sources: the
     same object), also what a subclass adds: equal edges are carried out once for all conditions
@@ -68,7 +68,7 @@ class Edge:
         queries: positions that read, ascending.
         keys: positions that are read, ascending.
         heads: the attention heads concerned; None is all.
-        source: what the queries read in the keys' place (a patched path); None cuts the edge, so
+        source: what the queries read in the keys' place (a patched path); None removes the edge, so
             that nothing is read (a knockout).
     """
 

@@ -1,4 +1,4 @@
-"""Knockout: forbid attention from chosen queries to chosen keys."""
+"""Knockout: no attention from chosen queries to chosen keys."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from retinoscope.tokens import Chosen
 
 @dataclass(frozen=True)
 class Knockout:
-    """Cut the attention edges from queries to keys in some layers (paper, section 5).
+    """Knock out the attention edges from queries to keys in some layers (paper, section 5).
 
-    A cut edge carries exactly zero attention; the remaining weights are renormalised by the
+    A knocked-out edge carries exactly zero attention; the remaining weights are renormalised by the
     softmax. Every query must keep at least one key, and every key must be readable by at least
     one of the queries: in a causal model a key after all queries is an error, not a no-op.
 

@@ -102,10 +102,10 @@ def edges(edits: Edits, layer: int | None = None) -> list[Edge]:
     return [e for e in edits if isinstance(e, Edge) and (layer is None or e.layer == layer)]
 
 
-def cut_edges(
+def removed_edges(
     conditions: Sequence[Edits], layer: int, recording: Recording, start: int
 ) -> Bool[Tensor, "conditions heads suffix keys"] | None:
-    """True where an edge of this layer is cut, for each condition; None where none is.
+    """True where an edge of this layer is removed, for each condition; None where none is.
 
     The heads' dimension is 1 unless an edge names heads. Queries count from `start`, keys from
     the first.
@@ -127,11 +127,11 @@ def cut_edges(
     mask = torch.zeros(shape, dtype=torch.bool)
     for index, some in enumerate(chosen):
         for edge in some:
-            cut(mask[index], edge, start)
+            remove_edge(mask[index], edge, start)
     return mask.to(call.allowed.device)
 
 
-def cut(mask: Bool[Tensor, "heads queries keys"], edge: Edge, start: int = 0) -> None:
+def remove_edge(mask: Bool[Tensor, "heads queries keys"], edge: Edge, start: int = 0) -> None:
     """Set an edge in a mask whose queries count from `start`."""
     heads = torch.tensor(edge.heads if edge.heads is not None else range(mask.shape[0]))
     queries, keys = torch.tensor(edge.queries) - start, torch.tensor(edge.keys)

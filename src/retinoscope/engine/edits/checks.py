@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from retinoscope.engine.edits.apply import cut, edges
+from retinoscope.engine.edits.apply import edges, remove_edge
 from retinoscope.engine.recording.recording import Recording, reads_sequence
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edge, Edits, Intervention, edits_of
@@ -55,7 +55,7 @@ class Checked:
             if call.mixing == "left context":
                 raise InterventionError(
                     f"Knockout names layer {edge.layer}, which mixes positions without "
-                    "attention (a convolution or a recurrence), so there is no edge to cut; "
+                    "attention (a convolution or a recurrence), so there is no edge to knock out; "
                     "leave that layer out."
                 )
             inside = reads_sequence(call)
@@ -74,11 +74,11 @@ class Checked:
         for edge in edges(edits):
             if edge.source is None:
                 layers[edge.layer].append(edge)
-        for layer, cutting in layers.items():
+        for layer, removed in layers.items():
             allowed = self.recording.calls[layer].allowed
-            key = (id(allowed), *map(anywhere, cutting))
+            key = (id(allowed), *map(anywhere, removed))
             if key not in self._passed:
-                check_queries(layer, cutting, allowed, self.recording.head_count)
+                check_queries(layer, removed, allowed, self.recording.head_count)
                 self._passed.add(key)
 
 
@@ -112,25 +112,25 @@ def check_edges(
         idle = [p for p, used in zip(positions, edges.any(dim).tolist(), strict=True) if not used]
         if idle:
             raise InterventionError(
-                f"Knockout has no edge to cut at {kind} position(s) {idle[:5]}: the model does "
-                "not attend there anyway (a key after its query, or outside a sliding window). "
+                f"Knockout finds no edge at {kind} position(s) {idle[:5]}: the model does not "
+                "attend there anyway (a key after its query, or outside a sliding window). "
                 "Leave these positions out."
             )
 
 
 def check_queries(
-    layer: int, cutting: list[Edge], allowed: Bool[Tensor, "positions keys"], heads: int
+    layer: int, removed: list[Edge], allowed: Bool[Tensor, "positions keys"], heads: int
 ) -> None:
     """Every query must keep a key that it can read.
 
     Raises:
         InterventionError: one would have none.
     """
-    queries = sorted({query for edge in cutting for query in edge.queries})
-    per_head = any(edge.heads is not None for edge in cutting)
+    queries = sorted({query for edge in removed for query in edge.queries})
+    per_head = any(edge.heads is not None for edge in removed)
     rows = torch.zeros(heads if per_head else 1, len(allowed), allowed.shape[1], dtype=torch.bool)
-    for edge in cutting:
-        cut(rows, edge)
+    for edge in removed:
+        remove_edge(rows, edge)
     left = (allowed[queries].cpu() & ~rows[:, queries]).any(-1)
     empty = torch.nonzero(~left)
     if len(empty):

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retinoscope.engine.edits.apply import STREAM, apply, cut, edges
+from retinoscope.engine.edits.apply import STREAM, apply, edges, remove_edge
 from retinoscope.engine.edits.checks import anywhere, check_edges, check_keys, check_queries
 from retinoscope.engine.edits.steps import stepwise
 from retinoscope.engine.recording.attention import AttentionCall, additive, as_allowed, attending
@@ -42,14 +42,14 @@ def full_logits(
             for them too.
 
     Raises:
-        InterventionError: a knockout did not reach an attention function, has no edge to cut, or
-            leaves a query without keys.
+        InterventionError: a knockout did not reach an attention function, finds no edge, or leaves
+            a query without keys.
         ModelError: an image token was generated that the model can't be given in one pass.
     """
     encoded = recording.encoded
     inputs = encoded.inputs
     if tokens:
-        inputs = with_tokens(inputs, recording.length, tokens, recording.kinds)
+        inputs = with_tokens(inputs, recording.length, tokens, recording.text_types)
     apart = "decoder_input_ids" in encoded.inputs
     followed = edits if apart else following(edits, recording.length, len(tokens))
     model = recording.checkpoint.model
@@ -145,15 +145,15 @@ class _EditedAttention:
         call = call.with_fields(lambda name, state: self._visit(name, layer, state))
         some = self.edges.get(layer, [])
         if some or call.query.shape[2] > self.length:
-            call = replace(call, mask=self._cut(layer, some, call))
-        led = [edge for edge in some if edge.source is not None]
+            call = replace(call, mask=self._mask_without(layer, some, call))
+        patched = [edge for edge in some if edge.source is not None]
         steps = [n for n in WEIGHTS if Site(n, layer) in self.sites]
-        if not led and not steps:
+        if not patched and not steps:
             output, weights = call.run()
         else:
             explicit = replace(call, mask=additive(call.explicit_mask(), call.query))
             output, weights = (
-                stepwise(explicit, led, steps, lambda n, s: self._visit(n, layer, s), 0),
+                stepwise(explicit, patched, steps, lambda n, s: self._visit(n, layer, s), 0),
                 None,
             )
         return self._visit("z", layer, output), weights
@@ -162,7 +162,7 @@ class _EditedAttention:
         site = Site(name, layer)
         return self.visit(site, state) if site in self.sites else state
 
-    def _cut(self, layer: int, some: list[Edge], call: AttentionCall) -> Tensor:
+    def _mask_without(self, layer: int, some: list[Edge], call: AttentionCall) -> Tensor:
         mask, (heads, queries), keys = (
             call.explicit_mask(),
             call.query.shape[1:3],
@@ -174,11 +174,11 @@ class _EditedAttention:
             check_keys(edge, self.length if inside else keys)
             self._note(edge, allowed)
         gone = torch.zeros(heads, queries, keys, dtype=torch.bool)
-        cutting = [edge for edge in some if edge.source is None]
-        if cutting:
-            check_queries(layer, cutting, allowed, heads)
-        for edge in cutting:
-            cut(gone, edge)
+        removed = [edge for edge in some if edge.source is None]
+        if removed:
+            check_queries(layer, removed, allowed, heads)
+        for edge in removed:
+            remove_edge(gone, edge)
         if queries > self.length and inside:
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
             gone[:, :, self.length :] |= ahead[:, self.length :]

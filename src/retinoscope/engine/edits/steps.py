@@ -30,11 +30,11 @@ def stepwise(
     visit: StepVisit,
     start: int,
 ) -> Float[Tensor, "rows queries heads width"]:
-    """One layer's attention with edges led to other sources, and its steps visited.
+    """One layer's attention with edges patched from other sources, and its steps visited.
 
     Args:
-        call: with an additive mask, in which cut edges are cut; keys and values of every position
-            from the first.
+        call: with an additive mask, in which removed edges are masked; keys and values of every
+            position from the first.
         edges: those that have a source.
         steps: which of `attn_scores` and `attn_probs` are visited.
         visit: what is done there.

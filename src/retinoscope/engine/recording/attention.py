@@ -60,8 +60,8 @@ class AttentionCall:
             visit: is given the field's name and its state; what it returns goes on.
         """
         fields = {"query": self.query, "key": self.key, "value": self.value}
-        seen = {name: visit(name, state.transpose(1, 2)) for name, state in fields.items()}
-        return replace(self, **{name: state.transpose(1, 2) for name, state in seen.items()})
+        visited = {name: visit(name, state.transpose(1, 2)) for name, state in fields.items()}
+        return replace(self, **{name: state.transpose(1, 2) for name, state in visited.items()})
 
     def explicit_mask(self) -> Tensor:
         """The mask, made where there is none: plain causal attention, or reading all there is."""
@@ -140,7 +140,7 @@ def eager_attention(module: nn.Module, *args: Any, **options: Any) -> tuple[Tens
     if not hasattr(home, "eager_attention_forward"):
         raise ModelError(
             f"{home.__name__} defines no eager_attention_forward, so the eager attention of "
-            f'{type(module).__name__} can\'t be watched; load it with attn_implementation="sdpa".'
+            f'{type(module).__name__} can\'t be reached; load it with attn_implementation="sdpa".'
         )
     return home.eager_attention_forward(module, *args, **options)
 

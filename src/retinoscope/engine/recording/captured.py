@@ -17,7 +17,7 @@ from retinoscope.models import Parts
 
 
 @dataclass(frozen=True, eq=False)
-class Attended:
+class CapturedAttention:
     """What one call of a layer's attention function was given.
 
     Attributes:
@@ -26,7 +26,7 @@ class Attended:
         values: [batch, groups, keys, width].
         crossing: the keys stand for something outside the sequence.
         causal: no position reads a later one where there is no mask.
-        narrowed: the attention module made the mask itself, it is none that the layer was given.
+        own_mask: the attention module made the mask itself, it is none that the layer was given.
     """
 
     mask: Tensor | None
@@ -34,35 +34,35 @@ class Attended:
     values: Tensor
     crossing: bool
     causal: bool
-    narrowed: bool
+    own_mask: bool
 
 
 @dataclass(eq=False)
-class SeenLayer:
+class CapturedLayer:
     """One layer's run: how it was called, what it attended to and what came out."""
 
-    entered: Tensor
+    input: Tensor
     args: tuple[Any, ...]
     options: dict[str, Any]
-    attended: list[Attended] = field(default_factory=list)
-    left: Tensor | None = None
+    attention: list[CapturedAttention] = field(default_factory=list)
+    output: Tensor | None = None
 
 
-class Watch:
-    """A context in which one forward pass of the model is seen; nothing is changed by it.
+class Capture:
+    """A context in which one forward pass of the model is captured; nothing is changed by it.
 
     Hooks of others stay in force: layers are seen before others' pre-hooks and after others'
     forward hooks, so that calling the layer again goes through those hooks once again.
 
     Attributes:
-        layers: what was seen of each layer that ran.
+        layers: what was captured of each layer that ran.
         norms: modules that received the last layer's output.
         head_output: what the unembedding gave, None until it ran.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self.layers: dict[int, SeenLayer] = {}
+        self.layers: dict[int, CapturedLayer] = {}
         self.norms: list[nn.Module] = []
         self.head_output: Tensor | None = None
         self._index = {
@@ -70,7 +70,7 @@ class Watch:
         }
         self._stack = ExitStack()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Capture:
         with ExitStack() as stack:
             for index, layer in enumerate(self.parts.layers):
                 before = layer.register_forward_pre_hook(
@@ -95,28 +95,30 @@ class Watch:
         if index is not None and index in self.layers:
             layer = self.layers[index]
             given = {_storage(t) for t in tensors((layer.args, layer.options))}
-            narrowed = call.mask is not None and _storage(call.mask) not in given
-            seen = Attended(call.mask, call.key, call.value, call.crossing, call.causal, narrowed)
-            layer.attended.append(seen)
+            own_mask = call.mask is not None and _storage(call.mask) not in given
+            made = CapturedAttention(
+                call.mask, call.key, call.value, call.crossing, call.causal, own_mask
+            )
+            layer.attention.append(made)
         return call.run()
 
     def _before(self, index: int) -> Any:
         def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-            entered = args[0] if args else options["hidden_states"]
+            given = args[0] if args else options["hidden_states"]
             others = {name: value for name, value in options.items() if name != "hidden_states"}
-            self.layers[index] = SeenLayer(entered, args[1:], others)
+            self.layers[index] = CapturedLayer(given, args[1:], others)
 
         return hook
 
     def _after(self, index: int) -> Any:
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            self.layers[index].left = output[0] if isinstance(output, tuple) else output
+            self.layers[index].output = output[0] if isinstance(output, tuple) else output
 
         return hook
 
     def _seek_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         last = self.layers.get(len(self.parts.layers) - 1)
-        if last is not None and last.left is not None and args and args[0] is last.left:
+        if last is not None and last.output is not None and args and args[0] is last.output:
             self.norms.append(module)
 
     def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
@@ -127,13 +129,13 @@ def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def recorded_masks(seen: Sequence[SeenLayer]) -> list[Bool[Tensor, "recorded keys"]]:
+def recorded_masks(layers: Sequence[CapturedLayer]) -> list[Bool[Tensor, "recorded keys"]]:
     """One mask for each layer; layers that share a mask share the tensor."""
     found: dict[tuple[int, int, bool], Tensor] = {}
     masks: list[Tensor] = []
-    for layer in seen:
-        attended = layer.attended[0] if layer.attended else None
-        keys = attended.keys.shape[-2] if attended else layer.entered.shape[-2]
+    for layer in layers:
+        attended = layer.attention[0] if layer.attention else None
+        keys = attended.keys.shape[-2] if attended else layer.input.shape[-2]
         causal = attended is None or (attended.causal and not attended.crossing)
         key = (id(attended.mask) if attended else id(None), keys, causal)
         if key not in found:
@@ -142,17 +144,17 @@ def recorded_masks(seen: Sequence[SeenLayer]) -> list[Bool[Tensor, "recorded key
     return masks
 
 
-def reads_ahead(layer: SeenLayer, length: int) -> bool:
+def reads_ahead(layer: CapturedLayer, length: int) -> bool:
     """Whether positions of the prompt read what stands behind the prompt."""
-    if not layer.attended or layer.attended[0].crossing:
+    if not layer.attention or layer.attention[0].crossing:
         return False
     return bool(_mask(layer)[:length, length:].any())
 
 
-def _mask(layer: SeenLayer) -> Bool[Tensor, "queries keys"]:
+def _mask(layer: CapturedLayer) -> Bool[Tensor, "queries keys"]:
     """No mask means plain causal attention, or reading all there is."""
-    count, device = layer.entered.shape[-2], layer.entered.device
-    attended = layer.attended[0] if layer.attended else None
+    count, device = layer.input.shape[-2], layer.input.device
+    attended = layer.attention[0] if layer.attention else None
     if attended is not None and attended.mask is not None:
         allowed = as_allowed(attended.mask)
         return allowed.reshape(-1, *allowed.shape[-2:])[0]

@@ -15,12 +15,12 @@ from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint
 from retinoscope.tokens import TokenLayout
 
-SUFFIX: Mapping[str, int] = {"token_type_ids": 1}
+GENERATED_TYPES: Mapping[str, int] = {"token_type_ids": 1}
 """What generated text is to models with a two-way prompt (PaliGemma): not of the prompt's kind."""
 
 
 def with_filler(
-    inputs: Mapping[str, Tensor], length: int, count: int, kinds: Mapping[str, int]
+    inputs: Mapping[str, Tensor], length: int, count: int, text_types: Mapping[str, int]
 ) -> dict[str, Tensor]:
     """The prompt's inputs with filler text behind: the last token again, attended, of its kind.
 
@@ -31,7 +31,7 @@ def with_filler(
         inputs: batch of one.
         length: positions of the prompt.
         count: positions to add.
-        kinds: what to fill in by name, where it is not what the last position has.
+        text_types: what to fill in by name, where it is not what the last position has.
     """
     longer = dict(inputs)
     for name, value in inputs.items() if count else ():
@@ -40,20 +40,20 @@ def with_filler(
             longer[name] = torch.cat([value, onward], dim=-1)
         elif _by_position(value, length):
             filler = value[:, -1:].expand(-1, count, *value.shape[2:])
-            if name in kinds:
-                filler = torch.full_like(filler, kinds[name])
+            if name in text_types:
+                filler = torch.full_like(filler, text_types[name])
             longer[name] = torch.cat([value, filler], dim=1)
     return longer
 
 
 def with_tokens(
-    inputs: Mapping[str, Tensor], length: int, tokens: Sequence[int], kinds: Mapping[str, int]
+    inputs: Mapping[str, Tensor], length: int, tokens: Sequence[int], text_types: Mapping[str, int]
 ) -> dict[str, Tensor]:
     """The prompt's inputs with generated tokens behind, of an encoder-decoder's own sequence."""
     name = "decoder_input_ids" if "decoder_input_ids" in inputs else "input_ids"
     longer = dict(inputs)
     if name == "input_ids":
-        longer = with_filler(inputs, length, len(tokens), kinds)
+        longer = with_filler(inputs, length, len(tokens), text_types)
     given = inputs[name]
     added = torch.tensor([list(tokens)], dtype=given.dtype, device=given.device)
     return longer | {name: torch.cat([given, added], dim=1)}

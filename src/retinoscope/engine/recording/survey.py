@@ -29,8 +29,8 @@ class LayerRun:
 
     Attributes:
         layer: the layer.
-        given: the residual stream that entered.
-        made: the residual stream that left.
+        given: the residual stream it is given.
+        made: the residual stream it gives.
         calls: every module inside, in the order in which they ended.
         attending: the modules that called the attention function, once for each call.
         crossing: the keys are image states.

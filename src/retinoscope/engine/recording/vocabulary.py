@@ -46,7 +46,7 @@ def infer_token_input(
     embedding: nn.Module,
     ids: Int[Tensor, " recorded"],
     text: list[int],
-    entered: Float[Tensor, "recorded width"],
+    inputs: Float[Tensor, "recorded width"],
 ) -> TokenInput:
     """The scale, else the offsets, that turn embeddings of text into what the first layer got.
 
@@ -54,27 +54,27 @@ def infer_token_input(
         embedding: the token embedding.
         ids: the recorded sequence's tokens.
         text: positions of text.
-        entered: the first layer's input.
+        inputs: the first layer's input.
     """
     device = next(embedding.parameters()).device
-    vectors = embedding(ids.to(device)).to(entered)
-    given, got = vectors[text].double(), entered[text].double()
+    vectors = embedding(ids.to(device)).to(inputs)
+    given, got = vectors[text].double(), inputs[text].double()
     scale = float((given * got).sum() / (given * given).sum())
-    if torch.equal(vectors[text], entered[text]):
+    if torch.equal(vectors[text], inputs[text]):
         return TokenInput(embedding, 1.0, None)
     if torch.allclose(given * scale, got, rtol=1e-2, atol=1e-3 * float(got.abs().max())):
         return TokenInput(embedding, scale, None)
-    return TokenInput(embedding, 1.0, entered - vectors)
+    return TokenInput(embedding, 1.0, inputs - vectors)
 
 
-Finish = Callable[[Tensor], Tensor]
+LogitTransform = Callable[[Tensor], Tensor]
 
 
-def infer_finish(
+def infer_logit_transform(
     head_row: Float[Tensor, " vocabulary"],
     logits: Float[Tensor, " vocabulary"],
     checkpoint: Checkpoint,
-) -> Finish | None:
+) -> LogitTransform | None:
     """Nothing, a soft-cap (Gemma) or a scale (Cohere); None where it is neither.
 
     Tokens that the model never lets be said (Chameleon's image tokens) are masked out as well.
@@ -85,14 +85,14 @@ def infer_finish(
         checkpoint: the model, for its soft-cap.
     """
     masked = is_masked(logits)
-    finish = _of_sayable(head_row[~masked], logits[~masked], checkpoint)
-    if finish is None or not masked.any():
-        return finish
+    transform = _of_sayable(head_row[~masked], logits[~masked], checkpoint)
+    if transform is None or not masked.any():
+        return transform
     lowest = float(logits[masked][0])
-    return lambda hidden: finish(hidden).masked_fill(masked.to(hidden.device), lowest)
+    return lambda hidden: transform(hidden).masked_fill(masked.to(hidden.device), lowest)
 
 
-def _of_sayable(given: Tensor, got: Tensor, checkpoint: Checkpoint) -> Finish | None:
+def _of_sayable(given: Tensor, got: Tensor, checkpoint: Checkpoint) -> LogitTransform | None:
     if torch.equal(given, got):
         return unchanged
     close = 1e-4 if got.dtype == torch.float32 else 2e-2

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from retinoscope.engine.edits.apply import cut_edges, edges
+from retinoscope.engine.edits.apply import edges, removed_edges
 from retinoscope.engine.edits.steps import stepwise
 from retinoscope.engine.recording.attention import AttentionCall, additive, attending
 from retinoscope.engine.recording.mixing import call_layer
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.replay.passes import groups
-from retinoscope.engine.replay.prefix import Stem
+from retinoscope.engine.replay.prefix import PrefixStates
 from retinoscope.engine.replay.replay import predicted, replay
 from retinoscope.engine.replay.sharing import attend
 from retinoscope.engine.replay.suffix import SuffixAttention
@@ -33,7 +33,7 @@ class Decoding:
     Args:
         recording: the clean run.
         conditions: what each condition does.
-        stem: their states up to some position, where they are known already; then the conditions
+        prefix: their states up to some position, where they are known already; then the conditions
             write nothing behind it and change no edge.
 
     Attributes:
@@ -41,10 +41,10 @@ class Decoding:
     """
 
     def __init__(
-        self, recording: Recording, conditions: Sequence[Edits], stem: Stem | None = None
+        self, recording: Recording, conditions: Sequence[Edits], prefix: PrefixStates | None = None
     ) -> None:
         self.recording = recording
-        chosen = [] if stem else list(groups(conditions, recording))
+        chosen = [] if prefix else list(groups(conditions, recording))
         self.start = min((start for start, _ in chosen), default=recording.length)
         self.position = recording.length
         self.logits: Float[Tensor, "live vocabulary"] = (
@@ -53,11 +53,11 @@ class Decoding:
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
         self.inputs: dict[int, Tensor] = {}
-        self.cuts: dict[int, Tensor] = {}
-        self.led: dict[int, list[list[Edge]]] = {}
+        self.removed: dict[int, Tensor] = {}
+        self.patched: dict[int, list[list[Edge]]] = {}
         self._layer = 0
-        if stem is not None:
-            self._go_on(conditions, stem)
+        if prefix is not None:
+            self._go_on(conditions, prefix)
             return
         self._allocate(len(conditions))
         for start, members in chosen:
@@ -87,10 +87,10 @@ class Decoding:
         if len(rows) == len(self.logits):
             return
         self.logits = self.logits[list(rows)]
-        for store in (self.keys, self.values, self.inputs, self.cuts):
+        for store in (self.keys, self.values, self.inputs, self.removed):
             for layer, value in store.items():
                 store[layer] = value[list(rows)]
-        self.led = {layer: [each[row] for row in rows] for layer, each in self.led.items()}
+        self.patched = {layer: [each[row] for row in rows] for layer, each in self.patched.items()}
 
     def _allocate(self, count: int) -> None:
         """Clean keys, values and inputs behind the shared prefix, and positions for new ones."""
@@ -117,15 +117,15 @@ class Decoding:
         own[:, :, : length - self.start] = clean[:, :, self.start : length]
         return own
 
-    def _go_on(self, conditions: Sequence[Edits], stem: Stem) -> None:
+    def _go_on(self, conditions: Sequence[Edits], prefix: PrefixStates) -> None:
         """Take up what is known, and read the rest of the prompt."""
         recording = self.recording
-        self.start, self.position = stem.start, stem.end
+        self.start, self.position = prefix.start, prefix.end
         self._allocate(len(conditions))
         for layer in self.keys:
-            self.keys[layer][:, :, : stem.end - stem.start] = stem.keys[layer]
-            self.values[layer][:, :, : stem.end - stem.start] = stem.values[layer]
-        rest = recording.stream[0][stem.end : recording.length]
+            self.keys[layer][:, :, : prefix.end - prefix.start] = prefix.keys[layer]
+            self.values[layer][:, :, : prefix.end - prefix.start] = prefix.values[layer]
+        rest = recording.stream[0][prefix.end : recording.length]
         logits = self._advance(rest.expand(len(conditions), -1, -1))
         clean = [row for row, edits in enumerate(conditions) if not edits]
         logits[clean] = recording.logits.float()
@@ -137,8 +137,8 @@ class Decoding:
         attention = SuffixAttention(recording, start, keep=True)
         edits, wanted = [conditions[i] for i in members], [recording.length - 1 - start]
         hidden, plan = replay(recording, edits, start, attention, wanted=wanted)
-        for layer, fork in enumerate(plan[:-1]):
-            which, rows = fork.touched(members)
+        for layer, batch in enumerate(plan[:-1]):
+            which, rows = batch.touched(members)
             if not which:
                 continue
             if layer in self.keys:
@@ -147,13 +147,13 @@ class Decoding:
                 self.keys[layer][which, :, span] = keys[rows]
                 self.values[layer][which, :, span] = values[rows]
             elif layer in self.inputs:
-                entered = attention.entered[layer][rows]
-                behind = min(entered.shape[1], self.inputs[layer].shape[1])
+                inputs = attention.inputs[layer][rows]
+                behind = min(inputs.shape[1], self.inputs[layer].shape[1])
                 if behind:
-                    self.inputs[layer][which, -behind:] = entered[:, -behind:]
+                    self.inputs[layer][which, -behind:] = inputs[:, -behind:]
         which, rows = plan[-1].touched(members)
         last = [recording.length - 1]
-        logits = predicted(recording, hidden[:, -1:], plan[-1].doing, last)
+        logits = predicted(recording, hidden[:, -1:], plan[-1].edits, last)
         self.logits[which] = logits[rows, 0]
 
     def _follow(self, conditions: Sequence[Edits]) -> None:
@@ -164,12 +164,12 @@ class Decoding:
             for one in conditions
         ]
         for layer in range(self.recording.layer_count):
-            mask = cut_edges(followed, layer, self.recording, last)
+            mask = removed_edges(followed, layer, self.recording, last)
             if mask is not None:
-                self.cuts[layer] = mask
-            led = [[e for e in edges(one, layer) if e.source is not None] for one in followed]
-            if any(led):
-                self.led[layer] = led
+                self.removed[layer] = mask
+            patched = [[e for e in edges(one, layer) if e.source is not None] for one in followed]
+            if any(patched):
+                self.patched[layer] = patched
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
         recording, call = self.recording, self.recording.calls[layer]
@@ -206,20 +206,20 @@ class Decoding:
         prefix = (clean.keys[:, :, : self.start], clean.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
         output, weights = attend(call, prefix, own, allowed[..., :end])
-        for row, led in enumerate(self.led.get(self._layer, [])):
-            if led:
+        for row, patched in enumerate(self.patched.get(self._layer, [])):
+            if patched:
                 output = output.clone()
-                output[row] = self._led(call, prefix, own, allowed[..., :end], row, led)
+                output[row] = self._patched(call, prefix, own, allowed[..., :end], row, patched)
         return output, weights
 
-    def _led(
+    def _patched(
         self,
         call: AttentionCall,
         prefix: tuple[Tensor, Tensor],
         own: tuple[Tensor, Tensor],
         allowed: Tensor,
         row: int,
-        led: list[Edge],
+        patched: list[Edge],
     ) -> Tensor:
         """The attention of one condition whose new positions read other keys and values."""
         key, value = (
@@ -228,14 +228,14 @@ class Decoding:
         mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
         one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
         here = tuple(range(self.position, self.position + call.query.shape[2]))
-        there = [replace(edge, queries=here) for edge in led]
+        there = [replace(edge, queries=here) for edge in patched]
         return stepwise(one, there, (), lambda _, state: state, self.position)[0]
 
     def _allowed(self, rows: Bool[Tensor, "new keys"]) -> Bool[Tensor, "#live #heads new keys"]:
         """What the new positions may read in this layer, in each live condition."""
         allowed = rows[None, None]
-        cut = self.cuts.get(self._layer)
-        if cut is None:
+        removed = self.removed.get(self._layer)
+        if removed is None:
             return allowed
-        behind = rows.shape[1] - cut.shape[-1]
-        return allowed & ~nn.functional.pad(cut, (0, behind))
+        behind = rows.shape[1] - removed.shape[-1]
+        return allowed & ~nn.functional.pad(removed, (0, behind))

@@ -1,4 +1,4 @@
-"""Stem: where prompts about one image begin alike, what conditions change there is computed once.
+"""Prefix states: what conditions change in the beginning that prompts about one image share.
 
 An image comes before its question, and an ablation acts on the image: up to the question, every
 question that is asked under one ablation sees the same states.
@@ -22,7 +22,7 @@ from retinoscope.interventions import Edits
 
 
 @dataclass(frozen=True, eq=False)
-class Stem:
+class PrefixStates:
     """Keys and values of many conditions over the beginning that several prompts share.
 
     Attributes:
@@ -37,15 +37,15 @@ class Stem:
     keys: tuple[Float[Tensor, "conditions groups own width"], ...]
     values: tuple[Float[Tensor, "conditions groups own width"], ...]
 
-    def of(self, rows: Sequence[int]) -> Stem:
-        """The stem of some of the conditions."""
+    def of(self, rows: Sequence[int]) -> PrefixStates:
+        """The states of some of the conditions."""
         if list(rows) == list(range(len(self.keys[0]))):
             return self
         keys, values = (tuple(t[list(rows)] for t in ts) for ts in (self.keys, self.values))
-        return Stem(self.start, self.end, keys, values)
+        return PrefixStates(self.start, self.end, keys, values)
 
 
-def shared(recordings: Sequence[Recording]) -> int:
+def shared_length(recordings: Sequence[Recording]) -> int:
     """How many positions all recordings begin with alike, in every layer; 0 if they share nothing.
 
     Each keeps at least one position of its own behind them. What is shared is compared, not
@@ -88,7 +88,7 @@ def _reads_on(recording: Recording, end: int) -> bool:
     return any(bool(mask[:end, end : recording.length].any()) for mask in masks.values())
 
 
-def grow(recording: Recording, conditions: Sequence[Edits], end: int) -> Stem:
+def prefix_states(recording: Recording, conditions: Sequence[Edits], end: int) -> PrefixStates:
     """Replay conditions that write before `end`, and only there, up to it.
 
     Args:
@@ -109,12 +109,12 @@ def grow(recording: Recording, conditions: Sequence[Edits], end: int) -> Stem:
             attention = SuffixAttention(recording, first, keep=True)
             edits = [conditions[index] for index in some]
             _, plan = replay(recording, edits, first, attention, end=end, wanted=())
-            for layer, fork in enumerate(plan[:-1]):
-                which, rows = fork.touched(some)
+            for layer, batch in enumerate(plan[:-1]):
+                which, rows = batch.touched(some)
                 if not which:
                     continue
                 for store, kept in zip((keys, values), attention.kept[layer], strict=True):
                     store[layer][which, :, first - start :] = kept[rows]
 
         in_passes(members, size, run)
-    return Stem(start, end, tuple(keys), tuple(values))
+    return PrefixStates(start, end, tuple(keys), tuple(values))

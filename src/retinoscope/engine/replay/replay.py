@@ -11,7 +11,7 @@ from retinoscope.engine.edits.apply import apply, edges, inner, place_of
 from retinoscope.engine.recording.attention import attending
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.taps import ModuleTap, tapped
-from retinoscope.engine.replay.forks import Fork, forked, forks
+from retinoscope.engine.replay.batch_rows import BatchRows, batch_rows, forked
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits, Site, Write
 
@@ -57,7 +57,7 @@ def replay(
     attention: SuffixAttention | None = None,
     end: int | None = None,
     wanted: Sequence[int] | None = None,
-) -> tuple[Float[Tensor, "rows wanted width"], list[Fork]]:
+) -> tuple[Float[Tensor, "rows wanted width"], list[BatchRows]]:
     """The residual stream after the last layer under each condition, raw, from `start` on.
 
     Args:
@@ -69,11 +69,11 @@ def replay(
         wanted: positions of the suffix, from 0, whose stream is asked for; None is every one.
 
     Returns:
-        One row for each way in which conditions differ, and how the rows forked: the last fork's
+        One row for each way in which conditions differ, and how the rows forked: the last of them's
         `rows` says which row is whose; CLEAN is the recorded stream.
     """
     attention = attention or SuffixAttention(recording, start)
-    plan = forks(conditions, recording.layer_count + 1)
+    plan = batch_rows(conditions, recording.layer_count + 1)
     positions = list(range(start, stop := recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
@@ -82,21 +82,21 @@ def replay(
     )
     hidden = recording.stream[0][:0, None].expand(0, len(positions), -1)
     with attending(recording.checkpoint.parts.decoder, attention):
-        for place, fork in enumerate(plan):
-            hidden = _entering(hidden, recording, place, fork, positions)
-            attention.shared.follow(place, fork, stop)
+        for place, batch in enumerate(plan):
+            hidden = _inputs(hidden, recording, place, batch, positions)
+            attention.shared.follow(place, batch, stop)
             if short and place == last:
                 positions = [positions[index] for index in chosen]
-                hidden = attention.through_for(place, hidden, fork.doing, chosen)
-            elif fork.doing and place <= last:
-                hidden = attention.through(place, hidden, fork.doing)
+                hidden = attention.through_for(place, hidden, batch.edits, chosen)
+            elif batch.edits and place <= last:
+                hidden = attention.through(place, hidden, batch.edits)
     return hidden if short else hidden[:, chosen], plan
 
 
 def predicted(
     recording: Recording,
     hidden: Float[Tensor, "rows columns width"],
-    doing: Sequence[Edits],
+    edits: Sequence[Edits],
     positions: Sequence[int],
 ) -> Float[Tensor, "rows columns vocabulary"]:
     """Logits of states behind the last layer, with what each row's condition writes there.
@@ -104,13 +104,13 @@ def predicted(
     Args:
         recording: the clean run.
         hidden: the stream behind the last layer.
-        doing: what each row's condition does behind the layers.
+        edits: what each row's condition does behind the layers.
         positions: where in the prompt the columns stand.
     """
-    sites = {edit.site for edits in doing for edit in edits if isinstance(edit, Write)}
+    sites = {edit.site for one in edits for edit in one if isinstance(edit, Write)}
 
     def write(site: Site, state: Tensor) -> Tensor:
-        return apply(state, doing, site, positions)
+        return apply(state, edits, site, positions)
 
     late = [(site, recording.tap(site)) for site in sites if site.name in ("final_norm", "lm_head")]
     with tapped([(site, tap) for site, tap in late if isinstance(tap, ModuleTap)], write):
@@ -129,38 +129,42 @@ def _ends_early(recording: Recording, unwanted: int) -> bool:
 
 
 def _works_late(edits: Edits, last: int) -> bool:
-    """Whether a condition does more in the last layer than cut edges."""
-    led = any(edge.source is not None for edge in edges(edits, last))
-    return led or bool(inner(edits, last)) or any(place_of(edit, last + 1) > last for edit in edits)
+    """Whether a condition does more in the last layer than remove edges."""
+    patched = any(edge.source is not None for edge in edges(edits, last))
+    return (
+        patched
+        or bool(inner(edits, last))
+        or any(place_of(edit, last + 1) > last for edit in edits)
+    )
 
 
-def _entering(
+def _inputs(
     hidden: Float[Tensor, "before positions width"],
     recording: Recording,
     place: int,
-    fork: Fork,
+    batch: BatchRows,
     positions: Sequence[int],
 ) -> Float[Tensor, "rows positions width"]:
-    """The rows of a place: what left the layer before, what the model adds, what is written."""
-    clean, doing = recording.stream[place][list(positions)], fork.doing
+    """The rows of a place: the output of the layer before, what the model adds, what is written."""
+    clean, edits = recording.stream[place][list(positions)], batch.edits
     hidden = hidden.to(clean.device)
     added = recording.additions.get(place)
     if added is None:
-        hidden = forked(hidden, fork, clean)
-        return _written(hidden, doing, place, recording, positions)
+        hidden = forked(hidden, batch, clean)
+        return _written(hidden, edits, place, recording, positions)
     added = added[list(positions)]
-    left = Site("resid_post", place - 1)
-    if any(isinstance(edit, Write) and edit.site == left for one in doing for edit in one):
-        hidden = forked(hidden, fork, clean - added)
-        hidden = apply(hidden, doing, left, positions) + added
+    output = Site("resid_post", place - 1)
+    if any(isinstance(edit, Write) and edit.site == output for one in edits for edit in one):
+        hidden = forked(hidden, batch, clean - added)
+        hidden = apply(hidden, edits, output, positions) + added
     else:
-        hidden = forked(hidden + added, fork, clean)
-    return apply(hidden, doing, Site("resid_pre", place), positions)
+        hidden = forked(hidden + added, batch, clean)
+    return apply(hidden, edits, Site("resid_pre", place), positions)
 
 
 def _written(
     hidden: Float[Tensor, "rows positions width"],
-    doing: Sequence[Edits],
+    edits: Sequence[Edits],
     place: int,
     recording: Recording,
     positions: Sequence[int],
@@ -170,5 +174,5 @@ def _written(
     if place < recording.layer_count:
         sites.append(Site("resid_pre", place))
     for site in sites:
-        hidden = apply(hidden, doing, site, positions)
+        hidden = apply(hidden, edits, site, positions)
     return hidden

@@ -54,7 +54,7 @@ def _shared(
 ) -> Tensor:
     """Scores against the prefix as one product for all rows, one softmax over prefix and own."""
     (rows, heads, queries, width), groups = query.shape, own[0].shape[1]
-    per_group, cut = heads // groups, prefix[0].shape[2]
+    per_group, shared = heads // groups, prefix[0].shape[2]
     scaled = query * (width**-0.5 if scaling is None else scaling)
     grouped = scaled.reshape(rows, groups, per_group * queries, width)
     together = grouped.transpose(0, 1).reshape(groups, rows * per_group * queries, width)
@@ -63,12 +63,12 @@ def _shared(
     shape = (groups, rows, per_group, queries)
     scores = torch.cat([to_prefix.view(*shape, -1), to_own.reshape(*shape, -1)], dim=-1)
     per_head = per_group if allowed.shape[1] > 1 else 1
-    barred = ~allowed.expand(-1, heads if allowed.shape[1] > 1 else 1, -1, -1)
-    scores = _filled(scores, barred.unflatten(1, (-1, per_head)).transpose(0, 1))
+    masked = ~allowed.expand(-1, heads if allowed.shape[1] > 1 else 1, -1, -1)
+    scores = _filled(scores, masked.unflatten(1, (-1, per_head)).transpose(0, 1))
     weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
     flat = weights.view(groups, rows * per_group * queries, -1)
-    from_prefix = (flat[..., :cut] @ prefix[1][0]).view(*shape, -1)
-    each = weights[..., cut:].transpose(0, 1).reshape(rows, groups, per_group * queries, -1)
+    from_prefix = (flat[..., :shared] @ prefix[1][0]).view(*shape, -1)
+    each = weights[..., shared:].transpose(0, 1).reshape(rows, groups, per_group * queries, -1)
     from_own = (each @ own[1]).view(rows, groups, per_group, queries, -1).transpose(0, 1)
     mixed = from_prefix + from_own
     return mixed.permute(1, 3, 0, 2, 4).reshape(rows, queries, heads, -1)
@@ -76,16 +76,16 @@ def _shared(
 
 def _filled(
     scores: Float[Tensor, "groups rows per_group queries keys"],
-    barred: Bool[Tensor, "#groups #rows #per_group queries keys"],
+    masked: Bool[Tensor, "#groups #rows #per_group queries keys"],
 ) -> Float[Tensor, "groups rows per_group queries keys"]:
-    """Scores with minus infinity where reading is barred.
+    """Scores with minus infinity where a query must not read.
 
-    Of many conditions at one query often few are barred from anything; filling in those alone
+    Of many conditions at one query often few are kept from anything; filling in those alone
     spares a pass over all scores.
     """
-    rows = barred.any(-1).any((0, 2, 3))
+    rows = masked.any(-1).any((0, 2, 3))
     if rows.all():
-        return scores.masked_fill_(barred, -torch.inf)
+        return scores.masked_fill_(masked, -torch.inf)
     if rows.any():
-        scores[:, rows] = scores[:, rows].masked_fill(barred[:, rows], -torch.inf)
+        scores[:, rows] = scores[:, rows].masked_fill(masked[:, rows], -torch.inf)
     return scores

@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.edits.apply import apply, cut_edges, edges, inner
+from retinoscope.engine.edits.apply import apply, edges, inner, removed_edges
 from retinoscope.engine.edits.steps import stepwise
 from retinoscope.engine.recording.attention import AttentionCall, additive
 from retinoscope.engine.recording.mixing import call_layer
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.taps import WEIGHTS, ModuleTap, tapped
-from retinoscope.engine.replay.forks import SharedKeys
+from retinoscope.engine.replay.batch_rows import SharedKeys
 from retinoscope.engine.replay.sharing import attend
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edits, Site
@@ -34,7 +34,7 @@ class SuffixAttention:
         start: the first position of the suffix.
         keep: whether to hold on to what generation needs.
         kept: the suffix's keys and values of every layer run so far, if they are kept.
-        entered: the inputs of layers without attention run so far, if they are kept.
+        inputs: the inputs of layers without attention run so far, if they are kept.
         shared: keys and values that several layers read.
     """
 
@@ -43,13 +43,13 @@ class SuffixAttention:
         self.start = start
         self.keep = keep
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
-        self.entered: dict[int, Tensor] = {}
+        self.inputs: dict[int, Tensor] = {}
         self.shared = SharedKeys(recording, start)
         self._layer = 0
-        self._doing: Sequence[Edits] = ()
+        self._edits: Sequence[Edits] = ()
         self._sites: set[Site] = set()
-        self._slow: list[int] = []
-        self._cut: Tensor | None = None
+        self._step_rows: list[int] = []
+        self._removed: Tensor | None = None
         self._reached = False
         self._shape: tuple[int, ...] = ()
         self._taking = False
@@ -60,24 +60,26 @@ class SuffixAttention:
         self,
         layer: int,
         hidden: Float[Tensor, "rows suffix width"],
-        doing: Sequence[Edits] = (),
+        edits: Sequence[Edits] = (),
     ) -> Float[Tensor, "rows suffix width"]:
         """One layer, with what each row's condition does in it.
 
         Args:
             layer: the decoder layer.
             hidden: its input.
-            doing: what each row's condition does in this layer; nothing for a clean replay.
+            edits: what each row's condition does in this layer; nothing for a clean replay.
 
         Raises:
             InterventionError: the layer ran without its attention being reached.
         """
-        self._layer, self._doing, self._reached = layer, doing, False
-        written = [(row, write.site) for row, e in enumerate(doing) for write in inner(e, layer)]
-        led = [row for row, e in enumerate(doing) for one in edges(e) if one.source is not None]
+        self._layer, self._edits, self._reached = layer, edits, False
+        written = [(row, write.site) for row, e in enumerate(edits) for write in inner(e, layer)]
+        patched = [row for row, e in enumerate(edits) for one in edges(e) if one.source is not None]
         self._sites = {site for _, site in written}
-        self._slow = sorted({*led, *(row for row, site in written if site.name in WEIGHTS)})
-        self._cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
+        self._step_rows = sorted(
+            {*patched, *(row for row, site in written if site.name in WEIGHTS)}
+        )
+        self._removed = removed_edges(edits, layer, self.recording, self.start) if edits else None
         self._shape = hidden.shape[:2]
         with self._editing(layer, hidden.shape[1]):
             return self._through(layer, hidden)
@@ -95,7 +97,7 @@ class SuffixAttention:
         each = state.view(rows, -1, *state.shape[2:])
         stop = self.start + suffix
         positions = range(stop - each.shape[1], stop)
-        return apply(each, self._doing, site, positions).view_as(state)
+        return apply(each, self._edits, site, positions).view_as(state)
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
         """The layer itself.
@@ -126,7 +128,7 @@ class SuffixAttention:
         self,
         layer: int,
         hidden: Float[Tensor, "rows suffix width"],
-        doing: Sequence[Edits],
+        edits: Sequence[Edits],
         wanted: Sequence[int],
     ) -> Float[Tensor, "rows wanted width"]:
         """One layer for the outputs of some positions alone: all give keys, only these ask.
@@ -137,7 +139,7 @@ class SuffixAttention:
         Args:
             layer: one that attends within the sequence.
             hidden: its input at all positions of the suffix.
-            doing: what each row's condition does in it: it cuts edges, nothing else.
+            edits: what each row's condition does in it: it removes edges, nothing else.
             wanted: positions of the suffix, from 0; none for the keys alone.
         """
         self._taking, chosen = True, list(wanted)
@@ -147,8 +149,8 @@ class SuffixAttention:
             self._taking = False
             if not chosen or not len(hidden):
                 return hidden[:, chosen]
-            cut = cut_edges(doing, layer, self.recording, self.start) if doing else None
-            self._cut = None if cut is None else cut[:, :, chosen]
+            removed = removed_edges(edits, layer, self.recording, self.start) if edits else None
+            self._removed = None if removed is None else removed[:, :, chosen]
             self._asking = [self.start + index for index in chosen]
             asking = torch.tensor(self._asking)
             return call_layer(self.recording, layer, hidden[:, chosen], asking)
@@ -160,7 +162,7 @@ class SuffixAttention:
         first = max(0, self.start - self.recording.calls[layer].context)
         clean = self.recording.stream[layer][first : self.start]
         if self.keep:
-            self.entered[layer] = hidden
+            self.inputs[layer] = hidden
         longer = torch.cat([clean.expand(len(hidden), -1, -1), hidden], dim=1)
         positions = torch.arange(first, first + longer.shape[1])
         return call_layer(self.recording, layer, longer, positions)[:, self.start - first :]
@@ -186,10 +188,10 @@ class SuffixAttention:
         end = start + own[0].shape[2]
         asking = self._asking or range(start, end)
         allowed = clean.allowed[list(asking), :end].to(device)[None, None]
-        allowed = allowed if self._cut is None else allowed & ~self._cut.to(device)
+        allowed = allowed if self._removed is None else allowed & ~self._removed.to(device)
         prefix = (clean.keys[:, :, :start], clean.values[:, :, :start])
         output, weights = attend(call, prefix, own, allowed)
-        for row in self._slow:
+        for row in self._step_rows:
             output = output.clone()
             output[row] = self._stepwise(call, prefix, own, allowed, row)
         return self._step("z", output), weights
@@ -213,36 +215,36 @@ class SuffixAttention:
         )
         mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
         one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
-        return self._steps(one, [self._doing[row]])[0]
+        return self._steps(one, [self._edits[row]])[0]
 
-    def _steps(self, call: AttentionCall, doing: Sequence[Edits]) -> Tensor:
+    def _steps(self, call: AttentionCall, edits: Sequence[Edits]) -> Tensor:
         """Attention step by step, of rows that stand one after the other in the call's queries."""
         layer, count = self._layer, self._shape[1]
-        sites = {write.site for edits in doing for write in inner(edits, layer)}
+        sites = {write.site for one in edits for write in inner(one, layer)}
         names = [name for name in WEIGHTS if Site(name, layer) in sites]
-        led = [edge for edits in doing for edge in edges(edits, layer) if edge.source is not None]
+        patched = [edge for one in edits for edge in edges(one, layer) if edge.source is not None]
         positions = range(self.start, self.start + count)
 
         def write(name: str, state: Tensor) -> Tensor:
-            each = state.reshape(len(doing), count, *state.shape[2:])
-            return apply(each, doing, Site(name, layer), positions).view_as(state)
+            each = state.reshape(len(edits), count, *state.shape[2:])
+            return apply(each, edits, Site(name, layer), positions).view_as(state)
 
-        return stepwise(call, led, names, write, self.start)
+        return stepwise(call, patched, names, write, self.start)
 
     def _across(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Cross-attention: all rows one after the other in one sequence, on shared image states."""
         rows, suffix = self._shape
         allowed = self.recording.calls[self._layer].allowed[self.start : self.start + suffix]
         readable = allowed.to(call.query.device).expand(rows, 1, -1, -1)
-        if self._cut is not None:
-            readable = readable & ~self._cut.to(call.query.device)
+        if self._removed is not None:
+            readable = readable & ~self._removed.to(call.query.device)
         call = call.masked(readable.transpose(0, 1).flatten(1, 2)[None])
         if not self._sites:
             return call.run()
         query = self._step("query", call.query.transpose(1, 2)).transpose(1, 2)
         call = replace(call, query=query)
-        if not self._slow:
+        if not self._step_rows:
             output, weights = call.run()
             return self._step("z", output), weights
         explicit = replace(call, mask=additive(call.explicit_mask(), call.query))
-        return self._step("z", self._steps(explicit, self._doing)), None
+        return self._step("z", self._steps(explicit, self._edits)), None

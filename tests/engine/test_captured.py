@@ -1,4 +1,4 @@
-"""Laws of watching: the model computes what it computes unwatched, or it is refused."""
+"""Laws of capturing a run: the model computes what it computes alone, or it is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHOOSING = ["mistral_large4", "minimax_m3"]
 """Models that narrow their masks themselves, if they know the name of their back end."""
 
 
-def unwatched(checkpoint: Checkpoint, encoded: Encoded) -> Tensor:
+def alone(checkpoint: Checkpoint, encoded: Encoded) -> Tensor:
     with torch.no_grad():
         return checkpoint.model(**encoded.inputs, use_cache=False).logits[0]
 
@@ -38,10 +38,10 @@ BACK_ENDS = [(n, end) for n in EVERY for end in ("eager", "sdpa")[: 1 if n in EA
 
 
 @pytest.mark.parametrize(("name", "back_end"), BACK_ENDS)
-def test_a_watched_model_computes_the_same(name: str, back_end: str) -> None:
+def test_a_captured_model_computes_the_same(name: str, back_end: str) -> None:
     checkpoint, encoded = families.build(name)
     checkpoint.model.set_attn_implementation(back_end)
-    own, calls = unwatched(checkpoint, encoded), 0
+    own, calls = alone(checkpoint, encoded), 0
 
     def count(call: Any) -> Any:
         nonlocal calls
@@ -51,9 +51,9 @@ def test_a_watched_model_computes_the_same(name: str, back_end: str) -> None:
     with attending(checkpoint.parts.decoder, count):
         assert name_of(checkpoint) == back_end
         assert name_of(checkpoint) in ("eager", "sdpa")
-        watched = unwatched(checkpoint, encoded)
+        captured = alone(checkpoint, encoded)
     assert calls
-    assert torch.equal(watched, own)
+    assert torch.equal(captured, own)
     assert type(name_of(checkpoint)) is str
     assert name_of(checkpoint) == back_end
     for max_new_tokens in (0, 5):
@@ -62,7 +62,7 @@ def test_a_watched_model_computes_the_same(name: str, back_end: str) -> None:
 
 
 @contextmanager
-def cutting(checkpoint: Checkpoint, block: Edge) -> Iterator[None]:
+def removed(checkpoint: Checkpoint, block: Edge) -> Iterator[None]:
     """One knockout, put into the eager attention function of the model's own file."""
     module = checkpoint.parts.layers[block.layer].self_attn
     home = sys.modules[type(module).__module__]
@@ -93,7 +93,7 @@ def test_knockouts_leave_a_models_choice_of_keys_to_it(
     checkpoint.model.set_attn_implementation("eager")
     recording = record(checkpoint, encoded)
     assert "mask of its own" in (recording.fallback or "")
-    own, last, done = unwatched(checkpoint, encoded)[-1], recording.length - 1, 0
+    own, last, done = alone(checkpoint, encoded)[-1], recording.length - 1, 0
     for layer in range(4):
         for key in range(last):
             block = Edge(layer, (last,), (key,), heads)
@@ -101,8 +101,8 @@ def test_knockouts_leave_a_models_choice_of_keys_to_it(
                 found = evaluate(recording, [(Cut((block,)),)]).logits[0]
             except InterventionError:
                 continue  # the model doesn't read that key
-            with cutting(checkpoint, block):
-                expected = unwatched(checkpoint, encoded)[-1]
+            with removed(checkpoint, block):
+                expected = alone(checkpoint, encoded)[-1]
             assert torch.allclose(found, expected, atol=1e-5)
             assert not torch.allclose(found, own, atol=1e-5)
             done += 1
@@ -131,7 +131,7 @@ def test_streams_and_tokens_of_models_that_choose_keys(name: str) -> None:
     assert list(generate(recording, [()])[0].tokens) == tokens[0, recording.length :].tolist()
 
 
-def test_a_model_that_minds_being_watched_is_refused() -> None:
+def test_a_model_that_minds_being_captured_is_refused() -> None:
     checkpoint, encoded = families.build("llava")
 
     def shy(_: nn.Module, __: tuple, output: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def test_a_model_that_minds_being_watched_is_refused() -> None:
 
     checkpoint.parts.layers[1].mlp.register_forward_hook(shy)
     for max_new_tokens in (0, 4, 0):
-        with pytest.raises(ModelError, match="can't be watched without changing it"):
+        with pytest.raises(ModelError, match="can't be captured without changing it"):
             record(checkpoint, encoded, max_new_tokens=max_new_tokens)
 
 
@@ -152,7 +152,7 @@ def test_a_prompt_that_minds_its_room_is_recorded_without() -> None:
 
     checkpoint.parts.layers[1].mlp.register_forward_hook(longer)
     recording = record(checkpoint, encoded, max_new_tokens=4)
-    assert torch.allclose(recording.logits, unwatched(checkpoint, encoded)[-1], atol=1e-6)
+    assert torch.allclose(recording.logits, alone(checkpoint, encoded)[-1], atol=1e-6)
     assert recording.fallback is None
     assert "does not stand by itself" in (recording.generation_fallback or "")
     assert record(checkpoint, encoded, max_new_tokens=2).generation_fallback, "it is remembered"

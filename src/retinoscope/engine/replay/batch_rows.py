@@ -22,17 +22,17 @@ CLEAN = -1
 
 
 @dataclass(frozen=True)
-class Fork:
+class BatchRows:
     """The rows of a batch at one place of the stream.
 
     Attributes:
         parents: for each row its row at the place before, or CLEAN.
-        doing: for each row what its conditions do at this place, all of them the same.
+        edits: for each row what its conditions do at this place, all of them the same.
         rows: for each condition its row, or CLEAN.
     """
 
     parents: tuple[int, ...]
-    doing: tuple[Edits, ...]
+    edits: tuple[Edits, ...]
     rows: tuple[int, ...]
 
     def touched(self, names: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -45,7 +45,7 @@ class Fork:
         return [name for name, _ in named], [row for _, row in named]
 
 
-def forks(conditions: Sequence[Edits], places: int) -> list[Fork]:
+def batch_rows(conditions: Sequence[Edits], places: int) -> list[BatchRows]:
     """How the rows fork, place by place.
 
     Args:
@@ -54,11 +54,11 @@ def forks(conditions: Sequence[Edits], places: int) -> list[Fork]:
     """
     touches = [_touches(edits, places - 1) for edits in conditions]
     rows = (CLEAN,) * len(conditions)
-    found: list[Fork] = []
+    found: list[BatchRows] = []
     for place in range(places):
         index: dict[tuple[int, Edits | None], int] = {}
         parents: list[int] = []
-        doing: list[Edits] = []
+        edits_of_rows: list[Edits] = []
         now: list[int] = []
         for condition, row in enumerate(rows):
             touch = touches[condition].get(place)
@@ -69,10 +69,10 @@ def forks(conditions: Sequence[Edits], places: int) -> list[Fork]:
             if key not in index:
                 index[key] = len(parents)
                 parents.append(row)
-                doing.append(touch or ())
+                edits_of_rows.append(touch or ())
             now.append(index[key])
         rows = tuple(now)
-        found.append(Fork(tuple(parents), tuple(doing), rows))
+        found.append(BatchRows(tuple(parents), tuple(edits_of_rows), rows))
     return found
 
 
@@ -85,14 +85,14 @@ def _touches(edits: Edits, layers: int) -> dict[int, Edits]:
 
 
 def forked(
-    states: Float[Tensor, "before *shape"], fork: Fork, clean: Float[Tensor, "*shape"]
+    states: Float[Tensor, "before *shape"], batch: BatchRows, clean: Float[Tensor, "*shape"]
 ) -> Float[Tensor, "rows *shape"]:
     """The rows of the next place, each a copy of its parent or of the clean run's states."""
-    if fork.parents == tuple(range(len(states))):
+    if batch.parents == tuple(range(len(states))):
         return states
-    if all(parent == CLEAN for parent in fork.parents):
-        return clean.expand(len(fork.parents), *clean.shape)
-    parents = torch.tensor(fork.parents, device=states.device)
+    if all(parent == CLEAN for parent in batch.parents):
+        return clean.expand(len(batch.parents), *clean.shape)
+    parents = torch.tensor(batch.parents, device=states.device)
     return torch.cat([states, clean[None]])[parents]
 
 
@@ -115,12 +115,12 @@ class SharedKeys:
         self._owners = {call.owner for call in recording.calls if call.owner is not None}
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def follow(self, place: int, fork: Fork, end: int) -> None:
+    def follow(self, place: int, batch: BatchRows, end: int) -> None:
         """Fork what the layers before a place hold.
 
         Args:
             place: the place of the stream that is entered.
-            fork: its rows.
+            batch: its rows.
             end: the position behind the suffix.
         """
         for owner in self._owners:
@@ -129,7 +129,7 @@ class SharedKeys:
                 continue
             clean = call.keys[0, :, self._start : end], call.values[0, :, self._start : end]
             keys, values = self._held.get(owner, (clean[0][None][:0], clean[1][None][:0]))
-            self._held[owner] = forked(keys, fork, clean[0]), forked(values, fork, clean[1])
+            self._held[owner] = forked(keys, batch, clean[0]), forked(values, batch, clean[1])
 
     def of(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Keys, Keys]:
         """The keys and values that a layer reads: its own, as given, or its owner's.
