@@ -8,7 +8,15 @@ from __future__ import annotations
 
 
 class RetinoscopeError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    A message may hold the name of a file that is not UTF-8; its bytes are written as escapes, so
+    that the message can be printed, stored and sent.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the message, fit for any output."""
+        super().__init__(message.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class ModelError(RetinoscopeError):

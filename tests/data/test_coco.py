@@ -232,7 +232,7 @@ def test_questions_of_both_forms_are_read(folder: CocoFolder) -> None:
     ("content", "reason"),
     [
         ("[]", "the file"),
-        ("{", "not a JSON file"),
+        ("{", "not a whole JSON file"),
         ('{"a.jpg": "What?"}', "a key"),
         ('{"42": 5}', '"42"'),
         ('{"42": [{"answer": "dog"}]}', '"42"'),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +157,20 @@ def test_a_damaged_table_without_parts_is_not_given_a_new_checksum(store: Store)
     table.write_bytes(table.read_bytes()[:-9])
     with pytest.raises(DamagedError, match="is damaged"):
         consolidate(store)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [("seconds", "long"), ("counts", {"images": "many"}), ("model", []), ("command", None)],
+)
+def test_a_manifest_of_wrong_types_is_told_whatever_its_checksum_says(
+    store: Store, field: str, wrong: object
+) -> None:
+    path = store.run / "manifest.json"
+    values = json.loads(path.read_text()) | {field: wrong}
+    values.pop("checksum")
+    text = json.dumps(values, sort_keys=True)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(values | {"checksum": checksum}))
+    with pytest.raises(DamagedError, match=field):
+        read_manifest(store.run)

@@ -23,11 +23,19 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware: adds HEADERS to every answer; refuses what another site's page sends."""
+    """ASGI middleware: adds HEADERS to every answer; refuses what another site's page sends.
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Stand before an application."""
-        self._app = app
+    It also bounds the requests at work at a time; more are answered with 503.
+    """
+
+    def __init__(self, app: ASGIApp, requests: int) -> None:
+        """Stand before an application.
+
+        Args:
+            app: the application.
+            requests: most requests at a time.
+        """
+        self._app, self._room = app, requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it."""
@@ -40,18 +48,30 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        app: ASGIApp = self._app
         if _foreign(Headers(scope=scope)):
-            body = {
-                "event": "error",
-                "kind": "Refused",
-                "message": "This request comes from another site's page; open the explorer itself.",
-            }
-            app = JSONResponse(body, 403)
-        await app(scope, receive, guarded)
+            told = "This request comes from another site's page; open the explorer itself."
+            await _refusal(told, 403)(scope, receive, guarded)
+        elif not self._room:
+            await _refusal("The explorer is busy; try again.", 503)(scope, receive, guarded)
+        else:
+            self._room -= 1
+            try:
+                await self._app(scope, receive, guarded)
+            finally:
+                self._room += 1
+
+
+def _refusal(message: str, status: int) -> ASGIApp:
+    return JSONResponse({"event": "error", "kind": "Refused", "message": message}, status)
 
 
 def _foreign(headers: Headers) -> bool:
     """Whether a browser says that another origin's page sent this."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:
+        # No browser sends such an origin.
+        return True

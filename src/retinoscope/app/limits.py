@@ -17,6 +17,8 @@ class Limits:
         body_bytes: largest request that holds no image.
         images: uploaded images that are kept; the one used longest ago goes first.
         views: recorded runs that are kept, likewise.
+        requests: requests that are answered at the same time; more are turned away.
+        idle_seconds: longest time that a connection may take to send its first request.
         waiting: questions to the model that are at work or waiting, in all.
     """
 
@@ -27,4 +29,6 @@ class Limits:
     body_bytes: int = 2**18
     images: int = 16
     views: int = 4
+    requests: int = 64
+    idle_seconds: float = 10.0
     waiting: int = 8

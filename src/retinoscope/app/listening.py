@@ -6,15 +6,14 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from retinoscope.app.server import LOOPBACK, create_app
 from retinoscope.app.session import Session
 from retinoscope.errors import RunError
-
-CONNECTIONS = 64
-"""Connections at a time; more are answered with 503."""
 
 
 @contextmanager
@@ -50,6 +49,27 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if place.version == 6 else f"http://{host}:{port}/"
 
 
+def impatient(seconds: float) -> type[H11Protocol]:
+    """The protocol of connections that are closed if no whole request comes in time.
+
+    uvicorn waits for ever for a connection's first request, so that whoever opens many and says
+    nothing would hold them all.
+    """
+
+    class Impatient(H11Protocol):
+        """Closes a connection that stays silent."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(seconds, self._give_up)
+
+        def _give_up(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Impatient
+
+
 def server(session: Session, listening: socket.socket) -> uvicorn.Server:
     """The server of a session, to be run with `run(sockets=[listening])`.
 
@@ -64,7 +84,7 @@ def server(session: Session, listening: socket.socket) -> uvicorn.Server:
             log_level="warning",
             access_log=False,
             ws="none",
-            limit_concurrency=CONNECTIONS,
+            http=impatient(session.limits.idle_seconds),
             timeout_keep_alive=5,
             timeout_graceful_shutdown=2,
             server_header=False,

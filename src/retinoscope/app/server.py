@@ -16,14 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from retinoscope.app.about import about
 from retinoscope.app.asking import intervene, look
 from retinoscope.app.export import export
-from retinoscope.app.guard import Guard
+from retinoscope.app.guard import HEADERS, Guard
 from retinoscope.app.pictures import read_upload
 from retinoscope.app.reading import overlay, read
 from retinoscope.app.requests import Export, Intervene, Look, Overlay, Read, Select
@@ -108,13 +108,14 @@ def create_app(session: Session, *, hosts: tuple[str, ...] = LOOPBACK) -> Starle
             Route("/api/{verb}", ask, methods=["POST"]),
         ],
         middleware=[
-            Middleware(Guard),
+            Middleware(Guard, requests=session.limits.requests),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
         ],
         exception_handlers={
             RetinoscopeError: _refused,
             msgspec.DecodeError: _misunderstood,
             HTTPException: _http,
+            ClientDisconnect: _gone,
             Exception: _unexpected,
         },
         lifespan=life,
@@ -167,6 +168,13 @@ async def _http(_: Request, error: Exception) -> Response:
     return _json(told, error.status_code)
 
 
+async def _gone(_: Request, __: Exception) -> Response:
+    """What nobody reads: the browser left before its request had arrived."""
+    return Response(status_code=400)
+
+
 async def _unexpected(_: Request, error: Exception) -> Response:
     log.error("A request failed", exc_info=error)
-    return JSONResponse({"event": "error", "kind": "Unexpected", "message": UNEXPECTED}, 500)
+    return JSONResponse(
+        {"event": "error", "kind": "Unexpected", "message": UNEXPECTED}, 500, HEADERS
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -135,7 +136,8 @@ def find_view(session: Session, prompt: Prompt, say: Say) -> View:
         SampleError: no such picture.
         SampleError, TokenMapError: the model can't take it.
     """
-    key = f"{prompt.image}\0{prompt.question}\0{prompt.prefix}"
+    # As JSON, so that no letter in a question can move the border between the parts.
+    key = json.dumps([prompt.image, prompt.question, prompt.prefix])
     view = session.views.get(key)
     if view is None:
         picture = find_picture(session, prompt.image)

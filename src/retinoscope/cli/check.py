@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
 from retinoscope.cli.printing import print_json
@@ -50,5 +51,5 @@ def _table(found: Sequence[Check]) -> Table:
     words = {True: "[green]passed[/]", False: "[bold red]failed[/]", None: "can't be asked"}
     table = Table("check", "result", "detail", show_lines=True)
     for one in found:
-        table.add_row(one.name, words[one.passed], one.detail)
+        table.add_row(one.name, words[one.passed], Text(one.detail))
     return table

@@ -102,8 +102,8 @@ def lens(
         print_json({"index": index, "pages": made})
         return
     for stem in sheets:
-        console.print(f"{out / stem}.html", soft_wrap=True, highlight=False)
-    console.print(f"{index}", soft_wrap=True, highlight=False)
+        console.print(f"{out / stem}.html", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"{index}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _write_text(view: View, path: Path, console: Console) -> None:
@@ -113,7 +113,7 @@ def _write_text(view: View, path: Path, console: Console) -> None:
     from retinoscope.report.tables.collect import write_table
 
     write_table(pl.DataFrame(read_text(view.recording)), path)
-    console.print(f"{path}", soft_wrap=True, highlight=False)
+    console.print(f"{path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _ablation(tokens: TokenSet, value: str) -> Ablate:

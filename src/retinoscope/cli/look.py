@@ -106,7 +106,7 @@ def look(
         return
     console.print(lens_table(layers))
     for skip in skips:
-        console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim")
+        console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
 
 
 def _note(console: Console, text: str) -> None:

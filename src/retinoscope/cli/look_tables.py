@@ -72,13 +72,13 @@ def knockout_table(records: Sequence[KnockoutRecord]) -> Table:
             for window in windows
         ]
         of = chance(task, cut[0].class_name)
-        table.add_row(f"{task}\n{of}", f"{group},\n{target}", *cells)
+        table.add_row(Text(f"{task}\n{of}"), f"{group},\n{target}", *cells)
     return table
 
 
 def lens_table(records: Sequence[LensRecord]) -> Table:
     """A row for each layer: how many patches decode to the object's word."""
-    title = f"Patches that decode to {records[0].class_name!r}"
+    title = Text(f"Patches that decode to {records[0].class_name!r}")
     heads = ("layer", "object, strict", "object, lenient", "mean rank", "background, strict")
     table = Table(*heads, title=title, title_justify="left")
     own = {r.layer: r for r in records if r.region == "object"}

@@ -71,4 +71,4 @@ def mean(
     console.print(table)
     for reason in found.skipped[:5]:
         console.print(f"Left out: {reason}", markup=False, highlight=False)
-    console.print(f"{out}", soft_wrap=True, highlight=False)
+    console.print(f"{out}", soft_wrap=True, markup=False, highlight=False)

@@ -45,4 +45,4 @@ def report(
         return
     if not quiet:
         print_report(read(run), console, [read(other) for other in others])
-    console.print(f"Report: {page.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"Report: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)

@@ -173,7 +173,9 @@ def reproduce(
         plan = replace(plan, workers=_workers(plan.wanted))
     plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
     if not as_json:
-        console.print(f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})")
+        console.print(
+            f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})", markup=False
+        )
     with Bars(Console(stderr=True)) as bars:
         run(plan, bars)
     if as_json:
@@ -193,7 +195,7 @@ def _print_run(out: Path, console: Console) -> None:
     for what, number in results.manifest.counts.items():
         console.print(f"{what}: {number:,}", markup=False, highlight=False)
     page = render(out)
-    console.print(f"\nReport: {page.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"\nReport: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _workers(objects: int | None) -> int:

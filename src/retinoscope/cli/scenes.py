@@ -48,4 +48,4 @@ def write(
         write_scenes(directory, count=count, seed=seed, sprites=sprites.value)
     else:
         write_arranged(directory, layout, count=count, seed=seed, sprites=sprites.value)
-    Console().print(f"{count} scenes in {directory}", soft_wrap=True)
+    Console().print(f"{count} scenes in {directory}", soft_wrap=True, markup=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from retinoscope.data.json_file import LARGEST_ID, is_there
+from retinoscope.data.names import checked_name
 from retinoscope.data.questions import read_questions
 from retinoscope.data.samples import Annotation, Box, Dataset, Question, Relation, Sample
 from retinoscope.errors import DataError
@@ -19,6 +21,8 @@ PROBED = 50
 
 _NOT_GIVEN = msgspec.Raw(b"")
 
+_Id = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
+
 
 class _Relation(msgspec.Struct, gc=False):
     subject: int
@@ -27,7 +31,7 @@ class _Relation(msgspec.Struct, gc=False):
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: int
+    id: _Id
     file_name: str
     width: int
     height: int
@@ -35,14 +39,14 @@ class _Image(msgspec.Struct, gc=False):
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: int
+    id: _Id
     name: str
 
 
 class _Object(msgspec.Struct, gc=False):
-    id: int
-    image_id: int
-    category_id: int
+    id: _Id
+    image_id: _Id
+    category_id: _Id
     area: float
     bbox: Box
     segmentation: msgspec.Raw
@@ -97,7 +101,7 @@ def read_coco(
 
 
 def _find_instances(root: Path, split: str | None) -> Path:
-    if root.is_file():
+    if is_there(root):
         return root
     if not root.is_dir():
         raise DataError(f"{root}: no such file. Give a COCO folder or its instances JSON.")
@@ -116,7 +120,7 @@ def _find_instances(root: Path, split: str | None) -> Path:
 
 def _find_questions(folder: Path, split: str) -> Path | None:
     names = ([f"questions_{split}.json"] if split else []) + ["questions.json"]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return next((folder / name for name in names if is_there(folder / name)), None)
 
 
 def _read(path: Path) -> bytes:
@@ -135,6 +139,10 @@ def _parse(content: bytes, path: Path) -> _Instances:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a whole JSON file ({error}). Fetch it again.") from error
+    except RecursionError as error:
+        raise DataError(
+            f"{path}: values are nested too deep to be COCO's. Fetch it again."
+        ) from error
 
 
 def _check(instances: _Instances, path: Path) -> None:
@@ -142,6 +150,11 @@ def _check(instances: _Instances, path: Path) -> None:
     image_ids = _unique((image.id for image in instances.images), "images", path)
     category_ids = _unique((category.id for category in instances.categories), "categories", path)
     object_ids = _unique((item.id for item in instances.annotations), "annotations", path)
+    for category in instances.categories:
+        try:
+            checked_name(category.name)
+        except ValueError as error:
+            raise DataError(f"{path}: category {category.id}: {error}.") from error
     for image in instances.images:
         for relation in image.relations:
             if not {relation.subject, relation.object} <= object_ids:
@@ -183,7 +196,7 @@ def _image_folder(base: Path, split: str, images: list[_Image], path: Path) -> P
     likely = [base / "images" / split, base / split, base / "images", base]
     folders = list(dict.fromkeys(likely if split else [base / "images", base]))
     for folder in folders:
-        if any((folder / image.file_name).is_file() for image in images[:PROBED]):
+        if any(is_there(folder / image.file_name) for image in images[:PROBED]):
             return folder
     looked = ", ".join(str(folder) for folder in folders)
     raise DataError(f"{path}: none of its first images was found in {looked}. Put them in one.")

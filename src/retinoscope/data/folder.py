@@ -37,6 +37,10 @@ SUFFIXES = (
 def image_files(root: str | Path) -> list[Path]:
     """Every image under a folder, sorted by path; masks and hidden files are left out.
 
+    Links to folders are not entered. A link to a file counts only where the file lies under the
+    folder too, so that a folder of somebody else's can't show what it does not hold; see
+    `outside`.
+
     No file is opened, so that ImageNet's 50,000 validation images are listed in a moment.
 
     Raises:
@@ -48,10 +52,19 @@ def image_files(root: str | Path) -> list[Path]:
     found: list[Path] = []
     for folder, below, names in os.walk(root):
         below[:] = [name for name in below if name != MASK_FOLDER and not name.startswith(".")]
-        found.extend(Path(folder, name) for name in names if _is_image(name))
+        images = (Path(folder, name) for name in names if _is_image(name))
+        found.extend(path for path in images if not outside(path, root))
     if not found:
-        raise DataError(f"{root}: no image in this folder. Known endings: {' '.join(SUFFIXES)}.")
+        raise DataError(
+            f"{root}: no image in this folder. Known endings: {' '.join(SUFFIXES)}. Links to "
+            "files elsewhere are not followed; give the folder that they lie in."
+        )
     return sorted(found)
+
+
+def outside(path: Path, root: Path) -> bool:
+    """Whether a path is a link to something that does not lie under a folder."""
+    return path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
 
 
 def read_folder(root: str | Path) -> Dataset:

@@ -21,8 +21,12 @@ MAX_PIXELS = 80_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Raster formats only: Pillow also opens PostScript, which would start a program."""
 
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow's decoders raise on broken content; the tests damage files of each format."""
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error),
+    *(RuntimeError, TypeError, OverflowError),
+)
+"""What Pillow's decoders raise on broken content, those of the last line by AVIF's and TIFF's; the
+tests damage files of each format."""
 
 ORIENTATION = 0x0112
 """The EXIF tag; values 5 to 8 swap width and height."""

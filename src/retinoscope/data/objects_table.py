@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from retinoscope.data.json_file import is_there, parse_json
 from retinoscope.data.mask_files import UNNAMED
+from retinoscope.data.names import checked_name
 from retinoscope.data.samples import Box
 from retinoscope.errors import DataError
 
@@ -39,7 +40,7 @@ def read_objects(root: Path) -> dict[str, list[ObjectRow]]:
     Raises:
         DataError: both a CSV and a JSON are there, or the one there is malformed.
     """
-    present = [path for path in (root / "objects.csv", root / "objects.json") if path.is_file()]
+    present = [path for path in (root / "objects.csv", root / "objects.json") if is_there(path)]
     if not present:
         return {}
     if len(present) > 1:
@@ -47,7 +48,7 @@ def read_objects(root: Path) -> dict[str, list[ObjectRow]]:
     path = present[0]
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        entries = _csv_entries(text) if path.suffix == ".csv" else json.loads(text)
+        entries = _csv_entries(text) if path.suffix == ".csv" else parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: can't be read ({error}). Save it as UTF-8.") from error
     if not isinstance(entries, list):
@@ -56,7 +57,7 @@ def read_objects(root: Path) -> dict[str, list[ObjectRow]]:
     for number, entry in enumerate(entries, start=1):
         try:
             rows[_inside(entry["image"])].append(_row(root, entry))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{path}: object {number}: {error!r}. Expected image, class and either x, y, "
                 "width, height in pixels or mask."
@@ -69,7 +70,7 @@ def _csv_entries(text: str) -> list[dict[str, Any]]:
 
 
 def _row(root: Path, entry: dict[str, Any]) -> ObjectRow:
-    name = str(entry.get("class") or UNNAMED).strip()
+    name = checked_name(str(entry.get("class") or UNNAMED).strip())
     given = [side for side in SIDES if entry.get(side) not in (None, "")]
     mask = entry.get("mask") or None
     if (mask is None) == (not given):

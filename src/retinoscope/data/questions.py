@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from retinoscope.data.json_file import LARGEST_ID, read_json
 from retinoscope.data.samples import Question, Step
 from retinoscope.errors import DataError
 
@@ -14,6 +14,9 @@ FIELDS = ("question", "answer", "kind", "word")
 """The text fields of a question in our own form. `annotation_id` is a whole number or null,
 `choices` a list of texts, `steps` a list of steps. Only `question` is required; what else there is
 is kept in `Question.raw`."""
+
+DIGITS = len(str(LARGEST_ID))
+"""Most digits of an image id."""
 
 STEP = {"op": str, "argument": str, "annotation_ids": list, "inputs": list}
 """The fields of a step and their types. Only `op` is required."""
@@ -35,17 +38,12 @@ def read_questions(path: Path, image_ids: Collection[int]) -> dict[int, tuple[Qu
     Raises:
         DataError: the file is missing or not of that form, or none of its images is in the set.
     """
-    try:
-        entries = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error}). Check the path.") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not a JSON file ({error}). Write it anew.") from error
+    entries = read_json(path)
     if not isinstance(entries, dict):
         raise _malformed(path, "the file", entries, "an object of image id to questions")
     found: dict[int, tuple[Question, ...]] = {}
     for key, value in entries.items():
-        if not key.isascii() or not key.isdigit():
+        if not (key.isascii() and key.isdigit() and len(key) <= DIGITS):
             raise _malformed(path, "a key", key, "an image id, a whole number")
         listed = value if isinstance(value, list) else [value]
         found[int(key)] = tuple(_question(path, key, entry) for entry in listed)

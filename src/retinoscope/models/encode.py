@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,9 @@ from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.views import image_token
 from retinoscope.tokens import TokenLayout, VisualSpan
+
+_IN_TEMPLATES = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What a template's own expressions raise, beside jinja's errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +108,13 @@ def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> st
     if getattr(processor, "chat_template", None):
         content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
-        return processor.apply_chat_template([turn], add_generation_prompt=True)
+        try:
+            return processor.apply_chat_template([turn], add_generation_prompt=True)
+        except (TemplateError, *_IN_TEMPLATES) as error:
+            raise ModelError(
+                f"The chat template of {checkpoint.name} can't be filled "
+                f"({type(error).__name__}: {error}); mend it, or save the processor without one."
+            ) from error
     family = checkpoint.family
     image = family.image.format(token=getattr(processor, "image_token", "<image>"))
     form = family.prompt if isinstance(family.prompt, str) else family.prompt(processor)

@@ -33,10 +33,12 @@ def load_processor(source: str | Path, revision: str | None = None) -> Any:
         ValueError: its files can't be read.
     """
     kind = _processor_class(str(source), revision)
-    processor = kind.from_pretrained(source, revision=revision)
+    processor = kind.from_pretrained(source, revision=revision, trust_remote_code=False)
     images = getattr(processor, "image_processor", None)
     if images is not None and not type(images).__name__.endswith("Pil"):
-        pillow = AutoImageProcessor.from_pretrained(source, revision=revision, backend="pil")
+        pillow = AutoImageProcessor.from_pretrained(
+            source, revision=revision, backend="pil", trust_remote_code=False
+        )
         processor.image_processor = pillow
     return processor
 
@@ -120,7 +122,9 @@ def _processor_class(source: str, revision: str | None) -> type[Any]:
     if name is not None:
         kind = processor_class_from_name(name)
     else:
-        config = type(AutoConfig.from_pretrained(source, revision=revision))
+        config = type(
+            AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        )
         kind = PROCESSOR_MAPPING.get(config, None)
     if kind is None:
         return AutoProcessor

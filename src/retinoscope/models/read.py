@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, PreTrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
@@ -29,7 +30,10 @@ WIDENED = 2**31
 
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
-_UNLOADABLE = (OSError, ValueError, KeyError, TypeError, ImportError)
+_UNLOADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, ImportError, AttributeError),
+    StrictDataclassError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +181,7 @@ def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
         raise ModelError(
             f"The processor of {name} needs a package that is not installed: {error}"
         ) from error
-    except (*_UNLOADABLE, AttributeError) as error:
+    except _UNLOADABLE as error:
         raise ModelError(
             f"The processor of {name} can't be loaded ({error}); save it beside the weights with "
             "processor.save_pretrained(folder)."

@@ -14,6 +14,7 @@ from retinoscope.report.figures.collect import Drawing
 from retinoscope.report.grids import Grid, accuracy_grid, plain_grid
 from retinoscope.report.parts import Part, Section, Tables, parts
 from retinoscope.report.protocol import protocol_section
+from retinoscope.report.tables.collect import csv_text
 from retinoscope.report.templating import data_uri, fill
 from retinoscope.report.verdict import Verdict
 from retinoscope.report.visible import visible
@@ -151,7 +152,7 @@ def _downloads(
 ) -> Sequence[tuple[str, str]]:
     """(file name, address) of every table and figure, carried by the page itself."""
     found = [
-        (f"{name}.csv", data_uri("text/csv", table.write_csv().encode()))
+        (f"{name}.csv", data_uri("text/csv", csv_text(table).encode()))
         for name, table in tables.items()
         if table.height
     ]

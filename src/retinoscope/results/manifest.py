@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.atomic import replacing
 
@@ -163,8 +165,8 @@ def read_manifest(run: Path) -> Manifest:
         checksum = values.pop("checksum")
         if checksum != _checksum(values):
             raise ValueError("its values are not those that were written")
-        model = ModelIdentity(**values.pop("model"))
-        return Manifest(model=model, **values)
+        # A file of another hand may have the checksum of what is no manifest.
+        return msgspec.convert(values, Manifest)
     except FileNotFoundError as error:
         raise RunError(
             f"{run} is not a run folder: it has no manifest.json. Give the folder that "
@@ -172,7 +174,7 @@ def read_manifest(run: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise RunError(f"can't read {path}: {error}.") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(
             f"{path} is damaged, was changed by hand, or is of another version ({error}). Copy it "
             "again from where it is whole; or delete it and give the run's command again with the "

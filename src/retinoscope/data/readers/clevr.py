@@ -13,8 +13,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from retinoscope.data.images import image_size
+from retinoscope.data.json_file import is_there, read_json
 from retinoscope.data.readers.clevr_programs import Shapes, follow
-from retinoscope.data.readers.fields import Entry, as_entry, read_json
+from retinoscope.data.readers.fields import Entry, as_entry
 from retinoscope.data.readers.files import Found, Gathering, find_file, finish
 from retinoscope.data.samples import Annotation, Dataset, Question, Relation, Sample
 from retinoscope.errors import DataError, SampleError
@@ -68,7 +69,7 @@ def read_clevr(given: Path, split: str | None = None) -> Dataset:
 def _scenes(found: Found, part: str) -> Path:
     name = f"{found.file.stem.removesuffix('_questions')}_scenes.json"
     paths = [found.root / "scenes" / name, found.root / name]
-    file = next((path for path in paths if path.is_file()), None)
+    file = next((path for path in paths if is_there(path)), None)
     if file is None:
         raise DataError(f"{found.root}: no scenes/{name} for the questions of {part}. Add it.")
     return file

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retinoscope.data.json_file import LARGEST_ID, parse_json
 from retinoscope.errors import DataError
 
 
@@ -53,7 +53,7 @@ class Entry:
         """
         value = self._get(name, default)
         try:
-            if isinstance(value, bool | float):
+            if isinstance(value, bool | float) or not abs(int(value)) <= LARGEST_ID:
                 raise ValueError
             return int(value)
         except (TypeError, ValueError):
@@ -125,20 +125,6 @@ def as_entry(path: Path, where: str, value: Any) -> Entry:
     return Entry(path, where, value)
 
 
-def read_json(path: Path) -> Any:
-    """A whole JSON file.
-
-    Raises:
-        DataError: it can't be read or is broken.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error}). Check the path.") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not a whole JSON file ({error}). Fetch it again.") from error
-
-
 def read_lines(path: Path) -> Iterator[Entry]:
     """A file of one JSON object a line; empty lines are passed over.
 
@@ -153,7 +139,7 @@ def read_lines(path: Path) -> Iterator[Entry]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError as error:
             raise DataError(f"{path}: line {number} is not JSON ({error}).") from error
         yield as_entry(path, f"line {number}", value)

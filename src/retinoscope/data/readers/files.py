@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from retinoscope.data.images import image_size
+from retinoscope.data.json_file import is_there
 from retinoscope.data.samples import Dataset, Question, Sample
 from retinoscope.errors import DataError, SampleError
 
@@ -38,7 +39,7 @@ def find_file(given: Path, patterns: Sequence[str], split: str | None, expected:
     Raises:
         DataError: there is no such file, or there are several.
     """
-    if given.is_file():
+    if is_there(given):
         inner = given.parent.name in ("questions", "annotations", "scenes")
         return Found(given.parent.parent if inner else given.parent, given)
     if not given.is_dir():
@@ -86,7 +87,7 @@ class Gathering:
             if name.is_absolute() or ".." in name.parts or not name.parts:
                 raise DataError(f"{self.root}: image {image!r} leaves the folder. Mend its name.")
             tried = [self.root / folder / image for folder in self.folders]
-            self._paths[image] = next((path for path in tried if path.is_file()), None)
+            self._paths[image] = next((path for path in tried if is_there(path)), None)
             if self._paths[image] is None:
                 places = ", ".join(str(path.parent) for path in tried)
                 self.skipped.append(f"{image}: no such image in {places}.")

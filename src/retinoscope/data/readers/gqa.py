@@ -15,7 +15,8 @@ from typing import Any
 
 from retinoscope.data.boxes import boxed
 from retinoscope.data.images import image_size
-from retinoscope.data.readers.fields import Entry, as_entry, read_json
+from retinoscope.data.json_file import is_there, read_json
+from retinoscope.data.readers.fields import Entry, as_entry
 from retinoscope.data.readers.files import Found, Gathering, find_file, finish
 from retinoscope.data.samples import Annotation, Dataset, Question, Relation, Sample, Step
 from retinoscope.errors import DataError, SampleError
@@ -81,7 +82,7 @@ def _graphs(found: Found) -> Path | None:
     prefix = found.file.name.split("_")[0]
     folders = (found.root, found.root / "sceneGraphs", found.file.parent)
     paths = [folder / f"{prefix}_sceneGraphs.json" for folder in folders]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_there(path)), None)
 
 
 def _number(path: Path, image: str) -> int:

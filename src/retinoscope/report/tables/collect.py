@@ -59,4 +59,18 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
         RunError: the folder can't be written.
     """
     with replacing(path) as stream:
-        stream.write(table.write_csv().encode())
+        stream.write(csv_text(table).encode())
+
+
+def csv_text(table: pl.DataFrame) -> str:
+    """A table as CSV in which no text is a formula.
+
+    A spreadsheet takes a cell that begins with one of =, +, -, @, a tab or a line's end for a
+    formula, and a class may be called anything. Such a text gets an apostrophe in front, which
+    says "text" to a spreadsheet. Numbers stay as they are.
+    """
+    text = pl.col(pl.String)
+    formula = text.str.contains(r"^[=+\-@\t\r\n]")
+    return table.with_columns(
+        pl.when(formula).then("'" + text).otherwise(text).name.keep()
+    ).write_csv()
