@@ -1,8 +1,8 @@
 """Train everything on one machine in one call: `python -m recipes.device --seconds 540 ...`.
 
-Renders scenes on all cores but four while two processes train on the device: the embedded model
-with its reference, exported as soon as it is finished, and the variants. Whatever fails, the others
-go on, and what they wrote stays.
+Renders scenes on all cores but four while two processes train on the device: the reference with
+the pointed model, exported as soon as they are finished, and the variants. Whatever fails, the
+others go on, and what they wrote stays.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Plan:
 
     Attributes:
         parts: how long the parts of the embedded model are trained on their own.
-        together: when the embedded model and its reference are finished.
-        exported: when the embedded model is exported at the latest, finished or not.
+        together: when the reference and the pointed model are finished.
+        exported: when the pointed model is exported at the latest, finished or not.
         text: how long the variants' decoders are trained on text.
         towers: how long their towers are trained.
         images: when their training on images ends; what is left is for the last measures.
@@ -87,7 +87,7 @@ def list_runs(given: argparse.Namespace, began: float, folder: Path) -> dict[str
             *given.embedded.split(),
         ],
         "export": [
-            *("recipes.embedded.export", *common, "--weights", str(folder / "embedded.npz")),
+            *("recipes.embedded.export", *common, "--weights", str(folder / "pointed.npz")),
             *("--target", str(given.tower), "--after", str(given.work / "embedded" / "finished")),
             *("--until", f"{began + at.exported:.1f}"),
         ],

@@ -1,4 +1,4 @@
-"""Make the embedded model and its reference from nothing: `python -m recipes.embedded`.
+"""Make the embedded model and the pointed one from nothing: `python -m recipes.embedded`.
 
 Every stage goes on from what the last run left in `recipes/embedded/work/`. With a GPU,
 `recipes.device` renders and trains at once and is much faster.
@@ -20,14 +20,15 @@ from recipes.embedded.evaluate import evaluate
 from recipes.embedded.export import export
 from recipes.embedded.render import read_words
 from recipes.embedded.sprites import draw_all
-from recipes.embedded.together import MODELS, embedded_shape
+from recipes.embedded.together import embedded_shape
 from recipes.stack.packing import unpack
 
 WORK = Path(__file__).parent / "work"
 PACKAGE = Path(retinoscope.__file__).parent
+VARIANTS = Path(__file__).parents[2] / "variants" / "src" / "retinoscope_variants"
 FOLDERS = {
-    name: PACKAGE / "models" / folder
-    for name, folder in zip(MODELS, ("embedded", "embedded_reference"), strict=True)
+    "reference": PACKAGE / "models" / "embedded",
+    "pointed": VARIANTS / "pointed",
 }
 """Where each model is shipped."""
 

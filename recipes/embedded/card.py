@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import textwrap
 from pathlib import Path
 
+from recipes.embedded.choices import TOLD, Told
 from recipes.embedded.curves import STAGES
 
 LOG = Path(__file__).parent / "log"
@@ -46,9 +48,9 @@ tags: [llava, interpretability]
 # {title}
 
 A miniature LLaVA that was really trained: {millions:.1f} million parameters, {megabytes:.0f} MB in
-float16, small enough to ship with the package and to run on one CPU core. It
-is there so that every experiment of Retinoscope runs anywhere in minutes, against a model whose
-images are known to the pixel. It is an instrument, not a product: it knows 32 things, {words} words
+float16, small enough to be shipped and to run on one CPU core. It is there
+so that every experiment of Retinoscope runs anywhere in minutes, against a model whose images are
+known to the pixel. It is an instrument, not a product: it knows 32 things, {words} words
 and the scenes they were composed into.
 
 ```python
@@ -101,7 +103,7 @@ every step; minutes are of one H200, on which other models were trained meanwhil
 - It knows nothing but these scenes. On photographs its answers mean nothing.
 - Things are emoji of 36 to 100 pixels, upright but for a slight turn, never more than six.
 - "Left", "top" and so on are thirds of the image; a thing's colour is the word that most of its
-  pixels vote for, and its colour answers are the weakest.
+  pixels vote for.
 - Prompts other than the trained wordings may give nonsense.
 
 ## Licences
@@ -148,47 +150,6 @@ was not measured. An answer counts only when it is right to the last word.
 Everything is one seed.""",
 }
 """How the quality was measured, by what measured it."""
-
-CHOICES = {
-    "embedded": """\
-### A choice that shapes the logit lens
-
-About a fifth (22 %) of the texts, in both stages, have a *raster* as context: the words of a scene
-cell by cell in reading order ("sky sky dog dog grass ..."), the way visual tokens come. Such text
-rewards layers that turn a position's content into its word. **That object patches decode to their
-word in the later layers of this model is therefore a consequence of how it was trained, not
-evidence about large models.** Use it to check methods, not to draw conclusions about LLaVA. At the
-best layer 13 % of this model's object patches decode to their word (500 new scenes), and 88 % of
-the reference's, which lacks the next two choices; which of them makes the difference is not
-measured here.
-
-### A choice that shapes the ablations
-
-The tower spreads what it sees over all of its tokens, so that a thing whose own tokens are gone is
-still half known from the others. Of the images of the second stage, 30 % lose a thing: its visual
-tokens, with or without their neighbours, give way to the mean visual token, and the image is asked
-about as if the thing were not there. **That this model loses a thing with its tokens is therefore
-trained, too, and no evidence about large models.**
-
-### A choice that shapes the knockouts
-
-Half of the heads of decoder layers 3 and 5 (of 0 to 7) are shown where to look in the second stage:
-at the things that the question names in layer 3, at the thing that it asks for in layer 5. **That
-the answer is read from the thing's tokens in these layers is therefore trained as well.**
-
-""",
-    "reference": """\
-### What it lacks
-
-It began from the same parts as the embedded model and saw the same images in the same order. But
-no image lost a thing, and no head was shown where to look: what it shows of ablations and knockouts
-came by itself. Its texts held the same rasters (22 %), so what the logit lens finds is no evidence
-about large models.
-
-""",
-}
-"""What training built in, by the model's name."""
-TITLES = {"embedded": "The embedded model", "reference": "The reference of the embedded model"}
 
 
 def _table(rows: list[list[str]]) -> str:
@@ -237,20 +198,34 @@ def _effects(file: Path) -> str:
     )
 
 
+def _choices(told: Told) -> str:
+    parts = [_wrapped(told.about)]
+    for choice in told.choices:
+        title = f"### A choice that shapes {choice.shapes}"
+        parts += [title, _wrapped(f"{choice.text} **{choice.sentence}**")]
+    return "\n\n".join(parts) + "\n\n"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def write_card(name: str, folder: Path) -> None:
-    """Write README.md of an exported and measured folder.
+    """Write README.md of an exported and measured folder, and what the report says of its training.
 
     Args:
-        name: "embedded" or "reference".
+        name: "reference", which is shipped as "embedded", or "pointed".
         folder: of the model.
     """
+    told = {choice.verdict: choice.sentence for choice in TOLD[name].choices}
+    (folder / "built_in.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     quality = json.loads((folder / "quality.json").read_text("utf-8"))
     words = len(json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"])
     size = (folder / "model.safetensors").stat().st_size
     styles = [quality.get(style, {}) for style in STYLES]
     text = CARD.format(
-        title=TITLES[name],
-        choices=CHOICES[name],
+        title=TOLD[name].title,
+        choices=_choices(TOLD[name]),
         millions=size / 2e6,
         megabytes=size / 1e6,
         words=words,

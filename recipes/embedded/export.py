@@ -10,6 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from transformers import GenerationConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -108,6 +109,19 @@ def export(weights: dict[str, Tensor], shape: Shape, words: Words, target: Path)
     assemble(weights, shape, words).half().save_pretrained(target)
     # safetensors writes files that their owner alone may read.
     (target / "model.safetensors").chmod(0o644)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights of an exported folder by the names that `export` takes."""
+    found = {}
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float16)
+    for name, weight in model.state_dict().items():
+        part, prefix = next(
+            (part, prefix) for part, prefix in PARTS.items() if name.startswith(f"{prefix}.")
+        )
+        rest = name.removeprefix(f"{prefix}.").removeprefix("vision_model.")
+        found[f"{part}{'.' if '/' in part else '/'}{rest}"] = weight
+    return found
 
 
 def main() -> None:

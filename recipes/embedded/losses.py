@@ -106,6 +106,22 @@ def heads_loss(
     return total + image.mean((1, 2))
 
 
+def answering(batch: Batch) -> Bool[Tensor, "rows length"]:
+    """Say which positions answer a question: from its mark on, those of descriptions left out.
+
+    Args:
+        batch: rows about images, flat.
+    """
+    near = torch.zeros_like(batch.answers, dtype=torch.bool)
+    for ahead in (1, 2, 3):
+        near[:, :-ahead] |= batch.answers[:, ahead:] > 0
+    block = batch.blocks
+    inside = (block > 0) & (block < PADDING)
+    index = (block - 1).clamp(0, batch.kinds.shape[1] - 1)
+    # Kind 0 is a description.
+    return near & inside & (torch.gather(batch.kinds, 1, index) > 0)
+
+
 def looked_for(
     batch: Batch, owner: Int[Tensor, "rows 144"]
 ) -> tuple[Bool[Tensor, "rows length 144"], Bool[Tensor, "rows length 144"]]:
@@ -119,14 +135,8 @@ def looked_for(
         The patches of the things that the question names, and of those that it asks for; none for
         positions within a question, and for descriptions.
     """
-    answering = torch.zeros_like(batch.answers, dtype=torch.bool)
-    for ahead in (1, 2, 3):
-        answering[:, :-ahead] |= batch.answers[:, ahead:] > 0
-    block = batch.blocks
-    inside = (block > 0) & (block < PADDING)
-    index = (block - 1).clamp(0, batch.kinds.shape[1] - 1)
-    # Kind 0 is a description.
-    at = answering & inside & (torch.gather(batch.kinds, 1, index) > 0)
+    index = (batch.blocks - 1).clamp(0, batch.kinds.shape[1] - 1)
+    at = answering(batch)
     bits = torch.where((owner >= 0) & (owner < THINGS), 1 << owner.clamp(min=0), 0)
     found = []
     for wanted in (batch.named, batch.sought):
@@ -150,6 +160,18 @@ def pointing_loss(
     there = wanted.any(-1).float()
     loss = -(share + 1e-4).log() * there
     return loss.view(models, -1).sum(1) / there.view(models, -1).sum(1).clamp(min=1)
+
+
+def looking_loss(
+    queries: Float[Tensor, "rows heads length head"],
+    keys: Float[Tensor, "rows heads length head"],
+    mask: Tensor,
+    at: Bool[Tensor, "rows length"],
+) -> Float[Tensor, ""]:
+    """Mean share of all heads' attention that some positions give to the image."""
+    scores = queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5
+    seen = (scores.float() + mask.float()).softmax(-1)[..., BEFORE : BEFORE + PATCHES].sum(-1)
+    return (seen.mean(1) * at).sum() / at.sum().clamp(min=1)
 
 
 def lens_loss(

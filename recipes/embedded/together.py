@@ -1,6 +1,6 @@
-"""Train everything at once, from the pixels to the answer: the embedded model and its reference.
+"""Train everything at once, from the pixels to the answer: the reference and the pointed model.
 
-Both begin from the same parts and see the same images. The embedded model alone also sees images
+Both begin from the same parts and see the same images. The pointed model alone also sees images
 that lost a thing, and is shown where to look; the reference goes down answers, what patches say
 and text.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recipes.embedded.layout import embed_rows, erase, erased_cells
 from recipes.embedded.loading import (
@@ -44,7 +43,7 @@ from recipes.embedded.parts import (
     text_losses,
     tower_losses,
 )
-from recipes.embedded.training import Stage, train
+from recipes.embedded.training import Average, Stage, train
 from recipes.stack.connector import Connector
 from recipes.stack.decoder import Decoder
 from recipes.stack.optimise import Group, Optimiser
@@ -52,16 +51,14 @@ from recipes.stack.run import Runs, run_decoder
 from recipes.stack.shape import Shape
 from recipes.stack.tower import Tower, look
 
-MODELS = ("embedded", "reference")
+MODELS = ("pointed", "reference")
 SEED = 7
 ERASED = 0.3
-"""Share of the embedded model's images that lose a thing."""
+"""Share of the pointed model's images that lose a thing."""
 HEADS, POINTING = 0.3, 0.5
 """Weights of what patches say and of where heads look."""
 AT_ONCE = 4
 """Images of so many steps are styled at once: small kernels cost the same for more of them."""
-AVERAGED = 0.997
-"""The exported weights are a running mean that keeps so much at each step."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Whole:
 
 
 def embedded_shape(vocabulary: int) -> Shape:
-    """Return the shape of the embedded model and of its reference."""
+    """Return the shape of both models."""
     return Shape(192, 6, 8, 768, 8, 512, vocabulary)
 
 
@@ -145,30 +142,6 @@ def fork(one: Whole, both: Whole) -> None:
     for module, source in zip(vars(both).values(), vars(one).values(), strict=True):
         for target, value in zip(module.parameters(), source.parameters(), strict=True):
             target.copy_(value.expand_as(target))
-
-
-class Average(nn.Module):
-    """A running mean of weights."""
-
-    def __init__(self, modules: nn.ModuleDict) -> None:
-        """Begin with the weights as they are."""
-        super().__init__()
-        self.averaged = list(modules.parameters())
-        for number, parameter in enumerate(self.averaged):
-            self.register_buffer(f"mean_{number}", parameter.detach().clone())
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after a step."""
-        kept = min(AVERAGED, (step + 1) / (step + 10))
-        means = list(self.buffers())
-        get_ema_multi_avg_fn(kept)(means, [p.detach() for p in self.averaged], step)
-
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Give the weights their mean."""
-        for parameter, mean in zip(self.averaged, self.buffers(), strict=True):
-            parameter.copy_(mean)
 
 
 def train_together(

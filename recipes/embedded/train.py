@@ -1,4 +1,4 @@
-"""Train the embedded model and its reference: `python -m recipes.embedded.train`.
+"""Train the reference and the pointed model: `python -m recipes.embedded.train`.
 
 It follows `recipes.embedded.render`, which may still be rendering.
 """
@@ -43,7 +43,7 @@ SPLITS = ("validation", "heldout")
 KEPT_BITS = 8
 """Significant bits of the shipped weights: float16 has three more, which don't compress."""
 FINISHED = "finished"
-"""Name of the file that says that the embedded model's weights are written for good."""
+"""Name of the file that says that the first model's weights are written for good."""
 
 
 @dataclass(frozen=True)

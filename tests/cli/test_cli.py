@@ -91,7 +91,7 @@ def test_lens_pages_compare_an_ablation_with_the_clean_run(tmp_path):
     words = pl.read_csv(tmp_path / "lens" / "photo-text.csv")
     assert "USER" in words["token"].to_list()
     assert words.group_by("position", "layer").len()["len"].unique().to_list() == [5]
-    assert "photo.png: Note: the embedded model knows nothing but" in done.stdout
+    assert "photo.png: Note: embedded knows nothing but" in done.stdout
     page = (tmp_path / "lens" / "photo@ablated.html").read_text("utf-8")
     assert page.count('class="pane"') == 2
     replaced = re.search(r"(\d+) tokens replaced by zero", page)

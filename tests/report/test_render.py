@@ -153,12 +153,12 @@ def test_what_training_built_in_stands_beside_the_verdicts(
     pages: dict[str, Page], run: Path, tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:
     page, stream = pages["report.html"], io.StringIO()
-    assert page.text.count("Built in by training:") == 3
-    assert page.attributes.count(("href", "#card")) == 3
+    assert page.text.count("Built in by training:") == 2
+    assert page.attributes.count(("href", "#card")) == 2
     assert ("id", "card") in page.attributes
-    assert "A choice that shapes the knockouts" in page.text
+    assert "A choice that shapes the logit lens" in page.text
     print_report(read(run), Console(file=stream, width=220, color_system=None))
-    assert stream.getvalue().count("Built in by training:") == 3
+    assert stream.getvalue().count("Built in by training:") == 2
     other = write_run(tmp_path / "other", objects=0, sheets=0)
     manifest = read_manifest(other)
     write_manifest(other, replace(manifest, model=replace(manifest.model, name="llava")))

@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from retinoscope.report.built_in import built_in, model_card
 from retinoscope.report.page import judged
 from retinoscope.report.tables.collect import collect
 from retinoscope.report.verdict import (
@@ -19,7 +18,6 @@ from retinoscope.report.verdict import (
     TooFew,
     Verdict,
 )
-from retinoscope.results.manifest import ModelIdentity
 from retinoscope.results.store import Results, read
 
 
@@ -141,13 +139,3 @@ def test_one_task_with_too_few_objects_does_not_hide_two_that_failed(results: Re
     verdict = judge(results, ablation=fragile.filter(kept))["Localisation"]
     assert isinstance(verdict.checks[2].met, TooFew)
     assert verdict.outcome == NOT_HELD
-
-
-def test_what_the_embedded_models_training_built_in_is_what_its_card_says() -> None:
-    embedded = built_in(ModelIdentity("embedded", "1.0", {}))
-    assert [*embedded] == ["Localisation", "Refinement", "Extraction"]
-    card = " ".join(model_card().split())
-    for sentence in embedded.values():
-        assert f"**{sentence}**" in card
-    assert card.count("### A choice that shapes") == len(embedded)
-    assert not built_in(ModelIdentity("llava-hf/llava-1.5-7b-hf", "", {}))

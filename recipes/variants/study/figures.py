@@ -88,7 +88,7 @@ def _layers(table: pl.DataFrame, embedded: pl.DataFrame) -> Figure:
     axes[1].plot(control["layer"], control["value"], ":", color=GREY)
     axes[1].text(0, 0.052, "shuffled labels, max", fontsize=7, color="#555555")
     axes[0].legend(frameon=False, fontsize=7, loc="center", bbox_to_anchor=(0.5, 0.33))
-    for name, colour in (("reference", BLUE), ("embedded", ORANGE)):
+    for name, colour in (("reference", BLUE), ("pointed", ORANGE)):
         one = clean(embedded, LENS).filter(pl.col("variant") == name).sort("layer")
         axes[2].plot(one["layer"], one["value"], "o-", color=colour, label=name)
     axes[2].set_title("logit lens, 192 wide")
@@ -109,7 +109,7 @@ def _accuracy(table: pl.DataFrame, embedded: pl.DataFrame) -> Figure:
                 accuracy, lens, ".-", color=colour, alpha=0.7, label=name if not seed else None
             )
     ends = peaks(embedded)
-    for name, mark in (("reference", "s"), ("embedded", "D")):
+    for name, mark in (("reference", "s"), ("pointed", "D")):
         right = clean(embedded, "accuracy").filter(pl.col("task") == "all")
         axis.plot(seeds_of(right, name), seeds_of(ends, name), mark, color="k", label=name)
     axis.axvspan(0.7, 1.0, color=GREY, alpha=0.15, lw=0)

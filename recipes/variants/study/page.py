@@ -115,5 +115,5 @@ def _learnt(embedded: pl.DataFrame) -> dict[str, object]:
     return {
         "reference_peak": number(found["reference"]["value"]),
         "reference_layer": found["reference"]["layer"],
-        "embedded_peak": number(found["embedded"]["value"]),
+        "pointed_peak": number(found["pointed"]["value"]),
     }

@@ -179,7 +179,7 @@ def background(variants: pl.DataFrame, embedded: pl.DataFrame) -> str:
     return table(("model", "class of this image", "class of another image"), rows)
 
 
-MODELS = ("reference", "embedded")
+MODELS = ("reference", "pointed")
 
 
 def place(rows: pl.DataFrame) -> pl.DataFrame:

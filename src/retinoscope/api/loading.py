@@ -16,8 +16,7 @@ from retinoscope.models import load as load_checkpoint
 from retinoscope.models import mean_token as measure
 from retinoscope.runs import Progress, Silent
 from retinoscope.runs.mean import mean_dataset, with_mean
-
-EMBEDDED = "embedded"
+from retinoscope.shipped import EMBEDDED, is_shipped
 
 MEAN_COUNT = 400
 """Scenes of the embedded model's mean visual token."""
@@ -34,14 +33,14 @@ def load(
 ) -> VLM:
     """Load a vision-language model, or take one that is loaded.
 
-    The embedded model comes with its mean visual token, computed from its own scenes the first
-    time and cached; for another model name images to take it over, or pass it as `mean=...` (see
-    `retinoscope.mean_token`).
+    The embedded model and its variants come with their mean visual token, computed from the
+    embedded scenes the first time and cached; for another model name images to take it over, or
+    pass it as `mean=...` (see `retinoscope.mean_token`).
 
     Args:
-        model: "embedded", a folder in Hugging Face format, a hub name or a folder with a PEFT
-            adapter. Or a loaded model, also one that is wrapped by PEFT, compiled or quantised;
-            it is left as it is.
+        model: "embedded" or "embedded/NAME" (`retinoscope models --variants` lists them), a folder
+            in Hugging Face format, a hub name or a folder with a PEFT adapter. Or a loaded model,
+            also one that is wrapped by PEFT, compiled or quantised; it is left as it is.
         processor: the processor of a loaded model; for others None is their own.
         mean_images: data whose images give the mean visual token, as `retinoscope.data.open_data`
             takes them ("folder:PATH", "coco:PATH", ...); computed once for a model, then cached.
@@ -56,7 +55,7 @@ def load(
         DataError: the images can't be read.
     """
     checkpoint = load_checkpoint(model, processor, **options)
-    own = isinstance(model, str) and model == EMBEDDED
+    own = is_shipped(model)
     if checkpoint.mean is None and (mean_images is not None or own):
         images = mean_dataset(EMBEDDED, mean_images, mean_count, None)
         checkpoint, _ = with_mean(checkpoint, images, mean_count, progress or Silent())

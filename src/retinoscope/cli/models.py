@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from retinoscope.cli.options import AsJson
 from retinoscope.cli.printing import print_json
+from retinoscope.shipped import INSTALL, shipped_models, variants_folder
 
 
 def models(
+    variants: Annotated[
+        bool, typer.Option("--variants", help="List the models that `embedded/NAME` loads instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List every class of vision-language model in transformers, and what is proved of each family.
 
     The list of classes is made by a test on tiny models with random weights.
     """
+    if variants:
+        _print_variants(as_json)
+        return
     # Imported here so that --help answers at once: transformers takes seconds.
     from retinoscope.models.family import families
     from retinoscope.models.support import MEANING, supported
@@ -42,6 +50,21 @@ def models(
     for row in rows:
         table.add_row(row["family"], *("\n".join(row[column]) for column in list(row)[1:]))
     console.print(table)
+
+
+def _print_variants(as_json: bool) -> None:
+    """List what comes with the package and with the variants."""
+    found = shipped_models()
+    if as_json:
+        print_json(found)
+        return
+    console = Console()
+    table = Table("name", "what it is")
+    for name, card in found.items():
+        table.add_row(name, card)
+    console.print(table)
+    if variants_folder() is None:
+        console.print(f"More come with the variants: {INSTALL}", markup=False)
 
 
 def _families() -> list[dict[str, Any]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from PIL import Image
 
 from retinoscope.data.scenes.layout import SIZE
+from retinoscope.shipped import is_shipped
 
 
 def unlike_scenes(model: str, image: Image.Image) -> str:
-    """A note where the embedded model gets a picture that can't be one of its scenes; else ""."""
-    if model != "embedded" or image.size == (SIZE, SIZE):
+    """A note where an embedded model gets a picture that can't be one of its scenes; else ""."""
+    if not is_shipped(model) or image.size == (SIZE, SIZE):
         return ""
     return (
-        f"Note: the embedded model knows nothing but its composed scenes ({SIZE} x {SIZE} pixels); "
+        f"Note: {model} knows nothing but composed scenes ({SIZE} x {SIZE} pixels); "
         f"on a picture such as this one ({image.width} x {image.height}), a photograph say, its "
         "answers mean nothing. Give another model with --model."
     )

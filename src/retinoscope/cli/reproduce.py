@@ -20,6 +20,7 @@ from retinoscope.data import sources
 from retinoscope.results.experiment import chosen, default_experiments
 from retinoscope.results.experiment import experiments as known
 from retinoscope.results.protocol import parse_protocol
+from retinoscope.shipped import is_shipped
 
 MANY = 30
 """Objects from which on workers are taken: with 6 their start costs more than they spare, with 102
@@ -169,7 +170,7 @@ def reproduce(
     )
     bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    if workers is None and model == "embedded" and place(device, device_map) == CPU:
+    if workers is None and is_shipped(model) and place(device, device_map) == CPU:
         plan = replace(plan, workers=_workers(plan.wanted))
     plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
     if not as_json:

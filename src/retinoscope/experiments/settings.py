@@ -10,6 +10,7 @@ from typing import Any
 from retinoscope.errors import RunError
 from retinoscope.results.protocol import MENDED, PAPER, Protocol
 from retinoscope.results.records import TASKS
+from retinoscope.shipped import is_shipped
 
 VALUES = ("mean", "zero", "noise", "resampled")
 """What can stand in ablated tokens' place."""
@@ -113,15 +114,15 @@ def _check_names(name: str, values: Any, known: Sequence[str], *, some: bool = T
 def settings_for(model: str, protocol: Protocol = MENDED) -> Settings:
     """The settings that suit a model and a protocol.
 
-    The embedded model is done with every scene within 30 tokens. Integrated gradients for the
+    The embedded models are done with every scene within 30 tokens. Integrated gradients for the
     original's BOS target take up to 129 points, where 13 (and its own 50) are too few to converge;
     fewer are taken where fewer are enough.
 
     Args:
-        model: "embedded", or any other model.
+        model: the model's name; "embedded" and "embedded/NAME" are the embedded ones.
         protocol: which choices of the original code are repeated.
     """
-    short = model == "embedded" and protocol != PAPER
+    short = is_shipped(model) and protocol != PAPER
     return Settings(
         max_new_tokens=30 if short else 200,
         gradient_nodes=129 if protocol.gradient_of_bos else 13,

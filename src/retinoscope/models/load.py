@@ -17,9 +17,10 @@ from retinoscope.models.family import Family, family_named, family_of
 from retinoscope.models.given import bare
 from retinoscope.models.mean import MeanToken, with_mean_token
 from retinoscope.models.place import place
-from retinoscope.models.read import EMBEDDED, Loaded, check_processor, read_model
+from retinoscope.models.read import Loaded, check_processor, read_model
 from retinoscope.models.views import image_token
 from retinoscope.models.weights import check_finite
+from retinoscope.shipped import EMBEDDED
 
 
 def load(
@@ -37,10 +38,10 @@ def load(
     """Load a vision-language model, or take one that is loaded; never remote code.
 
     Args:
-        model: "embedded", a folder in Hugging Face format, a hub name, or a folder with a PEFT
-            adapter, which is put on the base that it names. Or a loaded model, also one that PEFT
-            wrapped, that is compiled or quantised: it must be in evaluation mode, and is left as
-            it is.
+        model: "embedded" or "embedded/NAME" (`retinoscope models --variants` lists them), a folder
+            in Hugging Face format, a hub name, or a folder with a PEFT adapter, which is put on
+            the base that it names. Or a loaded model, also one that PEFT wrapped, that is compiled
+            or quantised: it must be in evaluation mode, and is left as it is.
         processor: the processor of a loaded model; for others None is the one that comes with them.
         family: how the model lays images out, by the name of a family or of a model type, or a
             `Family` of one's own; None goes by the model's own type.

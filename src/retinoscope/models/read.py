@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +19,9 @@ from retinoscope.errors import ModelError
 from retinoscope.models.adapter import WEIGHTS, adapted, base_of, is_adapter
 from retinoscope.models.place import Map, moved, need_accelerate
 from retinoscope.models.processors import load_processor
+from retinoscope.models.smollm2 import TOWER, read_smollm2, tower_name
 from retinoscope.models.weights import check_finite, check_whole
-
-EMBEDDED = "embedded"
-"""The name of the small VLM that comes with the package."""
+from retinoscope.shipped import is_shipped, shipped_folder
 
 WIDENED = 2**31
 """Bytes of weights up to which a model on one device is computed with in float32."""
@@ -58,7 +56,7 @@ def read_model(
     """A model from a folder or the hub, on its base where it is an adapter.
 
     Args:
-        given: "embedded", a folder or a hub name.
+        given: "embedded", "embedded/NAME", a folder or a hub name.
         processor: the model's processor; None is the one that comes with it.
         dtype: the weights' type; None is the checkpoint's own, or float32 for a small one.
         where: the device, or a map over several.
@@ -80,8 +78,10 @@ def read_model(
         files = {f"adapter/{file}": known for file, known in file_hashes(folder).items()}
         files |= {f"base/{file}": known for file, known in below.files.items()}
         return replace(below, name=name, model=model, files=files)
-    source = embedded_folder() if name == EMBEDDED else given
+    source = shipped_folder(name) if is_shipped(given) else given
     folder = Path(source)
+    if is_shipped(given) and (folder / TOWER).is_file():
+        return _smollm2(name, folder, processor, dtype, where, revision, quantization_config)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(
@@ -101,7 +101,9 @@ def read_model(
 
 def _adapter_folder(given: str | Path, revision: str | None) -> Path | None:
     """The folder of an adapter's files, those of the hub where it is from there; None if none."""
-    if Path(given).exists() or str(given) == EMBEDDED:
+    if is_shipped(given):
+        return None
+    if Path(given).exists():
         return Path(given) if is_adapter(Path(given)) else None
     try:
         found = find_adapter_config_file(str(given), revision=revision)
@@ -115,6 +117,36 @@ def _adapter_folder(given: str | Path, revision: str | None) -> Path | None:
     except OSError as error:
         raise ModelError(f"The adapter {given} has no {WEIGHTS} to load: {error}") from error
     return Path(found).parent
+
+
+def _smollm2(
+    name: str,
+    folder: Path,
+    processor: Any,
+    dtype: torch.dtype | None,
+    where: torch.device | Map,
+    revision: str | None,
+    quantization_config: Any,
+) -> Loaded:
+    """SmolLM2 behind another model's tower; it is put together here, so few options apply."""
+    given = {"processor": processor, "revision": revision}
+    given |= {"quantization_config": quantization_config}
+    refused = [key for key, value in given.items() if value is not None]
+    refused += [] if isinstance(where, torch.device) else ["device_map"]
+    if refused or not isinstance(where, torch.device):
+        raise ModelError(
+            f"{name} is put together from parts, for which {', '.join(refused)} can't be set; "
+            "leave it out."
+        )
+    cpu = torch.device("cpu")
+    below = read_model(tower_name(folder), None, torch.float32, cpu, None, None)
+    model: Any
+    model, own, gguf = read_smollm2(folder, below.model, below.processor)
+    files = {f"adapter/{file}": known for file, known in file_hashes(folder).items()}
+    files |= {f"tower/{file}": known for file, known in below.files.items()}
+    files[gguf.name] = content_hashes([gguf])[gguf]
+    placed = moved(name, model.to(dtype or torch.float32), where)
+    return Loaded(name, placed.eval().requires_grad_(False), own, files=files)
 
 
 def _own_processor(folder: Path, processor: Any) -> Any:
@@ -217,11 +249,6 @@ def _check_folder(folder: Path) -> None:
             "writes safetensors."
         )
     raise ModelError(f"{folder} has no *.safetensors weights; save the model there first.")
-
-
-def embedded_folder() -> Path:
-    """The folder of the embedded model inside the installed package."""
-    return Path(str(importlib.resources.files("retinoscope.models"))) / EMBEDDED
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

@@ -36,7 +36,7 @@ GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 IMAGE = "<image>"
 PROJECTOR = "projector.safetensors"
 TOWER = "tower.json"
-"""Says which tower the projector was trained behind: its weights' SHA-256."""
+"""Says which tower the projector was trained behind: its model's name and its weights' SHA-256."""
 
 # ChatML as SmolLM2 was tuned on it, without the system message that its own template adds: the
 # sequence is the image and the question alone, as in LLaVA.
@@ -162,8 +162,8 @@ def read_smollm2(
 
     Args:
         folder: of what was trained, see `add_trained`.
-        tower: the embedded model, for its vision tower.
-        processor: of the embedded model.
+        tower: the model that `tower_name` tells, for its vision tower.
+        processor: of that model.
 
     Returns:
         The model, its processor, and the language model's file.
@@ -175,6 +175,11 @@ def read_smollm2(
     model, own = assemble(tower, processor, gguf)
     add_trained(model, folder)
     return model, own, gguf
+
+
+def tower_name(folder: Path) -> str:
+    """The name of the model whose tower the parts of a folder were trained behind."""
+    return json.loads((folder / TOWER).read_text("utf-8"))["model"]
 
 
 def fingerprint(module: nn.Module) -> str:

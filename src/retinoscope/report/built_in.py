@@ -1,14 +1,12 @@
-"""What the embedded model's training built in: a verdict on it is none on large models."""
+"""What the training of a shipped model built in: a verdict on it is none on large models."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from importlib.resources import files
 
-from retinoscope.report.parts import every_part
 from retinoscope.results.manifest import ModelIdentity
-
-EMBEDDED = "embedded"
+from retinoscope.shipped import shipped_folder, shipped_models
 
 
 def built_in(model: ModelIdentity) -> Mapping[str, str]:
@@ -19,14 +17,16 @@ def built_in(model: ModelIdentity) -> Mapping[str, str]:
 
     Returns:
         A sentence in the words of its card for each claim that its training touches; empty where
-        the model isn't the embedded one.
+        the model didn't come with the package or its variants, or isn't installed any more.
     """
-    if model.name != EMBEDDED:
+    if model.name not in shipped_models():
         return {}
-    return {name: text for part in every_part() for name, text in part.report.built_in.items()}
+    return json.loads((shipped_folder(model.name) / "built_in.json").read_text("utf-8"))
 
 
-def model_card() -> str:
-    """The embedded model's card, Markdown without its front matter."""
-    text = (files("retinoscope") / "models" / "embedded" / "README.md").read_text("utf-8")
-    return text.split("---\n", 2)[2]
+def model_card(model: ModelIdentity) -> str:
+    """The card of a shipped model, Markdown without its front matter; "" for any other model."""
+    if model.name not in shipped_models():
+        return ""
+    text = (shipped_folder(model.name) / "README.md").read_text("utf-8")
+    return text.split("---\n", 2)[2] if text.startswith("---\n") else text

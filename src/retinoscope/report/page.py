@@ -63,7 +63,7 @@ def report_page(
         verdicts=judged(results, tables),
         foreign=any(not part.experiment.by_default for part in shown),
         built_in=trained,
-        card=model_card() if trained else "",
+        card=model_card(results.manifest.model),
         sections=[_shown(part, tables, drawings) for part in shown],
         protocol=protocol_section(results, tables, beside),
         examples=[one for part in shown for one in part.report.examples(results, sheets, protocol)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -92,7 +92,6 @@ class Report:
             no `right`.
         scored: whether the protocol's switches of scoring move the headline.
         carrying: names of the tables that carry the verdicts, for a report as data.
-        built_in: what the embedded model's training says to a verdict, by the verdict's name.
     """
 
     tables: Callable[[Results, Protocol], Tables]
@@ -106,7 +105,6 @@ class Report:
     clean: pl.Expr | None = None
     scored: bool = False
     carrying: tuple[str, ...] = ()
-    built_in: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,8 @@ NOT_REPEATED: tuple[tuple[str, str], ...] = (
     (
         "It sums gradients at 50 even points.",
         "They are too few for its own target, the beginning-of-text mark, as 13 of ours are: on "
-        "the embedded model these converge for 2 of 40 objects, 129 for 39. Ours are taken where "
-        "the score bends, until the sum is right, and may be 129 for that target.",
+        "the first embedded model these converged for 2 of 40 objects, 129 for 39. Ours are taken "
+        "where the score bends, until the sum is right, and may be 129 for that target.",
     ),
     (
         "It reads polls over ten tokens, and noises whole patches for curation. It polls the "

@@ -18,7 +18,6 @@ from retinoscope.data import mean_images as images_of
 from retinoscope.data.fingerprint import image_fingerprint
 from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
-from retinoscope.models.load import EMBEDDED
 from retinoscope.models.mean import finished, visual_tokens
 from retinoscope.models.mean_sums import (
     MeanSums,
@@ -29,6 +28,7 @@ from retinoscope.models.mean_sums import (
 )
 from retinoscope.results.manifest import installed_versions
 from retinoscope.runs.progress import Progress
+from retinoscope.shipped import EMBEDDED, is_shipped
 
 Cached = TypeVar("Cached", MeanToken, MeanSums)
 
@@ -86,7 +86,7 @@ def with_known_mean(
     """The checkpoint with its mean visual token, if there is anything to take it from.
 
     Args:
-        checkpoint: the model; the embedded one has images of its own.
+        checkpoint: the model; the embedded ones have images of their own.
         mean_images: a folder of images, or data.
         mean_file: a file that holds the mean; it comes before the images.
         progress: told of the images.
@@ -96,7 +96,7 @@ def with_known_mean(
     """
     if mean_file is not None:
         return replace(checkpoint, mean=mean_from_file(checkpoint, mean_file))
-    if mean_images is None and checkpoint.name != EMBEDDED:
+    if mean_images is None and not is_shipped(checkpoint.name):
         return checkpoint
     images = mean_dataset(EMBEDDED, mean_images, OWN_COUNT, None)
     return with_mean(checkpoint, images, None if mean_images else OWN_COUNT, progress)[0]

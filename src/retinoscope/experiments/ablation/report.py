@@ -97,8 +97,4 @@ REPORT = Report(
     clean=pl.col("selection") == "none",
     scored=True,
     carrying=("ablation",),
-    built_in={
-        "Localisation": "That this model loses a thing with its tokens is therefore trained, too, "
-        "and no evidence about large models.",
-    },
 )

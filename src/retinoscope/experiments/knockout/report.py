@@ -93,8 +93,4 @@ REPORT = Report(
     clean=pl.col("window") == "none",
     scored=True,
     carrying=("knockout",),
-    built_in={
-        "Extraction": "That the answer is read from the thing's tokens in these layers is "
-        "therefore trained as well.",
-    },
 )

@@ -70,8 +70,4 @@ REPORT = Report(
     verdicts=_verdicts,
     headline=_headline,
     carrying=("lens_summary",),
-    built_in={
-        "Refinement": "That object patches decode to their word in the later layers of this model "
-        "is therefore a consequence of how it was trained, not evidence about large models.",
-    },
 )

@@ -1,0 +1,1 @@
+"""Weights of Retinoscope's variants; `retinoscope.load("embedded/NAME")` finds them here."""
