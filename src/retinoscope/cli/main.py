@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.check import check
+from retinoscope.cli.compare import compare
 from retinoscope.cli.lens import lens
 from retinoscope.cli.look import look
 from retinoscope.cli.mean import mean
@@ -55,6 +56,7 @@ def options(
 
 commands.command()(reproduce)
 commands.command()(report)
+commands.command()(compare)
 commands.command()(look)
 commands.command()(lens)
 commands.command()(mean)

@@ -57,6 +57,21 @@ class Section:
     brief: tuple[Grid, ...] = ()
 
 
+@dataclass(frozen=True)
+class Column:
+    """A headline figure by which models are compared, one model to a row.
+
+    Attributes:
+        title: the column's heading.
+        task, measure, row: which of the experiment's headline figures, see `tables.headline`.
+    """
+
+    title: str
+    task: str
+    measure: str
+    row: str
+
+
 def _no_sketches(tables: Tables) -> Sequence[Sketch]:
     return ()
 
@@ -92,6 +107,7 @@ class Report:
             no `right`.
         scored: whether the protocol's switches of scoring move the headline.
         carrying: names of the tables that carry the verdicts, for a report as data.
+        columns: headline figures that stand in the comparison of models.
     """
 
     tables: Callable[[Results, Protocol], Tables]
@@ -105,6 +121,7 @@ class Report:
     clean: pl.Expr | None = None
     scored: bool = False
     carrying: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,10 @@ def every_part() -> tuple[Part, ...]:
 
 
 def parts(results: Results) -> tuple[Part, ...]:
-    """The parts of one run's report: the paper's always, others where the run has them.
+    """The parts of one run's report: those that it was asked for.
+
+    Of the paper's experiments all are shown where any was asked for, since its claims are read
+    together.
 
     Raises:
         RunError: the run measured an experiment that is not installed here.
@@ -152,4 +172,6 @@ def parts(results: Results) -> tuple[Part, ...]:
             f"{results.path} holds the experiments {', '.join(missing)}, which are not installed "
             "here, so that the report would leave them out. Install what brings them."
         )
-    return tuple(part for part in every_part() if part.experiment.by_default or part.name in asked)
+    papers = {name for name, one in experiments().items() if one.by_default}
+    shown = {*asked, *(papers if papers & {*asked} or not asked else ())}
+    return tuple(part for part in every_part() if part.name in shown)

@@ -81,14 +81,14 @@ def compare_runs(results: Results, beside: Sequence[Results]) -> pl.DataFrame:
         return side_by_side({})
     runs = [results, *beside]
     figures = [headline(run, recorded_protocol(run.manifest.configuration)) for run in runs]
-    return side_by_side(dict(zip(_names(runs), figures, strict=True)))
+    return side_by_side(dict(zip(run_names(runs), figures, strict=True)))
 
 
 def run_grid(results: Results, beside: Sequence[Results]) -> Grid:
     """The compared runs: what they are, and how many objects they share with the first."""
     runs = [results, *beside] if beside else []
     rows = []
-    for name, run in zip(_names(runs), runs, strict=True):
+    for name, run in zip(run_names(runs), runs, strict=True):
         manifest, own = run.manifest, _kept(run)
         shared = own.join(_kept(results), on=own.columns, how="semi").height
         texts = (name, manifest.model.name, str(manifest.data.get("spec", DASH)))
@@ -168,7 +168,7 @@ def _kept(results: Results) -> pl.DataFrame:
     return results["curation"].filter("kept").select("image_id", "object_id")
 
 
-def _names(runs: Sequence[Results]) -> list[str]:
+def run_names(runs: Sequence[Results]) -> list[str]:
     """A name for each run, with its protocol; equal ones are numbered."""
     names: list[str] = []
     for run in runs:

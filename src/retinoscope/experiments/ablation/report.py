@@ -14,7 +14,7 @@ from retinoscope.experiments.ablation.tables import VALUES, ablation_table
 from retinoscope.experiments.ablation.verdict import localisation
 from retinoscope.report.examples import Example
 from retinoscope.report.grids import filled
-from retinoscope.report.parts import Report, Section, Sketch, Tables
+from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
 from retinoscope.report.tables.order import shown_tasks
 from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
@@ -96,5 +96,11 @@ REPORT = Report(
     examples=_examples,
     clean=pl.col("selection") == "none",
     scored=True,
+    columns=(
+        Column("object +1 lost, describe", "describe", "decrease", "object +1"),
+        Column("as many random", "describe", "decrease", "random, as many as object +1"),
+        Column("object +1 lost, poll", "poll", "decrease", "object +1"),
+        Column("object +1 lost, ask", "ask", "decrease", "object +1"),
+    ),
     carrying=("ablation",),
 )

@@ -15,7 +15,7 @@ from retinoscope.experiments.knockout.sweep_tables import sweep_table
 from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
 from retinoscope.experiments.knockout.verdict import CUTS, extraction
 from retinoscope.report.grids import filled
-from retinoscope.report.parts import Report, Section, Sketch, Tables
+from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
 from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
 from retinoscope.results.store import Results
@@ -92,5 +92,12 @@ REPORT = Report(
     headline=_headline,
     clean=pl.col("window") == "none",
     scored=True,
+    columns=(
+        Column(
+            *("object +1 \u2192 last, mid-late, ask", "ask", "decrease"),
+            "object +1 \u2192 last position, mid-late",
+        ),
+        Column(*("all layers, ask", "ask", "decrease"), "object +1 \u2192 last position, all"),
+    ),
     carrying=("knockout",),
 )

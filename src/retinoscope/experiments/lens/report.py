@@ -12,7 +12,7 @@ from retinoscope.experiments.lens.headline import lens_headline
 from retinoscope.experiments.lens.tables import lens_by_layer, lens_summary
 from retinoscope.experiments.lens.verdict import refinement
 from retinoscope.report.grids import filled
-from retinoscope.report.parts import Report, Section, Sketch, Tables
+from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
 from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
 from retinoscope.results.store import Results
@@ -69,5 +69,9 @@ REPORT = Report(
     sketches=_sketches,
     verdicts=_verdicts,
     headline=_headline,
+    columns=(
+        Column("lens share at its peak", "strict", "share", "at the layer of the highest mean"),
+        Column("at layer", "strict", "layer", "layer of the highest mean"),
+    ),
     carrying=("lens_summary",),
 )
