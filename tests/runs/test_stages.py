@@ -12,9 +12,9 @@ import tiny
 
 from retinoscope import errors
 from retinoscope.data import Annotation, Sample
-from retinoscope.data.selection import Pair
+from retinoscope.data.selection import Candidate
 from retinoscope.errors import RetinoscopeError, RunError
-from retinoscope.experiments import Settings
+from retinoscope.experiments import OwnSettings, Settings
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.models import load
@@ -32,14 +32,16 @@ KNOWN = [
 ]
 
 
-def pair(number: int) -> Pair:
+def candidate(number: int) -> Candidate:
     annotation = Annotation(number, "dog", 9.0, (0.0, 0.0, 3.0, 3.0), False, b"")
     return Sample(number, Path(f"{number}.png"), 8, 8, (annotation,)), annotation
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(load(tiny.save(tmp_path_factory.mktemp("tiny"))), ("dog",), [pair(3)], Settings())
+    return Bench(
+        load(tiny.save(tmp_path_factory.mktemp("tiny"))), ("dog",), [candidate(3)], Settings()
+    )
 
 
 @pytest.fixture
@@ -54,15 +56,19 @@ def test_only_an_objects_own_fault_is_a_skip(
     def fail(*_: object) -> Any:
         raise kind("what went wrong")
 
-    monkeypatch.setattr(stages, "_subject", fail)
+    monkeypatch.setattr(stages, "_target", fail)
     read = experiments()["lens"].sheets[0].read
-    jobs = [partial(stages.measured, "lens"), stages._curation, partial(stages.sheet, read)]
+    jobs = [
+        partial(stages.measured, "lens", OwnSettings()),
+        stages._curation,
+        partial(stages.sheet, read),
+    ]
     for job in jobs:
         if kind in OWN:
-            assert "what went wrong" in str(job(bench, pair(3)))
+            assert "what went wrong" in str(job(bench, candidate(3)))
         else:
             with pytest.raises(kind):
-                job(bench, pair(3))
+                job(bench, candidate(3))
 
 
 class Each:
@@ -71,8 +77,8 @@ class Each:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def __call__(self, job: object, pairs: Any) -> Iterator[Any]:
-        for sample, _ in pairs:
+    def __call__(self, job: object, candidates: Any) -> Iterator[Any]:
+        for sample, _ in candidates:
             self.asked.append(sample.image_id)
             row = LensRecord(sample.image_id, 1, "dog", "object", 0, 4, 1, 2, 1.0, -1.0, 2.0)
             yield [row, SkippedRecord("lens", sample.image_id, 1, "", "why")]
@@ -83,8 +89,8 @@ class Each:
 def test_an_object_without_one_of_its_parts_is_measured_again(
     store: Store, table: str, damage: str
 ) -> None:
-    each, kept = Each(), [pair(number) for number in (1, 2, 3)]
-    stages.measure(experiments()["lens"], each, kept, store, Silent())
+    each, kept = Each(), [candidate(number) for number in (1, 2, 3)]
+    stages.measure(experiments()["lens"], OwnSettings(), each, kept, store, Silent())
     consolidate(store)
     before = {path.name: path.read_bytes() for path in (store.run / "records").glob("*.parquet")}
     assert each.asked == [1, 2, 3]
@@ -95,7 +101,7 @@ def test_an_object_without_one_of_its_parts_is_measured_again(
     else:
         part.write_bytes(part.read_bytes()[:-5])
     again = Each()
-    stages.measure(experiments()["lens"], again, kept, store, Silent())
+    stages.measure(experiments()["lens"], OwnSettings(), again, kept, store, Silent())
     assert again.asked == [2]
     assert name in done(store, table)
     consolidate(store)

@@ -13,7 +13,7 @@ from typing import Any
 
 from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
-from retinoscope.data.selection import Pair
+from retinoscope.data.selection import Candidate
 from retinoscope.data.sources import MEAN_SEED
 from retinoscope.errors import InterventionError, ModelError, RunError
 from retinoscope.experiments.bench import Bench
@@ -33,6 +33,7 @@ from retinoscope.results.manifest import (
     versions_of_sittings,
     write_manifest,
 )
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import Store, append, consolidate, so_far
 from retinoscope.runs import stages
@@ -115,17 +116,17 @@ def _stages(
     chosen = select(dataset, plan.filter, seed=settings.seed)
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
-    pairs = with_questions(dataset, chosen.pairs)
+    candidates = with_questions(dataset, chosen.candidates)
     if images is not None:
         checkpoint, mean = with_mean(
             checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
         )
         counts["images in the mean visual token"] = mean.images
         _skip_files(store, "mean visual token", mean.skipped)
-    bench = Bench(checkpoint, dataset.categories, pairs, settings)
+    bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings())
     with working(bench, plan.workers, partial(_load, plan)) as each:
         if plan.curated:
-            kept = stages.curation(each, pairs, store, plan.wanted, progress)
+            kept = stages.curation(each, candidates, store, plan.wanted, progress)
         else:
             kept = stages.uncurated(bench, store, plan.wanted, progress)
         counts["objects to measure"] = len(kept)
@@ -133,7 +134,7 @@ def _stages(
 
 
 def _measure(
-    plan: Plan, each: Each, kept: Sequence[Pair], store: Store, progress: Progress
+    plan: Plan, each: Each, kept: Sequence[Candidate], store: Store, progress: Progress
 ) -> None:
     """Every experiment; what a model can't do is told once everything else is measured.
 
@@ -142,7 +143,10 @@ def _measure(
     """
     wanted = [experiments()[name] for name in plan.experiments]
     jobs: list[tuple[str, Callable[[], None]]] = [
-        (f"The experiment {one.name}", partial(stages.measure, one, each, kept, store, progress))
+        (
+            f"The experiment {one.name}",
+            partial(stages.measure, one, plan.own_settings(one.name), each, kept, store, progress),
+        )
         for one in wanted
     ]
     for one in (one for one in wanted if one.sheets):

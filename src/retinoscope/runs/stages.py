@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from retinoscope.data.selection import Pair
+from retinoscope.data.selection import Candidate
 from retinoscope.errors import (
     DataError,
     RegistrationError,
@@ -15,11 +15,12 @@ from retinoscope.errors import (
     SelectionError,
     TokenMapError,
 )
-from retinoscope.experiments import Subject, read_subject
+from retinoscope.experiments import Target, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.curation import curate
 from retinoscope.registry import load
 from retinoscope.results.experiment import Experiment, experiments
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import CurationRecord, Record, SkippedRecord
 from retinoscope.results.sheet import LensSheet, save_sheet
 from retinoscope.results.store import Store, append, done, so_far
@@ -33,89 +34,89 @@ too (the settings, the model, the run folder), and ends the run."""
 
 def curation(
     each: Each,
-    pairs: Sequence[Pair],
+    candidates: Sequence[Candidate],
     store: Store,
     limit: int | None,
     progress: Progress,
-) -> list[Pair]:
+) -> list[Candidate]:
     """Go through the candidates until enough objects are kept; what is done already is not redone.
 
     Raises:
         DataError: no object was kept.
     """
-    progress.stage("curation", len(pairs) if limit is None else limit)
+    progress.stage("curation", len(candidates) if limit is None else limit)
     known = {
         (row["image_id"], row["object_id"]): row["kept"]
         for row in so_far(store, "curation").iter_rows(named=True)
     }
     failed = done(store, "skipped")
-    candidates = [p for p in pairs if f"curation-{_key(p)}" not in failed]
-    found = each(_curation, (pair for pair in candidates if _identity(pair) not in known))
-    kept: list[Pair] = []
-    for index, pair in enumerate(candidates):
+    able = [one for one in candidates if f"curation-{_key(one)}" not in failed]
+    found = each(_curation, (candidate for candidate in able if _identity(candidate) not in known))
+    kept: list[Candidate] = []
+    for index, candidate in enumerate(able):
         progress.step(index if limit is None else len(kept))
         if limit is not None and len(kept) >= limit:
             break
-        identity = _identity(pair)
+        identity = _identity(candidate)
         if identity not in known:
             record = next(found)
             if isinstance(record, SkippedRecord):
-                append(store, "skipped", f"curation-{_key(pair)}", [record])
+                append(store, "skipped", f"curation-{_key(candidate)}", [record])
                 continue
-            append(store, "curation", _key(pair), [record])
+            append(store, "curation", _key(candidate), [record])
             known[identity] = record.kept
         if known[identity]:
-            kept.append(pair)
+            kept.append(candidate)
     if not kept:
-        raise DataError(_nothing_kept(store, len(pairs)))
+        raise DataError(_nothing_kept(store, len(candidates)))
     return kept
 
 
-def _curation(bench: Bench, pair: Pair) -> CurationRecord | SkippedRecord:
+def _curation(bench: Bench, candidate: Candidate) -> CurationRecord | SkippedRecord:
     try:
-        return curate(bench.checkpoint, _subject(bench, pair), bench.settings)
+        return curate(bench.checkpoint, _target(bench, candidate), bench.settings)
     except _OWN_FAULT as error:
-        return SkippedRecord("curation", *_identity(pair), "", str(error))
+        return SkippedRecord("curation", *_identity(candidate), "", str(error))
 
 
-def _subject(bench: Bench, pair: Pair) -> Subject:
-    return read_subject(*pair, bench.categories, bench.settings)
+def _target(bench: Bench, candidate: Candidate) -> Target:
+    return read_target(*candidate, bench.categories, bench.settings)
 
 
-def _identity(pair: Pair) -> tuple[int, int]:
-    sample, annotation = pair
+def _identity(candidate: Candidate) -> tuple[int, int]:
+    sample, annotation = candidate
     return sample.image_id, annotation.object_id
 
 
-def _key(pair: Pair) -> str:
+def _key(candidate: Candidate) -> str:
     """The name of an object's part of a table."""
-    image, thing = _identity(pair)
+    image, thing = _identity(candidate)
     return f"{image}-{thing}"
 
 
-def uncurated(bench: Bench, store: Store, limit: int | None, progress: Progress) -> list[Pair]:
+def uncurated(bench: Bench, store: Store, limit: int | None, progress: Progress) -> list[Candidate]:
     """The first objects whose image and mask can be read, whether the model names them or not.
 
     Raises:
         DataError: none can be read.
     """
-    pairs = bench.pairs
-    progress.stage("objects", len(pairs) if limit is None else limit)
-    kept: list[Pair] = []
-    for pair in pairs:
+    candidates = bench.candidates
+    progress.stage("objects", len(candidates) if limit is None else limit)
+    kept: list[Candidate] = []
+    for candidate in candidates:
         if limit is not None and len(kept) >= limit:
             break
         try:
-            _subject(bench, pair)
+            _target(bench, candidate)
         except SampleError as error:
-            skip = SkippedRecord("data", *_identity(pair), "", str(error))
-            append(store, "skipped", f"data-{_key(pair)}", [skip])
+            skip = SkippedRecord("data", *_identity(candidate), "", str(error))
+            append(store, "skipped", f"data-{_key(candidate)}", [skip])
             continue
-        kept.append(pair)
+        kept.append(candidate)
         progress.step(len(kept))
     if not kept:
         reasons = "; ".join(so_far(store, "skipped")["reason"].unique().head(3).to_list())
-        raise DataError(f"None of {len(pairs)} objects can be read: {reasons}")
+        raise DataError(f"None of {len(candidates)} objects can be read: {reasons}")
     return kept
 
 
@@ -133,8 +134,9 @@ def _nothing_kept(store: Store, candidates: int) -> str:
 
 def measure(
     experiment: Experiment,
+    own: OwnSettings,
     each: Each,
-    kept: Sequence[Pair],
+    kept: Sequence[Candidate],
     store: Store,
     progress: Progress,
 ) -> None:
@@ -144,15 +146,15 @@ def measure(
     noted = done(store, "skipped")
     whole = set.intersection(*(done(store, table) for table in experiment.records))
     finished = {key for key in whole if f"{name}-{key}" in noted}
-    missing = [pair for pair in kept if _key(pair) not in finished]
+    missing = [candidate for candidate in kept if _key(candidate) not in finished]
     progress.step(len(kept) - len(missing))
-    results = each(partial(measured, name), missing)
-    for index, (pair, records) in enumerate(zip(missing, results, strict=True), start=1):
+    results = each(partial(measured, name, own), missing)
+    for index, (candidate, records) in enumerate(zip(missing, results, strict=True), start=1):
         rows = sorted_out(experiment, records)
         # All are written for every object, and only all of them say that it is done.
-        append(store, "skipped", f"{name}-{_key(pair)}", rows.pop("skipped"))
+        append(store, "skipped", f"{name}-{_key(candidate)}", rows.pop("skipped"))
         for table, found in rows.items():
-            append(store, table, _key(pair), found)
+            append(store, table, _key(candidate), found)
         progress.step(len(kept) - len(missing) + index)
 
 
@@ -201,18 +203,20 @@ def kept_elsewhere(store: Store) -> str:
     )
 
 
-def measured(name: str, bench: Bench, pair: Pair) -> Sequence[Record]:
+def measured(name: str, own: OwnSettings, bench: Bench, candidate: Candidate) -> Sequence[Record]:
     """One experiment on one object, or why it can't be measured."""
     try:
-        return [*experiments()[name].measuring()(bench, _subject(bench, pair))]
+        return [
+            *experiments()[name].measuring()(replace(bench, own=own), _target(bench, candidate))
+        ]
     except _OWN_FAULT as error:
-        return [SkippedRecord(name, *_identity(pair), "", str(error))]
+        return [SkippedRecord(name, *_identity(candidate), "", str(error))]
 
 
 def sheets(
     experiment: Experiment,
     each: Each,
-    kept: Sequence[Pair],
+    kept: Sequence[Candidate],
     store: Store,
     count: int,
     progress: Progress,
@@ -227,25 +231,25 @@ def sheets(
     ]
     progress.stage("lens pages", sum(map(len, chosen)))
     step = 0
-    for kind, pairs in zip(experiment.sheets, chosen, strict=True):
+    for kind, candidates in zip(experiment.sheets, chosen, strict=True):
         suffix = kind.suffix
-        paths = {_key(p): store.run / "lens" / f"{p[0].image_id}{suffix}.npz" for p in pairs}
-        missing = [pair for pair in pairs if not paths[_key(pair)].exists()]
-        step += len(pairs) - len(missing)
+        paths = {_key(p): store.run / "lens" / f"{p[0].image_id}{suffix}.npz" for p in candidates}
+        missing = [candidate for candidate in candidates if not paths[_key(candidate)].exists()]
+        step += len(candidates) - len(missing)
         drawn = each(partial(sheet, kind.read), missing)
-        for pair, drawn_or_not in zip(missing, drawn, strict=True):
+        for candidate, drawn_or_not in zip(missing, drawn, strict=True):
             if isinstance(drawn_or_not, SkippedRecord):
-                skip = replace(drawn_or_not, condition=paths[_key(pair)].name)
+                skip = replace(drawn_or_not, condition=paths[_key(candidate)].name)
                 append(store, "skipped", f"sheet-{skip.condition}", [skip])
             else:
-                save_sheet(paths[_key(pair)], drawn_or_not, store.key)
+                save_sheet(paths[_key(candidate)], drawn_or_not, store.key)
             step += 1
             progress.step(step)
 
 
-def sheet(address: str, bench: Bench, pair: Pair) -> LensSheet | SkippedRecord:
+def sheet(address: str, bench: Bench, candidate: Candidate) -> LensSheet | SkippedRecord:
     """One sheet of one object, or why it can't be drawn."""
     try:
-        return load(address)(bench, _subject(bench, pair))
+        return load(address)(bench, _target(bench, candidate))
     except _OWN_FAULT as error:
-        return SkippedRecord("lens pages", *_identity(pair), "", str(error))
+        return SkippedRecord("lens pages", *_identity(candidate), "", str(error))

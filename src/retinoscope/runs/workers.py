@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from retinoscope.data.selection import Pair
+from retinoscope.data.selection import Candidate
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
@@ -33,10 +33,10 @@ AHEAD = 2
 Result = TypeVar("Result")
 
 
-Job = Callable[[Bench, Pair], Result]
+Job = Callable[[Bench, Candidate], Result]
 """Measures one object; a function of a module, so that another process can find it."""
 
-Each = Callable[[Job, Iterable[Pair]], Iterator]
+Each = Callable[[Job, Iterable[Candidate]], Iterator]
 """Does a job on each of some objects: the results in the objects' order, as they are wanted."""
 
 
@@ -59,10 +59,10 @@ def working(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Itera
     """
     if count == 1:
         with shared_vision(bench.checkpoint):
-            yield lambda job, pairs: (job(bench, pair) for pair in pairs)
+            yield lambda job, candidates: (job(bench, one) for one in candidates)
         return
     threads = max(1, torch.get_num_threads() // count)
-    parts = (bench.checkpoint.mean, bench.categories, bench.pairs, bench.settings)
+    parts = (bench.checkpoint.mean, bench.categories, bench.candidates, bench.settings, bench.own)
     pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (threads, reopen, *parts))
     try:
         yield partial(_in_order, pool, AHEAD * count)
@@ -71,7 +71,7 @@ def working(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Itera
 
 
 def _in_order(
-    pool: ProcessPoolExecutor, ahead: int, job: Job[Result], pairs: Iterable[Pair]
+    pool: ProcessPoolExecutor, ahead: int, job: Job[Result], pairs: Iterable[Candidate]
 ) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
     coming = iter(pairs)
@@ -105,6 +105,6 @@ def _begin(
     _begun.append(Bench(replace(reopen(), mean=mean), *given))
 
 
-def _do(job: Job[Result], pair: Pair) -> Result:
+def _do(job: Job[Result], pair: Candidate) -> Result:
     with shared_vision(_begun[0].checkpoint):
         return job(_begun[0], pair)
