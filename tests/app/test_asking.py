@@ -11,7 +11,7 @@ from retinoscope.app.session import chosen_tokens
 from retinoscope.app.writing import word
 from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.data import object_mask
-from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
 
 PATCHES = (5, 6, 9, 10)
 ACTIONS = {
@@ -171,7 +171,8 @@ def test_rollout_and_gradients_are_the_librarys(browser, view):
     told = browser.result("overlay", reading="rollout")
     assert told["scores"] == pytest.approx(attention_rollout(view.recording).tolist(), abs=1e-6)
     told = browser.result("overlay", reading="gradients", token=9)
-    found = integrated_gradients(view.recording, 9, tolerance=0.05, most=Settings().gradient_nodes)
+    nodes = AblationSettings().gradient_nodes
+    found = integrated_gradients(view.recording, 9, tolerance=0.05, most=nodes)
     assert told["scores"] == pytest.approx(found.score.tolist(), abs=1e-4)
     assert told["explains"] == word(view, 9)
     assert browser.ask("overlay", reading="gradients", token=10**6)["kind"] == "SelectionError"

@@ -48,7 +48,7 @@ def test_look_prints_its_records(folder):
     asked = ("--mask", folder / "mask.png", "--name", "penguin", "--max-new-tokens", 3)
     found = printed("look", folder / "photo.png", *asked, "--mean-file", folder / "mean.npy")
     assert found["replaced_by"] == "mean"
-    clean = next(one for one in found["answers"] if one["selection"] == "none")
+    clean = next(one for one in found["ablation"] if one["selection"] == "none")
     assert clean["score"]["answer"]
     assert {record["window"] for record in found["knockout"]} >= {"early", "all"}
     assert {record["layer"] for record in found["lens"]} == set(range(9))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from retinoscope.data import ANY_SIZE, Annotation, Question, Sample, read_coco, select
 from retinoscope.data.generated_questions import generated_questions, with_questions
-from retinoscope.experiments import Settings, read_subject
+from retinoscope.experiments import Settings, read_target
 from tests.data.coco_folder import CocoFolder, square
 
 
@@ -74,9 +74,11 @@ def folder(tmp_path: Path) -> CocoFolder:
 def asked(root: Path, seed: int = 0) -> dict[int, str]:
     """The question of every object of a COCO folder."""
     dataset = read_coco(root)
-    pairs = with_questions(dataset, select(dataset, replace(ANY_SIZE, one_per_image=False)).pairs)
-    subjects = [read_subject(s, item, dataset.categories, Settings(seed=seed)) for s, item in pairs]
-    return {subject.annotation.object_id: subject.question for subject in subjects}
+    pairs = with_questions(
+        dataset, select(dataset, replace(ANY_SIZE, one_per_image=False)).candidates
+    )
+    targets = [read_target(s, item, dataset.categories, Settings(seed=seed)) for s, item in pairs]
+    return {target.annotation.object_id: target.question for target in targets}
 
 
 def test_data_without_questions_get_them(folder: CocoFolder) -> None:

@@ -38,7 +38,7 @@ def dataset(images: list[list[tuple[str, float, bool]]]) -> Dataset:
 
 
 def kept_ids(data: Dataset, chosen: Filter = PAPER_FILTER) -> set[int]:
-    return {item.object_id for _, item in select(data, chosen).pairs}
+    return {item.object_id for _, item in select(data, chosen).candidates}
 
 
 def test_the_papers_filter() -> None:
@@ -58,7 +58,7 @@ def test_the_papers_filter() -> None:
         ]
     )
     selection = select(data)
-    assert {item.object_id for _, item in selection.pairs} == {0, 11, 70, 80}
+    assert {item.object_id for _, item in selection.candidates} == {0, 11, 70, 80}
     assert selection.left == {
         "more than 3 annotations in the image": 4,
         "class appears more than once": 3,
@@ -77,9 +77,9 @@ def test_every_object_is_kept_or_counted(images: list[list[tuple[str, float, boo
             selection = select(dataset(images), chosen)
         except DataError:
             continue
-        assert len(selection.pairs) == selection.kept
+        assert len(selection.candidates) == selection.kept
         assert selection.kept + sum(selection.left.values()) == total
-        assert all(item in sample.annotations for sample, item in selection.pairs)
+        assert all(item in sample.annotations for sample, item in selection.candidates)
 
 
 @given(IMAGES, st.integers(1, 10), st.integers(0, 3))
@@ -89,19 +89,19 @@ def test_a_smaller_limit_is_the_beginning_of_a_larger(
     data = dataset([[("dog", 1500.0, False)], *images])
     whole = select(data, LOOSE, seed=seed)
     part = select(data, LOOSE, limit=limit, seed=seed)
-    assert part.pairs == whole.pairs[:limit]
+    assert part.candidates == whole.candidates[:limit]
     assert part.kept == whole.kept
     fewer = replace(data, samples=data.samples[: limit + 1])
-    common = [pair for pair in whole.pairs if pair[0] in fewer.samples]
-    assert list(select(fewer, LOOSE, seed=seed).pairs) == common
+    common = [pair for pair in whole.candidates if pair[0] in fewer.samples]
+    assert list(select(fewer, LOOSE, seed=seed).candidates) == common
 
 
 def test_the_seed_gives_the_order() -> None:
     data = dataset([[("dog", 1500.0, False)]] * 40)
-    first, second = (select(data, seed=seed).pairs for seed in (1, 2))
+    first, second = (select(data, seed=seed).candidates for seed in (1, 2))
     assert first != second
     assert set(first) == set(second)
-    assert first == select(data, seed=1).pairs
+    assert first == select(data, seed=1).candidates
 
 
 def test_each_parameter_widens() -> None:

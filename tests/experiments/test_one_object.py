@@ -11,8 +11,8 @@ from retinoscope.cli.main import commands
 from retinoscope.data import embedded_scenes, load_image, object_mask, single_image
 from retinoscope.engine import evaluate, look
 from retinoscope.errors import DataError, SampleError, SelectionError
-from retinoscope.experiments import Settings, read_subject
-from retinoscope.experiments.one_object import answers
+from retinoscope.experiments import Settings, read_target
+from retinoscope.experiments.ablation.one_object import answers
 from retinoscope.interventions import Ablate
 from retinoscope.models import load
 from retinoscope.tasks import check_spelled, poll, score_next
@@ -30,9 +30,9 @@ def checkpoint():
 
 
 def test_answers_are_those_of_the_engine(scene, checkpoint):
-    subject = read_subject(scene, scene.annotations[0], (), Settings())
+    target = read_target(scene, scene.annotations[0], (), Settings())
     settings = Settings(buffers=(0, 1), values=("zero",), max_new_tokens=8)
-    found = answers(checkpoint, subject, replace(settings, tasks=("poll",)))
+    found = answers(checkpoint, target, replace(settings, tasks=("poll",)))
     assert [(a.selection, a.matched) for a in found] == [
         ("none", ""),
         ("object", ""),
@@ -40,9 +40,9 @@ def test_answers_are_those_of_the_engine(scene, checkpoint):
         ("object+1", ""),
         ("random", "object+1"),
     ]
-    query = poll(subject.class_name, checkpoint.tokenizer)
-    recording = look(checkpoint, subject.image, query.question)
-    tokens = under(recording.encoded.layout, subject.mask)
+    query = poll(target.class_name, checkpoint.tokenizer)
+    recording = look(checkpoint, target.image, query.question)
+    tokens = under(recording.encoded.layout, target.mask)
     outcome = evaluate(recording, [(), (Ablate(tokens, "zero"),)])
     for answer, row in zip(found[:2], outcome.logits, strict=True):
         expected = score_next(query, row, checkpoint.tokenizer)
@@ -51,7 +51,7 @@ def test_answers_are_those_of_the_engine(scene, checkpoint):
     sizes = {a.selection: a.tokens for a in found if not a.matched}
     assert sizes["object"] == len(tokens)
     assert all(a.tokens == sizes[a.matched] for a in found if a.matched)
-    again = answers(checkpoint, subject, replace(settings, tasks=("poll",)))
+    again = answers(checkpoint, target, replace(settings, tasks=("poll",)))
     assert again == found
 
 
@@ -150,6 +150,6 @@ def test_an_object_outside_what_the_model_sees_is_told(tmp_path, checkpoint):
     path = tmp_path / "wide.png"
     Image.new("RGB", (800, 100), "red").save(path)
     (sample,) = single_image(path, (2, 2, 20, 20), None, "dog").samples
-    subject = read_subject(sample, sample.annotations[0], (), Settings())
+    target = read_target(sample, sample.annotations[0], (), Settings())
     with pytest.raises(SelectionError, match="outside the part of the image"):
-        answers(checkpoint, subject, Settings(values=("zero",), tasks=("poll",)))
+        answers(checkpoint, target, Settings(values=("zero",), tasks=("poll",)))

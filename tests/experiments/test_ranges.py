@@ -12,36 +12,46 @@ import pytest
 
 from retinoscope.data import PAPER_FILTER, Filter
 from retinoscope.errors import DataError, RunError
-from retinoscope.experiments import Settings
+from retinoscope.experiments import OwnSettings, Settings, experiments
+from retinoscope.experiments.ablation.settings import AblationSettings
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.runs import Plan
 
-WRONG: dict[str, list[Any]] = {
-    "overlap": [-0.1, 1.0, float("nan")],
-    "buffers": [(), (-1,), (0, 0)],
-    "sizes": [(0,), (5, 5)],
-    "register_deviations": [float("nan"), float("inf")],
-    "values": [(), ("magic",), ("mean", "mean")],
-    "max_new_tokens": [0],
-    "gradient_nodes": [4, -1],
-    "gradient_tolerance": [0.0, -1.0, float("nan"), float("inf")],
-    "tasks": [(), ("describ",), ("poll", "poll")],
-    "sweeps": [("foo",), ("layer", "layer"), ("",)],
-    "seed": [-1],
+WRONG: dict[type, dict[str, list[Any]]] = {
+    Settings: {
+        "overlap": [-0.1, 1.0, float("nan")],
+        "buffers": [(), (-1,), (0, 0)],
+        "values": [(), ("magic",), ("mean", "mean")],
+        "max_new_tokens": [0],
+        "tasks": [(), ("describ",), ("poll", "poll")],
+        "seed": [-1],
+    },
+    AblationSettings: {
+        "sizes": [(0,), (5, 5)],
+        "register_deviations": [float("nan"), float("inf")],
+        "gradient_nodes": [4, -1],
+        "gradient_tolerance": [0.0, -1.0, float("nan"), float("inf")],
+    },
+    KnockoutSettings: {"sweeps": [("foo",), ("layer", "layer"), ("",)]},
 }
 
 TYPES = """
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.results.protocol import Protocol
 
-for name, value in [
-    ("buffers", (0.5,)), ("buffers", (True,)), ("buffers", 1), ("sizes", (1.5,)), ("seed", 0.5),
-    ("values", "mean"), ("tasks", "poll"), ("tasks", None), ("sweeps", "layer"),
-    ("max_new_tokens", 2.5), ("overlap", "much"), ("gradient_tolerance", None),
-    ("protocol", "paper"), ("protocol", None), ("protocol", Protocol(double_norm="no")),
+for kind, name, value in [
+    (Settings, "buffers", (0.5,)), (Settings, "buffers", (True,)), (Settings, "buffers", 1),
+    (AblationSettings, "sizes", (1.5,)), (Settings, "seed", 0.5), (Settings, "values", "mean"),
+    (Settings, "tasks", "poll"), (Settings, "tasks", None), (KnockoutSettings, "sweeps", "layer"),
+    (Settings, "max_new_tokens", 2.5), (Settings, "overlap", "much"),
+    (AblationSettings, "gradient_tolerance", None), (Settings, "protocol", "paper"),
+    (Settings, "protocol", None), (Settings, "protocol", Protocol(double_norm="no")),
 ]:
     try:
-        Settings(**{name: value})
+        kind(**{name: value})
     except RunError as error:
         assert name in str(error), (name, value, error)
     else:
@@ -52,21 +62,29 @@ for name, value in [
 
 def test_no_setting_is_left_out() -> None:
     # What another change adds must be checked too, or be named here.
-    assert {field.name for field in fields(Settings)} <= WRONG.keys() | {"protocol"}
+    for kind, wrong in WRONG.items():
+        assert {field.name for field in fields(kind)} <= wrong.keys() | {"protocol"}
+    own = {experiments()[name].settings for name in ("ablation", "lens", "knockout")}
+    assert own <= WRONG.keys() | {OwnSettings}
 
 
 def test_a_setting_of_another_type_is_refused_by_name() -> None:
     subprocess.run([sys.executable, "-c", TYPES], check=True)
 
 
-@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
-def test_a_setting_out_of_its_range_is_refused_by_name(name: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(k, n, v) for k, wrong in WRONG.items() for n, values in wrong.items() for v in values],
+)
+def test_a_setting_out_of_its_range_is_refused_by_name(kind: type, name: str, value: Any) -> None:
     with pytest.raises(RunError, match=name):
-        replace(Settings(), **{name: value})
+        kind(**{name: value})
 
 
 def test_what_is_at_the_edge_is_taken() -> None:
-    Settings(overlap=0, buffers=(2,), sizes=(), values=("zero",), sweeps=(), gradient_nodes=5)
+    Settings(overlap=0, buffers=(2,), values=("zero",))
+    AblationSettings(sizes=(), gradient_nodes=5)
+    KnockoutSettings(sweeps=())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +93,8 @@ def test_what_is_at_the_edge_is_taken() -> None:
         {"experiments": ("lens", "lens")},
         {"experiments": ("knockout",), "settings": Settings(tasks=("describe",))},
         {"mean_file": Path("mean.pt"), "mean_count": 5},
+        {"experiments": ("lens",), "own": {"knockout": KnockoutSettings()}},
+        {"own": {"knockout": AblationSettings()}},
     ],
 )
 def test_a_plan_that_would_ignore_a_choice_is_refused(changes: dict[str, Any]) -> None:

@@ -13,8 +13,9 @@ from retinoscope.attribution import integrated_gradients
 from retinoscope.data import Dataset, open_data
 from retinoscope.engine import Generation, Recording, look
 from retinoscope.errors import SampleError, SelectionError
-from retinoscope.experiments import Settings, Subject, curation, read_subject
+from retinoscope.experiments import Settings, Target, curation, read_target
 from retinoscope.experiments.ablation.ranking import gradient_ranking
+from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.selections import Missing, object_tokens
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.models import Checkpoint, load
@@ -23,9 +24,11 @@ from retinoscope.tasks import Query, ask, poll
 from retinoscope.tokens import TokenLayout
 from retinoscope.tokens.layout import VisualSpan
 
+OWN = AblationSettings(gradient_nodes=8)
+
 
 def settings(**switches: bool) -> Settings:
-    return Settings(gradient_nodes=8, protocol=replace(MENDED, **switches))
+    return Settings(protocol=replace(MENDED, **switches))
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +42,28 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def subject(dataset: Dataset) -> Subject:
+def target(dataset: Dataset) -> Target:
     sample = dataset.samples[0]
-    return read_subject(sample, sample.annotations[0], dataset.categories, Settings())
+    return read_target(sample, sample.annotations[0], dataset.categories, Settings())
 
 
 @pytest.fixture(scope="module")
-def asked(checkpoint: Checkpoint, subject: Subject) -> tuple[Recording, Query]:
-    query = ask(subject.class_name, "What is at the left ?", checkpoint.tokenizer)
-    return look(checkpoint, subject.image, query.question, prefix=query.prefix), query
+def asked(checkpoint: Checkpoint, target: Target) -> tuple[Recording, Query]:
+    query = ask(target.class_name, "What is at the left ?", checkpoint.tokenizer)
+    return look(checkpoint, target.image, query.question, prefix=query.prefix), query
 
 
 @pytest.fixture(scope="module")
-def polled(checkpoint: Checkpoint, subject: Subject) -> tuple[Recording, Query]:
-    query = poll(subject.class_name, checkpoint.tokenizer)
-    return look(checkpoint, subject.image, query.question), query
+def polled(checkpoint: Checkpoint, target: Target) -> tuple[Recording, Query]:
+    query = poll(target.class_name, checkpoint.tokenizer)
+    return look(checkpoint, target.image, query.question), query
 
 
 Run = tuple[Recording, Query]
 
 
-def ranking(run: Run, subject: Subject, **switches: bool) -> list[int]:
-    found = gradient_ranking(run[0], subject, run[1], settings(**switches))
+def ranking(run: Run, target: Target, **switches: bool) -> list[int]:
+    found = gradient_ranking(run[0], target, run[1], settings(**switches), OWN)
     assert not isinstance(found, Missing)
     return found
 
@@ -71,45 +74,45 @@ def by_score(run: Run, token: int) -> list[int]:
     return [found.positions[i] for i in order.tolist()]
 
 
-def test_visual_tokens_are_ranked_for_the_right_token(asked: Run, subject: Subject) -> None:
+def test_visual_tokens_are_ranked_for_the_right_token(asked: Run, target: Target) -> None:
     recording, query = asked
     right = max(query.right, key=lambda token: float(recording.logits[token]))
-    assert ranking(asked, subject) == by_score(asked, right)
-    assert sorted(ranking(asked, subject)) == list(recording.encoded.layout.visual)
+    assert ranking(asked, target) == by_score(asked, right)
+    assert sorted(ranking(asked, target)) == list(recording.encoded.layout.visual)
 
 
-def test_the_original_explains_the_mark_that_begins_a_text(asked: Run, subject: Subject) -> None:
+def test_the_original_explains_the_mark_that_begins_a_text(asked: Run, target: Target) -> None:
     first = asked[0].checkpoint.tokenizer.encode("Yes")[0]
-    assert ranking(asked, subject, gradient_of_bos=True) == by_score(asked, first)
+    assert ranking(asked, target, gradient_of_bos=True) == by_score(asked, first)
 
 
 def test_the_polls_prompt_gives_every_task_the_polls_ranking(
-    asked: Run, polled: Run, subject: Subject
+    asked: Run, polled: Run, target: Target
 ) -> None:
-    assert ranking(asked, subject, gradient_of_poll=True) == ranking(polled, subject)
-    assert ranking(asked, subject, gradient_of_poll=True) != ranking(asked, subject)
-    assert ranking(polled, subject, gradient_of_poll=True) == ranking(polled, subject)
+    assert ranking(asked, target, gradient_of_poll=True) == ranking(polled, target)
+    assert ranking(asked, target, gradient_of_poll=True) != ranking(asked, target)
+    assert ranking(polled, target, gradient_of_poll=True) == ranking(polled, target)
 
 
-def test_a_span_too_long_ranks_the_text_behind_the_image(asked: Run, subject: Subject) -> None:
+def test_a_span_too_long_ranks_the_text_behind_the_image(asked: Run, target: Target) -> None:
     visual = asked[0].encoded.layout.visual
-    longer = ranking(asked, subject, gradient_span_over=True)
+    longer = ranking(asked, target, gradient_span_over=True)
     assert sorted(longer) == [*visual, visual[-1] + 1]
 
 
-def test_magnitudes_rank_otherwise(asked: Run, subject: Subject) -> None:
-    found = ranking(asked, subject, gradient_magnitude=True)
-    assert found != ranking(asked, subject)
-    assert sorted(found) == sorted(ranking(asked, subject))
+def test_magnitudes_rank_otherwise(asked: Run, target: Target) -> None:
+    found = ranking(asked, target, gradient_magnitude=True)
+    assert found != ranking(asked, target)
+    assert sorted(found) == sorted(ranking(asked, target))
 
 
 def test_a_task_without_a_right_token_is_explained_by_the_original_alone(
-    asked: Run, subject: Subject
+    asked: Run, target: Target
 ) -> None:
     nothing = replace(asked[1], right=())
-    assert isinstance(gradient_ranking(asked[0], subject, nothing, settings()), Missing)
+    assert isinstance(gradient_ranking(asked[0], target, nothing, settings(), OWN), Missing)
     paper = replace(settings(), protocol=PAPER)
-    assert isinstance(gradient_ranking(asked[0], subject, nothing, paper), list)
+    assert isinstance(gradient_ranking(asked[0], target, nothing, paper, OWN), list)
 
 
 def placed(side: int, columns: int = 24) -> TokenLayout:
@@ -146,10 +149,10 @@ def test_an_outline_outside_the_centred_square_loses_vertices(dataset: Dataset) 
     sample = dataset.samples[0]
     inside, across = sample.annotations
     for chosen in (settings(), dropping):
-        kept = read_subject(sample, inside, dataset.categories, chosen)
+        kept = read_target(sample, inside, dataset.categories, chosen)
         assert kept.mask.sum() == 400
     with pytest.raises(SampleError, match="three vertices"):
-        read_subject(sample, across, dataset.categories, dropping)
+        read_target(sample, across, dataset.categories, dropping)
 
 
 @pytest.mark.parametrize(("text", "ours"), [("It stands located there.", False), ("A cat.", True)])
@@ -162,13 +165,13 @@ def test_curation_looks_for_a_word_or_for_a_piece_of_text(
 ) -> None:
     sample = dataset.samples[0]
     named = next(a for a in sample.annotations if a.class_name == "cat")
-    subject = read_subject(sample, named, dataset.categories, Settings())
+    target = read_target(sample, named, dataset.categories, Settings())
     said = Generation((), (), ended=True)
     monkeypatch.setattr(curation, "_description", lambda *_: (said, 1))
     monkeypatch.setattr(Checkpoint, "text", lambda *_: text)
-    assert curation.curate(checkpoint, subject, settings()).named_whole is ours
+    assert curation.curate(checkpoint, target, settings()).named_whole is ours
     loose = settings(substring_curation=True)
-    assert curation.curate(checkpoint, subject, loose).named_whole
+    assert curation.curate(checkpoint, target, loose).named_whole
 
 
 def test_the_settings_are_mended_by_default() -> None:

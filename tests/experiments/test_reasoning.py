@@ -20,10 +20,11 @@ from retinoscope.experiments.reasoning.records import ReadingRecord, ReasoningRe
 from retinoscope.experiments.reasoning.tables import ablations_table, half_layer, order_table
 from retinoscope.experiments.reasoning.verdict import reasoning
 from retinoscope.experiments.settings import Settings
-from retinoscope.experiments.subject import Subject, read_subject
+from retinoscope.experiments.target import Target, read_target
 from retinoscope.interventions import Knockout, Patch
 from retinoscope.models import load
 from retinoscope.models.mean import mean_token, with_mean_token
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import SkippedRecord
 from retinoscope.tokens import last
 
@@ -31,29 +32,31 @@ LAYERS = 4
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
+def bench() -> Bench[OwnSettings]:
     dataset = arranged_scenes("rows", 6)
     checkpoint = load("embedded")
-    images = [read_subject(s, s.annotations[0], (), Settings()).image for s in dataset.samples[:2]]
+    images = [read_target(s, s.annotations[0], (), Settings()).image for s in dataset.samples[:2]]
     mean = mean_token(checkpoint, images)
-    return Bench(with_mean_token(checkpoint, mean), dataset.categories, (), Settings())
+    return Bench(
+        with_mean_token(checkpoint, mean), dataset.categories, (), Settings(), OwnSettings()
+    )
 
 
 @pytest.fixture(scope="module")
-def subjects(bench: Bench) -> list[Subject]:
+def targets(bench: Bench[OwnSettings]) -> list[Target]:
     return [
-        read_subject(sample, annotation, bench.categories, bench.settings)
+        read_target(sample, annotation, bench.categories, bench.settings)
         for sample in arranged_scenes("rows", 6).samples
         for annotation in sample.annotations
     ]
 
 
 @pytest.fixture(scope="module")
-def pair(bench: Bench, subjects: list[Subject]) -> tuple[Item, Item]:
+def pair(bench: Bench[OwnSettings], targets: list[Target]) -> tuple[Item, Item]:
     """Two questions of one kind about one image that differ in what they name alone."""
-    for subject in subjects:
-        for question in questions_of(subject, 0):
-            item = ask(bench, subject, question)
+    for target in targets:
+        for question in questions_of(target, 0):
+            item = ask(bench, target, question)
             other = next(others_of(item, bench), None)
             if item.clean_right and other is not None:
                 return item, other
@@ -61,9 +64,9 @@ def pair(bench: Bench, subjects: list[Subject]) -> tuple[Item, Item]:
 
 
 def test_the_parts_of_a_hop_are_the_things_that_its_steps_arrive_at(
-    subjects: list[Subject],
+    targets: list[Target],
 ) -> None:
-    sample = subjects[0].sample
+    sample = targets[0].sample
     ids = [one.object_id for one in sample.annotations]
     steps = (
         Step("select", "dog", (ids[0],)),
@@ -81,7 +84,7 @@ def test_the_parts_of_a_hop_are_the_things_that_its_steps_arrive_at(
 
 
 def test_one_less_than_a_count_is_spelled_as_the_count_is(
-    bench: Bench, pair: tuple[Item, Item]
+    bench: Bench[OwnSettings], pair: tuple[Item, Item]
 ) -> None:
     steps = (Step("select", "dog", (1, 2)), Step("count", "", (1, 2), (0,)))
     counted = replace(pair[0], question=Question("?", "Two", "Two", kind="count", steps=steps))
@@ -112,10 +115,10 @@ def test_all_that_a_question_names_swapped_at_the_embeddings_is_the_other_questi
 
 
 def test_what_is_measured_is_what_each_condition_does_alone(
-    bench: Bench, pair: tuple[Item, Item]
+    bench: Bench[OwnSettings], pair: tuple[Item, Item]
 ) -> None:
     item = pair[0]
-    records = [one for one in measure(bench, item.subject) if isinstance(one, ReasoningRecord)]
+    records = [one for one in measure(bench, item.target) if isinstance(one, ReasoningRecord)]
     mine = [one for one in records if one.question == item.question.text]
     clean, *others = mine
     assert clean.test == "clean"
@@ -134,9 +137,9 @@ def test_what_is_measured_is_what_each_condition_does_alone(
 
 
 def test_an_object_without_questions_is_skipped_and_told(
-    bench: Bench, subjects: list[Subject]
+    bench: Bench[OwnSettings], targets: list[Target]
 ) -> None:
-    silent = replace(subjects[0], sample=replace(subjects[0].sample, questions=()))
+    silent = replace(targets[0], sample=replace(targets[0].sample, questions=()))
     (skipped,) = measure(bench, silent)
     assert isinstance(skipped, SkippedRecord)
     assert "arranged:rows" in skipped.reason

@@ -9,7 +9,10 @@ import pytest
 import retinoscope.runs
 from retinoscope.cli.main import commands
 from retinoscope.experiments import Settings, settings_for
+from retinoscope.experiments.ablation.settings import AblationSettings
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.results import MENDED, PAPER, Protocol
+from retinoscope.results.own_settings import OwnSettings, recorded, shown, typed
 from retinoscope.runs import Plan
 
 
@@ -40,9 +43,10 @@ def planned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Plan:
 def test_settings_suit_model_and_protocol(
     model: str, protocol: Protocol, tokens: int, nodes: int
 ) -> None:
-    made = settings_for(model, protocol)
-    assert (made.max_new_tokens, made.gradient_nodes, made.protocol) == (tokens, nodes, protocol)
-    assert replace(made, max_new_tokens=200, gradient_nodes=13, protocol=MENDED) == Settings()
+    made, own = settings_for(model, protocol), AblationSettings.suited(model, protocol)
+    assert (made.max_new_tokens, own.gradient_nodes, made.protocol) == (tokens, nodes, protocol)
+    assert replace(made, max_new_tokens=200, protocol=MENDED) == Settings()
+    assert replace(own, gradient_nodes=13) == AblationSettings()
 
 
 @pytest.mark.parametrize(
@@ -61,3 +65,30 @@ def test_the_command_line_has_the_last_word(
     plan = planned(monkeypatch, *arguments)
     assert plan.settings.max_new_tokens == tokens
     assert plan.settings.protocol == (PAPER if "paper" in arguments else MENDED)
+
+
+def test_an_experiments_own_settings_are_typed_recorded_and_part_of_the_plan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = ["--set", "knockout.sweeps=layer", "--set", "ablation.sizes=none"]
+    plan = planned(monkeypatch, *given, "--set", "ablation.gradient_tolerance=0.5")
+    assert plan.own_settings("knockout") == KnockoutSettings(("layer",))
+    assert plan.own_settings("lens") == OwnSettings()
+    wanted = AblationSettings(sizes=(), gradient_tolerance=0.5)
+    assert plan.own_settings("ablation") == wanted
+    assert recorded(wanted) == {
+        "sizes": [],
+        "register_deviations": 2.0,
+        "gradient_nodes": 13,
+        "gradient_tolerance": 0.5,
+    }
+
+
+@pytest.mark.parametrize("kind", [AblationSettings, KnockoutSettings])
+def test_what_is_shown_of_settings_means_the_same_when_typed(kind: type[OwnSettings]) -> None:
+    assert typed(kind(), shown(kind)) == kind()
+
+
+def test_settings_suit_a_protocol_before_they_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(monkeypatch, "--protocol", "paper", "--set", "ablation.sizes=5")
+    assert plan.own_settings("ablation") == AblationSettings(sizes=(5,), gradient_nodes=129)

@@ -41,18 +41,18 @@ FILES = {
         from retinoscope.results.records import SkippedRecord
 
 
-        def measure(bench, subject):
+        def measure(bench, target):
             log = Path(os.environ["GLOW_LOG"])
             if len(log.read_text().splitlines()) == int(os.environ.get("GLOW_DIE", "-1")):
                 os._exit(9)
             with log.open("a") as stream:
-                stream.write(f"{subject.annotation.object_id}\\n")
-            recording = look(bench.checkpoint, subject.image, "Describe this image.")
+                stream.write(f"{target.annotation.object_id}\\n")
+            recording = look(bench.checkpoint, target.image, "Describe this image.")
             assert recording.layer_count > 0
-            pixels = np.array(subject.image).mean(-1) / 255
-            key = (subject.sample.image_id, subject.annotation.object_id)
-            yield BrightnessRecord(*key, "object", float(pixels[subject.mask].mean()))
-            yield BrightnessRecord(*key, "rest", float(pixels[~subject.mask].mean()))
+            pixels = np.array(target.image).mean(-1) / 255
+            key = (target.sample.image_id, target.annotation.object_id)
+            yield BrightnessRecord(*key, "object", float(pixels[target.mask].mean()))
+            yield BrightnessRecord(*key, "rest", float(pixels[~target.mask].mean()))
             yield SkippedRecord("brightness", *key, "shadow", "nothing here casts one")
         """,
     "glow/brightness/report.py": """

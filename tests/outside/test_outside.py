@@ -103,11 +103,15 @@ MEASURE = """
 import sys
 from pathlib import Path
 from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.report.render import render
 from retinoscope.runs import Plan, Silent, run
-settings = Settings(tasks=("name",), values=("zero",), buffers=(0,), sizes=(5,), sweeps=())
+settings = Settings(tasks=("name",), values=("zero",), buffers=(0,))
+own = {"ablation": AblationSettings(sizes=(5,)), "knockout": KnockoutSettings(sweeps=())}
 plan = Plan(
     out=Path(sys.argv[1]), model=sys.argv[2], data="glowing:" + sys.argv[3], settings=settings,
+    own=own,
     experiments=("ablation", "knockout"), curated=False, mean_count=2, limit=8,
 )
 render(run(plan, Silent()))

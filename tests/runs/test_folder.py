@@ -9,6 +9,7 @@ import pytest
 
 from retinoscope.errors import InterventionError, ModelError, RunError
 from retinoscope.experiments import Settings
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.results.lock import driving
 from retinoscope.results.manifest import installed_versions, read_manifest
 from retinoscope.results.store import read
@@ -27,8 +28,9 @@ class Notes(Silent):
 
 
 def small(out: Path, **changes):
-    settings = Settings(buffers=(0, 1), sizes=(), values=("zero",), tasks=("poll",), sweeps=())
+    settings = Settings(buffers=(0, 1), values=("zero",), tasks=("poll",))
     given = {"limit": 2, "experiments": ("lens", "knockout"), "settings": settings}
+    given["own"] = {"knockout": KnockoutSettings(sweeps=())}
     return plan(out, **given | changes)
 
 

@@ -12,18 +12,20 @@ from PIL import Image
 
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.results.records import tables
 from retinoscope.results.sheet import load_sheet
 from retinoscope.results.store import read
 from retinoscope.runs import Plan, Silent, run
 
-SMALL = Settings(
-    buffers=(0, 1), sizes=(5, 40), values=("mean", "zero"), gradient_nodes=8, max_new_tokens=30
-)
+SMALL = Settings(buffers=(0, 1), values=("mean", "zero"), max_new_tokens=30)
+OWN = {"ablation": AblationSettings(sizes=(5, 40), gradient_nodes=8)}
 
 
 def plan(out: Path, **changes) -> Plan:
-    base = Plan(out=out, data="embedded:30", mean_count=6, limit=3, sheets=1, settings=SMALL)
+    base = Plan(
+        out=out, data="embedded:30", mean_count=6, limit=3, sheets=1, settings=SMALL, own=OWN
+    )
     return replace(base, **changes)
 
 

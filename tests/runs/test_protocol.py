@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from retinoscope.errors import RunError
 from retinoscope.experiments import Settings, description
+from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.report.tables.choices import ALL, BASE
 from retinoscope.report.tables.collect import collect
@@ -24,12 +25,21 @@ _AN = pl.col("class_name").str.contains("^[aeiou]") | pl.col("prompt").str.conta
 CONSONANT = ~_AN
 """Rows whose prompt and answer have "a" under either protocol."""
 
-SMALL = Settings(buffers=(0, 1), sizes=(5,), values=("mean",), gradient_nodes=8, max_new_tokens=20)
+SMALL = Settings(buffers=(0, 1), values=("mean",), max_new_tokens=20)
+OWN = {"ablation": AblationSettings(sizes=(5,), gradient_nodes=8)}
 
 
 def plan(out: Path, protocol: Protocol) -> Plan:
     settings = replace(SMALL, protocol=protocol)
-    return Plan(out=out, data="embedded:20", mean_count=4, limit=4, sheets=0, settings=settings)
+    return Plan(
+        out=out,
+        data="embedded:20",
+        mean_count=4,
+        limit=4,
+        sheets=0,
+        settings=settings,
+        own=OWN,
+    )
 
 
 @pytest.fixture(scope="module")

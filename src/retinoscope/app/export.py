@@ -14,7 +14,7 @@ from retinoscope.app.session import (
     find_view,
 )
 from retinoscope.app.writing import Say
-from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _overlay(view: View, request: Export) -> list[str]:
     if request.reading == "rollout":
         return ["", "print('rollout:', attention_rollout(view.recording).tolist())"]
     token = int(view.recording.logits.argmax()) if request.token is None else request.token
-    settings = Settings()
+    settings = AblationSettings()
     accuracy = f"tolerance={settings.gradient_tolerance}, most={settings.gradient_nodes}"
     return [
         "",

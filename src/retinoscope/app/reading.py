@@ -11,7 +11,7 @@ from retinoscope.app.session import Session, chosen_tokens, find_view
 from retinoscope.app.writing import Say, finite, word
 from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.errors import SelectionError
-from retinoscope.experiments import Settings
+from retinoscope.experiments.ablation.settings import AblationSettings
 
 WORDS = 5
 """Words of each layer that are shown."""
@@ -117,7 +117,7 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     if token >= len(recording.logits):
         raise SelectionError(f"The vocabulary has ids 0 to {len(recording.logits) - 1}.")
     say("Integrating gradients from the baseline to the image")
-    settings = Settings()
+    settings = AblationSettings()
     found = integrated_gradients(
         recording,
         token,

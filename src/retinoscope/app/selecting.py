@@ -10,7 +10,6 @@ from retinoscope.app.session import Session, chosen_tokens, find_picture, find_v
 from retinoscope.app.writing import Say
 from retinoscope.data import object_mask
 from retinoscope.errors import SelectionError
-from retinoscope.experiments import Settings
 from retinoscope.experiments.selections import register_selection
 from retinoscope.tokens import TokenLayout, TokenSet, at
 
@@ -60,7 +59,7 @@ def _random(view: View, now: TokenSet, seed: int) -> TokenSet:
 
 
 def _register(view: View) -> TokenSet:
-    found = register_selection(view.recording, Settings())
+    found = register_selection(view.recording)
     if not found.tokens:
         raise SelectionError(
             "There are no register tokens here: no visual token of this image has a norm that high."

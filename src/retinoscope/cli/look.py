@@ -1,10 +1,11 @@
-"""`retinoscope look`: the three experiments on one object of one image."""
+"""`retinoscope look`: what the experiments find of one object of one image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +14,7 @@ from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, 
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import DataError
+from retinoscope.results.records import SkippedRecord
 
 
 def look(
@@ -57,14 +59,11 @@ def look(
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.cli.look_tables import answer_table, knockout_table, lens_table, missed
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
-    from retinoscope.experiments import Settings, read_subject, settings_for
-    from retinoscope.experiments.knockout.measure import knockout
-    from retinoscope.experiments.lens.measure import lens
-    from retinoscope.experiments.one_object import answers
+    from retinoscope.experiments import Settings, experiments, read_target, settings_for
+    from retinoscope.experiments.bench import Bench
     from retinoscope.models import load
     from retinoscope.models.vision import shared_vision
     from retinoscope.runs.mean import with_known_mean
@@ -73,12 +72,12 @@ def look(
     if (box is None) == (mask is None):
         raise DataError(f"{image}: give the object by either --box or --mask.")
     (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
-    subject = read_subject(sample, sample.annotations[0], (), Settings(seed=seed))
-    subject = replace(subject, question=question)
+    target = read_target(sample, sample.annotations[0], (), Settings(seed=seed))
+    target = replace(target, question=question)
     console = Console(stderr=as_json)
     checkpoint = load(model, **model_options(revision, dtype, device, device_map))
     check_spelled(checkpoint.tokenizer, name)
-    _note(console, unlike_scenes(model, subject.image))
+    _note(console, unlike_scenes(model, target.image))
     with Bars(Console(stderr=True)) as bars:
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     value = "zero" if checkpoint.mean is None else "mean"
@@ -88,23 +87,26 @@ def look(
         buffers=(0, 1),
         values=(value,),
         max_new_tokens=max_new_tokens or suited.max_new_tokens,
-        sweeps=(),
         seed=seed,
     )
-    show = (lambda table: None) if as_json else console.print
+    shown = [one for one in experiments().values() if one.one_object]
+    measured: dict[str, Sequence[Any]] = {}
+    skips: list[SkippedRecord] = []
     with shared_vision(checkpoint):
-        found = answers(checkpoint, subject, settings)
-        show(answer_table(found, value, name))
-        _note(console, missed(found, name))
-        records, skipped = knockout(checkpoint, subject, settings)
-        show(knockout_table(records))
-        layers = lens(checkpoint, subject, settings)
-    skips = [skip for skip in skipped if skip.condition != "ask"]
+        for one in shown:
+            own = one.settings.suited(model, settings.protocol)
+            found = one.showing()(Bench(checkpoint, (), (), settings, own), target)
+            measured[one.name] = found.records
+            # Nothing is asked where no question was given; that needs no line of its own.
+            skips += [skip for skip in found.skipped if skip.condition != "ask"]
+            if not as_json:
+                for table in found.tables:
+                    console.print(table)
+            _note(console, found.note)
     if as_json:
-        measured = {"answers": found, "knockout": records, "lens": layers, "not_measured": skips}
-        print_json({"image": image, "name": name, "replaced_by": value, **measured})
+        told = {"image": image, "name": name, "replaced_by": value}
+        print_json({**told, **measured, "not_measured": skips})
         return
-    console.print(lens_table(layers))
     for skip in skips:
         console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -67,7 +68,11 @@ commands.add_typer(scenes, name="scenes")
 
 
 def app() -> None:
-    """Run the command line; a known error ends it with one clear message and status 2."""
+    """Run the command line; a known error ends it with one clear message and status 2.
+
+    SIGTERM, which batch systems send, ends it as Ctrl-C does: what was measured is kept.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True)
     try:
         commands()
@@ -78,3 +83,7 @@ def app() -> None:
     except KeyboardInterrupt:
         console.print("Interrupted. What was measured is kept: give the same command to go on.")
         sys.exit(130)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
+from retinoscope.cli.own_settings import own_settings, settable
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.data import sources
@@ -93,10 +94,9 @@ def reproduce(
             "`mended,+whole_pixel_pitch`."
         ),
     ] = "mended",
-    sweeps: Annotated[
-        str,
-        typer.Option(help="Knockouts at each single `layer`, `head`, both by a comma, or `none`."),
-    ] = "layer,head",
+    changed: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME.FIELD=VALUE", help=settable())
+    ] = None,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -142,9 +142,8 @@ def reproduce(
     from retinoscope.runs import Plan, run
 
     console = Console()
-    swept = () if sweeps == "none" else tuple(part.strip() for part in sweeps.split(","))
     name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    settings = replace(settings_for(model, parse_protocol(protocol)), seed=seed, sweeps=swept)
+    settings = replace(settings_for(model, parse_protocol(protocol)), seed=seed)
     if max_new_tokens is not None:
         settings = replace(settings, max_new_tokens=max_new_tokens)
     plan = Plan(
@@ -165,6 +164,7 @@ def reproduce(
         limit=limit,
         experiments=chosen(experiments),
         settings=settings,
+        own=own_settings(changed or (), model, settings.protocol),
         workers=workers or 1,
         command=shlex.join(["retinoscope", *sys.argv[1:]]),
     )

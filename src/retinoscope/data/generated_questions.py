@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from retinoscope.data.samples import Annotation, Dataset, Question, Sample
-from retinoscope.data.selection import Pair
+from retinoscope.data.selection import Candidate
 
 SIDES = ("to the left of", "to the right of", "above", "below")
 
 
-def with_questions(dataset: Dataset, pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """The pairs, with generated questions about them where the data set has no question at all.
+def with_questions(dataset: Dataset, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates, with generated questions where the data set has no question at all.
 
     A data set that asks about some of its images keeps its own questions alone, so that written
     and generated ones never stand in one number.
     """
     if any(sample.questions for sample in dataset.samples):
-        return tuple(pairs)
+        return tuple(candidates)
     return tuple(
         (replace(sample, questions=generated_questions(sample, item)), item)
-        for sample, item in pairs
+        for sample, item in candidates
     )
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from retinoscope.data.samples import Annotation, Dataset, Sample
 from retinoscope.errors import DataError
 
-Pair = tuple[Sample, Annotation]
+Candidate = tuple[Sample, Annotation]
+"""An object that may be measured, and the image that it is in."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Filter:
         max_annotations: images with more annotations are left out.
         unique_class: the object's class must appear once in its image.
         one_per_image: take the first fitting object of an image only, as the original code does,
-            so that pairs are independent; else all of them.
+            so that objects are independent; else all of them.
 
     Raises:
         DataError: a bound is out of its range.
@@ -66,12 +67,12 @@ class Selection:
     """What a filter kept and left.
 
     Attributes:
-        pairs: the chosen (sample, annotation) pairs, in an order that depends on the seed alone.
+        candidates: the objects chosen, in an order that depends on the seed alone.
         kept: how many fitted, before `limit`.
         left: how many objects were left out, by reason, for the report.
     """
 
-    pairs: tuple[Pair, ...]
+    candidates: tuple[Candidate, ...]
     kept: int
     left: dict[str, int]
 
@@ -85,13 +86,13 @@ def select(
 ) -> Selection:
     """Apply a filter to every object of a data set.
 
-    The order of the pairs is shuffled by the seed, each pair by itself, so that a larger `limit`
-    begins with the pairs of a smaller one, and more data don't reorder what was there.
+    The candidates are shuffled by the seed, each by itself, so that a larger `limit` begins with
+    the candidates of a smaller one, and more data don't reorder what was there.
 
     Args:
         dataset: the data.
         chosen: which objects to keep.
-        limit: return at most this many pairs; None for all.
+        limit: return at most this many candidates; None for all.
         seed: of the order.
 
     Raises:
@@ -100,18 +101,20 @@ def select(
     if limit is not None and limit < 1:
         raise DataError(f"limit {limit}: expected at least 1, or none.")
     left: Counter[str] = Counter()
-    pairs = [pair for sample in dataset.samples for pair in _fitting(sample, chosen, left)]
-    if not pairs:
+    candidates = [
+        candidate for sample in dataset.samples for candidate in _fitting(sample, chosen, left)
+    ]
+    if not candidates:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())
         raise DataError(
             f"{dataset.name}: no object fits the filter {chosen} ({reasons or 'no objects'}). "
             "Widen the filter, or give data with annotated objects."
         )
-    pairs.sort(key=lambda pair: _shuffle_key(seed, pair))
-    return Selection(tuple(pairs[:limit]), len(pairs), dict(left))
+    candidates.sort(key=lambda candidate: _shuffle_key(seed, candidate))
+    return Selection(tuple(candidates[:limit]), len(candidates), dict(left))
 
 
-def _fitting(sample: Sample, chosen: Filter, left: Counter[str]) -> Iterator[Pair]:
+def _fitting(sample: Sample, chosen: Filter, left: Counter[str]) -> Iterator[Candidate]:
     """The sample's fitting objects; counts the others' reasons into `left`."""
     seen = Counter(item.class_name for item in sample.annotations)
     found = False
@@ -141,6 +144,6 @@ def _misfit(sample: Sample, item: Annotation, seen: Counter[str], chosen: Filter
     return None
 
 
-def _shuffle_key(seed: int, pair: Pair) -> bytes:
-    text = f"{seed}:{pair[0].image_id}:{pair[1].object_id}"
+def _shuffle_key(seed: int, candidate: Candidate) -> bytes:
+    text = f"{seed}:{candidate[0].image_id}:{candidate[1].object_id}"
     return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -5,16 +5,21 @@ entry point of the group `retinoscope.experiments`. What is imported here never 
 that a report can be made without it; `retinoscope.experiments.bench.Bench` does.
 """
 
+from retinoscope.experiments.one_object import OneObject
 from retinoscope.experiments.settings import Settings, settings_for
-from retinoscope.experiments.subject import Subject, read_subject
+from retinoscope.experiments.target import Target, read_target, skip
 from retinoscope.results.experiment import Experiment, Sheets, experiments
+from retinoscope.results.own_settings import OwnSettings
 
 __all__ = [
     "Experiment",
+    "OneObject",
+    "OwnSettings",
     "Settings",
     "Sheets",
-    "Subject",
+    "Target",
     "experiments",
-    "read_subject",
+    "read_target",
     "settings_for",
+    "skip",
 ]

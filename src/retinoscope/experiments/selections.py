@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from retinoscope.engine import Recording
 from retinoscope.experiments.settings import Settings, buffer_name
-from retinoscope.experiments.subject import random_source
+from retinoscope.experiments.target import random_source
 from retinoscope.geometry import whole_pixel_pitch
 from retinoscope.tokens import TokenLayout, TokenSet, at, under, visual
 
@@ -60,32 +60,44 @@ def object_selections(tokens: TokenSet, settings: Settings) -> list[Selection]:
     return [Selection(buffer_name(b), tokens.dilate(b)) for b in settings.buffers]
 
 
-def register_selection(recording: Recording, settings: Settings) -> Selection:
+def register_selection(recording: Recording, deviations: float = 2.0) -> Selection:
     """Register tokens: visual tokens of unusually high norm at the language model's input.
 
     Paper, section 3.1: norm above the image's mean + 2 standard deviations. An image may have none.
+
+    Args:
+        recording: a clean run of the image.
+        deviations: how many standard deviations above the mean.
     """
     everything = visual(recording.encoded.layout)
     positions = list(everything)
     norms = recording.residual(0)[positions].float().norm(dim=-1)
-    threshold = norms.mean() + settings.register_deviations * norms.std()
+    threshold = norms.mean() + deviations * norms.std()
     chosen = [p for p, high in zip(positions, (norms > threshold).tolist(), strict=True) if high]
     return Selection("register", at(recording.encoded.layout, chosen))
 
 
 def random_selections(
+    layout: TokenLayout, object_id: int, sizes: Sequence[int], settings: Settings
+) -> list[Selection]:
+    """Random sets of fixed sizes, drawn from all visual tokens, as the paper's are."""
+    everything = visual(layout)
+    return [
+        Selection(
+            "random",
+            everything.draw(size, _seed(settings, object_id, f"random-{size}")),
+            size=size,
+        )
+        for size in fitting_sizes(sizes, len(everything))
+    ]
+
+
+def matched_selections(
     objects: list[Selection], object_id: int, settings: Settings
 ) -> list[Selection | Missing]:
-    """Random sets of fixed sizes, and one matched to each object selection.
-
-    Sets of a fixed size are drawn from all visual tokens, as the paper's are. A matched set has
-    the size of the object's selection in this image and is drawn outside it.
-    """
+    """A random set for each object selection: of its size in this image, drawn outside it."""
     everything = visual(objects[0].tokens.layout)
     found: list[Selection | Missing] = []
-    for size in fitting_sizes(settings, len(everything)):
-        seed = _seed(settings, object_id, f"random-{size}")
-        found.append(Selection("random", everything.draw(size, seed), size=size))
     for selection in objects:
         pool, needed = everything - selection.tokens, len(selection.tokens)
         seed = _seed(settings, object_id, f"matched-{selection.name}")
@@ -99,19 +111,19 @@ def random_selections(
 
 
 def gradient_selections(
-    ranked: Sequence[int], objects: list[Selection], settings: Settings
+    ranked: Sequence[int], objects: list[Selection], sizes: Sequence[int]
 ) -> list[Selection]:
     """The tokens with the highest integrated gradients: fixed sizes, and as many as the object's.
 
     Args:
         ranked: positions, the highest score first.
         objects: the object's selections.
-        settings: for the sizes.
+        sizes: the fixed sizes.
     """
     layout = objects[0].tokens.layout
     fixed = [
         Selection("gradients", at(layout, ranked[:size]), size=size)
-        for size in fitting_sizes(settings, len(ranked))
+        for size in fitting_sizes(sizes, len(ranked))
     ]
     matched = [
         Selection("gradients", at(layout, ranked[: len(s.tokens)]), matched=s.name) for s in objects
@@ -119,9 +131,9 @@ def gradient_selections(
     return fixed + matched
 
 
-def fitting_sizes(settings: Settings, available: int) -> list[int]:
+def fitting_sizes(sizes: Sequence[int], available: int) -> list[int]:
     """The sizes of fixed sets that an image has tokens for; larger ones don't exist there."""
-    return [size for size in settings.sizes if size <= available]
+    return [size for size in sizes if size <= available]
 
 
 def noise_seed(selection: Selection, object_id: int, settings: Settings) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from retinoscope.errors import RegistrationError
 from retinoscope.registry import load, members, registered
+from retinoscope.results.own_settings import OwnSettings, without_default
 
 GROUP = "retinoscope.experiments"
 """The package that holds our own experiments, and the entry points' group of others'."""
@@ -48,6 +49,9 @@ class Experiment:
             SkippedRecords among them say what could not be measured. See
             `retinoscope.experiments.Bench` and `Target`.
         report: of a `retinoscope.report.parts.Report`: what is made of the records.
+        settings: the dataclass of its own settings; `measure` finds them as `bench.own`.
+        one_object: of a function (bench, target) -> `retinoscope.experiments.OneObject`: what
+            `retinoscope look` shows of one object; "" where it shows nothing.
         place: where it stands among the others; the paper's sections have their numbers.
         next_token: whether it measures by the tasks that the next token answers, so that one of
             them must be asked for.
@@ -60,6 +64,8 @@ class Experiment:
     records: Mapping[str, type] = field(hash=False)
     measure: str
     report: str
+    settings: type[OwnSettings] = OwnSettings
+    one_object: str = ""
     place: float = LAST
     next_token: bool = False
     by_default: bool = False
@@ -78,10 +84,20 @@ class Experiment:
                     f"The rows of {table!r} of the experiment {self.name!r} must be a dataclass "
                     f"with image_id and object_id; got {record!r}."
                 )
+        kind = self.settings
+        if not (isinstance(kind, type) and issubclass(kind, OwnSettings)) or without_default(kind):
+            raise RegistrationError(
+                f"The settings of the experiment {self.name!r} must be a frozen dataclass made of "
+                f"OwnSettings, whose fields all have defaults; got {kind!r}."
+            )
 
     def measuring(self) -> Any:
         """The function that measures; importing it may take torch."""
         return load(self.measure)
+
+    def showing(self) -> Any:
+        """The function that shows one object; importing it may take torch."""
+        return load(self.one_object)
 
     def reporting(self) -> Any:
         """The `Report`; importing it never takes torch."""

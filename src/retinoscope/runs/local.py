@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,9 +13,8 @@ from typing import Any
 
 from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
-from retinoscope.data.selection import Pair
 from retinoscope.data.sources import MEAN_SEED
-from retinoscope.errors import InterventionError, ModelError, RunError
+from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint, load, mean_from_file
 from retinoscope.results.claim import claim
@@ -33,13 +32,15 @@ from retinoscope.results.manifest import (
     versions_of_sittings,
     write_manifest,
 )
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import Store, append, consolidate, so_far
-from retinoscope.runs import stages
+from retinoscope.runs.candidates import curation, uncurated
+from retinoscope.runs.executors import executing
 from retinoscope.runs.mean import OWN_COUNT, mean_dataset, with_mean
+from retinoscope.runs.measuring import measure
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
-from retinoscope.runs.workers import Each, working
 
 
 def run(plan: Plan, progress: Progress) -> Path:
@@ -115,48 +116,20 @@ def _stages(
     chosen = select(dataset, plan.filter, seed=settings.seed)
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
-    pairs = with_questions(dataset, chosen.pairs)
+    candidates = with_questions(dataset, chosen.candidates)
     if images is not None:
         checkpoint, mean = with_mean(
             checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
         )
         counts["images in the mean visual token"] = mean.images
         _skip_files(store, "mean visual token", mean.skipped)
-    bench = Bench(checkpoint, dataset.categories, pairs, settings)
-    with working(bench, plan.workers, partial(_load, plan)) as each:
-        if plan.curated:
-            kept = stages.curation(each, pairs, store, plan.wanted, progress)
-        else:
-            kept = stages.uncurated(bench, store, plan.wanted, progress)
+    own = {name: plan.own_settings(name) for name in plan.experiments}
+    bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings())
+    with executing(bench, plan.workers, partial(_load, plan)) as executor:
+        choose = curation if plan.curated else uncurated
+        kept = choose(executor, bench, store, plan.wanted, progress)
         counts["objects to measure"] = len(kept)
-        _measure(plan, each, kept, store, progress)
-
-
-def _measure(
-    plan: Plan, each: Each, kept: Sequence[Pair], store: Store, progress: Progress
-) -> None:
-    """Every experiment; what a model can't do is told once everything else is measured.
-
-    Raises:
-        RunError: an experiment stopped, or measured none of the objects.
-    """
-    wanted = [experiments()[name] for name in plan.experiments]
-    jobs: list[tuple[str, Callable[[], None]]] = [
-        (f"The experiment {one.name}", partial(stages.measure, one, each, kept, store, progress))
-        for one in wanted
-    ]
-    for one in (one for one in wanted if one.sheets):
-        sheets = partial(stages.sheets, one, each, kept, store, plan.sheets, progress)
-        jobs.append(("The drawing of lens pages", sheets))
-    stopped: list[str] = []
-    for what, job in jobs:
-        try:
-            job()
-        except (ModelError, InterventionError) as error:
-            stopped.append(f"{what} stopped: {error}")
-    if stopped:
-        raise RunError(f"{' '.join(stopped)} {stages.kept_elsewhere(store)}")
-    stages.refuse_empty(store, plan.experiments, len(kept))
+        measure(own, executor, bench, kept, plan.sheets, store, progress)
 
 
 def _skip_files(store: Store, stage: str, reasons: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from retinoscope.errors import RunError
 from retinoscope.experiments import Settings
 from retinoscope.models import Checkpoint
 from retinoscope.results.experiment import default_experiments, experiments
+from retinoscope.results.own_settings import OwnSettings, recorded
 from retinoscope.runs.mean import OWN_COUNT, chosen_images
 from retinoscope.tasks import tasks
 
@@ -41,7 +43,9 @@ class Plan:
         limit: objects to measure; None is the data's preset, mostly all.
         sheets: images that get a lens page.
         experiments: names of the experiments to run; the paper's by default.
-        settings: what they do.
+        settings: what they share.
+        own: the own settings of some experiments, by name; those of the others suit the model and
+            the protocol (`own_settings`).
         workers: processes that measure objects; more than one for a model on the CPU alone. A
             program that asks for several must be importable without running (`if __name__ ==
             "__main__":`). The numbers don't depend on it, but for rounding.
@@ -67,24 +71,12 @@ class Plan:
     sheets: int = 12
     experiments: tuple[str, ...] = field(default_factory=default_experiments)
     settings: Settings = field(default_factory=Settings)
+    own: Mapping[str, OwnSettings] = field(default_factory=dict)
     workers: int = 1
     command: str = ""
 
     def __post_init__(self) -> None:
-        known = experiments()
-        unknown = [name for name in self.experiments if name not in known]
-        if unknown or not self.experiments or len({*self.experiments}) < len(self.experiments):
-            raise RunError(
-                f"Experiments {', '.join(self.experiments) or 'none'} were asked for; choose from "
-                f"{', '.join(known)}, each once."
-            )
-        for name in self.experiments:
-            able = [task for task, one in tasks().items() if not one.written]
-            if known[name].next_token and not {*able} & {*self.settings.tasks}:
-                raise RunError(
-                    f"The experiment {name} is measured by the tasks {' and '.join(able)}; got "
-                    f"{self.settings.tasks!r}. Add one of them, or leave the experiment out."
-                )
+        _check_experiments(self)
         limits = [number for number in (self.limit, self.mean_count) if number is not None]
         if min(limits, default=1) < 1 or self.sheets < 0 or self.workers < 1:
             raise RunError(
@@ -97,6 +89,12 @@ class Plan:
                 "A file with the mean visual token was given and also how to measure one; give "
                 "either --mean-file or --mean-images, --mean-count and --mean-per-position."
             )
+
+    def own_settings(self, name: str) -> OwnSettings:
+        """One experiment's own settings: given, or what suits the model and the protocol."""
+        if name in self.own:
+            return self.own[name]
+        return experiments()[name].settings.suited(self.model, self.settings.protocol)
 
     @property
     def filter(self) -> Filter:
@@ -112,6 +110,33 @@ class Plan:
     def mean_wanted(self) -> int | None:
         """How many images the mean is over at most; None is every one."""
         return OWN_COUNT if self.mean_count is None and not self.mean_images else self.mean_count
+
+
+def _check_experiments(plan: Plan) -> None:
+    known = experiments()
+    names = plan.experiments
+    if not names or any(name not in known for name in names) or len({*names}) < len(names):
+        raise RunError(
+            f"Experiments {', '.join(names) or 'none'} were asked for; choose from "
+            f"{', '.join(known)}, each once."
+        )
+    able = [name for name, task in tasks().items() if not task.written]
+    for name in names:
+        if known[name].next_token and not {*able} & {*plan.settings.tasks}:
+            raise RunError(
+                f"The experiment {name} is measured by the tasks {' and '.join(able)}; got "
+                f"{plan.settings.tasks!r}. Add one of them, or leave the experiment out."
+            )
+    for name, own in plan.own.items():
+        if name not in names:
+            raise RunError(
+                f"Settings of the experiment {name!r} were given, which is not among those to "
+                f"measure ({', '.join(names)}). Add it, or leave its settings out."
+            )
+        if type(own) is not known[name].settings:
+            raise RunError(
+                f"The experiment {name} is settled by {known[name].settings.__name__}; got {own!r}."
+            )
 
 
 def configuration(
@@ -143,11 +168,8 @@ def configuration(
         "filter": asdict(plan.filter),
         "limit": plan.wanted,
         "sheets": plan.sheets,
-        "experiments": list(plan.experiments),
-        "settings": {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(plan.settings).items()
-        },
+        "experiments": {name: recorded(plan.own_settings(name)) for name in plan.experiments},
+        "settings": recorded(plan.settings),
     }
 
 

@@ -6,15 +6,20 @@ import torch
 
 from retinoscope.attribution import integrated_gradients
 from retinoscope.engine import Recording, look
+from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.selections import Missing
 from retinoscope.experiments.settings import Settings
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target
 from retinoscope.tasks import Query, poll
 from retinoscope.tokens import TokenLayout
 
 
 def gradient_ranking(
-    recording: Recording, subject: Subject, query: Query, settings: Settings
+    recording: Recording,
+    target: Target,
+    query: Query,
+    settings: Settings,
+    own: AblationSettings,
 ) -> list[int] | Missing:
     """Positions by how much they speak for the right token at the answer's place, highest first.
 
@@ -23,9 +28,10 @@ def gradient_ranking(
 
     Args:
         recording: the clean run of the task; the positions are its own.
-        subject: the object.
+        target: the object.
         query: the task.
-        settings: points and tolerance of the integral, and the protocol's `gradient_` switches.
+        settings: the protocol's `gradient_` switches.
+        own: points and tolerance of the integral.
 
     Returns:
         The positions, or why they can't be ranked: the model's layers can't be replayed, or there
@@ -36,8 +42,8 @@ def gradient_ranking(
     protocol, explained = settings.protocol, recording
     if protocol.gradient_of_poll and query.task != "poll":
         tokenizer = recording.checkpoint.tokenizer
-        query = poll(subject.class_name, tokenizer, always_a=protocol.always_a)
-        explained = look(recording.checkpoint, subject.image, query.question)
+        query = poll(target.class_name, tokenizer, always_a=protocol.always_a)
+        explained = look(recording.checkpoint, target.image, query.question)
     if protocol.gradient_of_bos:
         token = int(recording.checkpoint.tokenizer.encode("Yes")[0])
     elif query.right:
@@ -48,8 +54,8 @@ def gradient_ranking(
         explained,
         token,
         positions=_ranked(explained.encoded.layout, settings),
-        most=settings.gradient_nodes,
-        tolerance=settings.gradient_tolerance,
+        most=own.gradient_nodes,
+        tolerance=own.gradient_tolerance,
     )
     scores = found.magnitude if protocol.gradient_magnitude else found.score
     # Under another prompt the same tokens may stand elsewhere; their order is the same.

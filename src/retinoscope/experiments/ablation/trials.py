@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,14 @@ from torch import Tensor
 
 from retinoscope.engine import Recording
 from retinoscope.errors import RunError
+from retinoscope.experiments.ablation.prompts import Prompted
 from retinoscope.experiments.ablation.ranking import gradient_ranking
+from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.selections import (
     Missing,
     Selection,
     gradient_selections,
+    matched_selections,
     noise_seed,
     object_selections,
     object_tokens,
@@ -22,7 +25,7 @@ from retinoscope.experiments.selections import (
     register_selection,
 )
 from retinoscope.experiments.settings import VALUES, Settings
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target
 from retinoscope.interventions import Ablate, Condition, Noise
 from retinoscope.tasks import Query
 
@@ -57,46 +60,91 @@ class Trials:
         return Trials(self.ready + more.ready, self.missing + more.missing)
 
 
+def planned(
+    prompted: Sequence[Prompted],
+    target: Target,
+    donated: Tensor | None,
+    settings: Settings,
+    own: AblationSettings,
+) -> Iterator[Trials]:
+    """The trials of each task; tasks share those that are alike, as the same conditions.
+
+    Args:
+        prompted: the tasks, their prompts recorded.
+        target: the object.
+        donated: visual tokens of another image, for "resampled"; None where there is none.
+        settings: buffers and values.
+        own: sizes, registers and gradients.
+    """
+    common: dict[tuple[int, ...], Trials] = {}
+    for one in prompted:
+        visual = one.probed.encoded.layout.visual
+        if visual not in common:
+            common[visual] = common_trials(one.probed, target, donated, settings, own)
+        trials = common[visual]
+        if one.query.control:
+            first = settings.values[0]
+            yield Trials(tuple(t for t in trials.ready if t.controls and t.value == first))
+        else:
+            query = one.probe or one.query
+            yield trials + gradient_trials(one.probed, target, query, donated, settings, own)
+
+
 def common_trials(
-    recording: Recording, subject: Subject, donated: Tensor | None, settings: Settings
+    recording: Recording,
+    target: Target,
+    donated: Tensor | None,
+    settings: Settings,
+    own: AblationSettings,
 ) -> Trials:
     """The ablations that are the same for every question: object, register tokens, random ones.
 
     Args:
         recording: a clean run of the image, with any question.
-        subject: the object.
+        target: the object.
         donated: visual tokens of another image, for "resampled"; None where there is none.
-        settings: buffers, sizes and values.
+        settings: buffers and values.
+        own: sizes and registers.
 
     Raises:
         SelectionError: the object lies outside the part of the image that the model sees.
     """
-    tokens = object_tokens(recording.encoded.layout, subject.mask, settings)
+    tokens = object_tokens(recording.encoded.layout, target.mask, settings)
     objects = object_selections(tokens, settings)
-    drawn = random_selections(objects, subject.annotation.object_id, settings)
-    chosen = [*objects, register_selection(recording, settings), *drawn]
-    return _made(chosen, donated, subject, settings)
+    object_id = target.annotation.object_id
+    chosen = [
+        *objects,
+        register_selection(recording, own.register_deviations),
+        *random_selections(tokens.layout, object_id, own.sizes, settings),
+        *matched_selections(objects, object_id, settings),
+    ]
+    return _made(chosen, donated, target, settings)
 
 
 def gradient_trials(
-    recording: Recording, subject: Subject, query: Query, donated: Tensor | None, settings: Settings
+    recording: Recording,
+    target: Target,
+    query: Query,
+    donated: Tensor | None,
+    settings: Settings,
+    own: AblationSettings,
 ) -> Trials:
     """The ablations of the tokens with the highest integrated gradients for the query's answer.
 
     Where the model's layers can't be replayed there are none.
     """
-    ranked = gradient_ranking(recording, subject, query, settings)
+    ranked = gradient_ranking(recording, target, query, settings, own)
     if isinstance(ranked, Missing):
         return Trials((), (ranked,))
-    tokens = object_tokens(recording.encoded.layout, subject.mask, settings)
+    tokens = object_tokens(recording.encoded.layout, target.mask, settings)
     objects = object_selections(tokens, settings)
-    return _made(gradient_selections(ranked, objects, settings), donated, subject, settings)
+    return _made(gradient_selections(ranked, objects, own.sizes), donated, target, settings)
 
 
 def _made(
     selections: Sequence[Selection | Missing],
     donated: Tensor | None,
-    subject: Subject,
+    target: Target,
     settings: Settings,
 ) -> Trials:
     ready: list[Trial] = []
@@ -105,7 +153,7 @@ def _made(
         if isinstance(selection, Missing):
             continue
         for value in settings.values if _every_value(selection) else settings.values[:1]:
-            replaced = _condition(selection, value, donated, subject, settings)
+            replaced = _condition(selection, value, donated, target, settings)
             if isinstance(replaced, Missing):
                 missing.append(replaced)
             else:
@@ -121,17 +169,17 @@ def _every_value(selection: Selection) -> bool:
 
 
 def _condition(
-    selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
+    selection: Selection, value: str, donated: Tensor | None, target: Target, settings: Settings
 ) -> Condition | Missing:
     """The ablation; of an image without such tokens (registers) the clean run."""
     if not selection.tokens:
         return ()
-    replaced = _ablate(selection, value, donated, subject, settings)
+    replaced = _ablate(selection, value, donated, target, settings)
     return replaced if isinstance(replaced, Missing) else (replaced,)
 
 
 def _ablate(
-    selection: Selection, value: str, donated: Tensor | None, subject: Subject, settings: Settings
+    selection: Selection, value: str, donated: Tensor | None, target: Target, settings: Settings
 ) -> Ablate | Missing:
     # Positions, since one set is replaced under every prompt about the image: the original's span,
     # which is one too long, holds the text token behind the image too.
@@ -141,7 +189,7 @@ def _ablate(
             return Ablate(positions, value)
         case "noise":
             return Ablate(
-                positions, Noise(noise_seed(selection, subject.annotation.object_id, settings))
+                positions, Noise(noise_seed(selection, target.annotation.object_id, settings))
             )
         case "resampled":
             visual = selection.tokens.layout.visual

@@ -22,11 +22,12 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.fields.records import FieldAblationRecord, FieldRecord
 from retinoscope.experiments.selections import object_tokens
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target, skip
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.interventions import Ablate, Condition
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import Query, queries_of
 from retinoscope.tokens import TokenLayout, TokenSet, at, visual
@@ -40,28 +41,28 @@ DEVIATIONS = 2
 TASKS = ("poll", "ask")
 
 
-def measure(bench: Bench, subject: Subject) -> Iterator[Record]:
+def measure(bench: Bench[OwnSettings], target: Target) -> Iterator[Record]:
     """The fields of one object's image, and what losing the object's tokens costs.
 
     Raises:
         SampleError, TokenMapError: this object can't be measured.
     """
     checkpoint = bench.checkpoint
-    field = receptive_field(checkpoint, subject.image, BLOCKS)
+    field = receptive_field(checkpoint, target.image, BLOCKS)
     if not len(field):
         raise SampleError("The model has no visual tokens in its sequence, and so no fields.")
-    asked, _ = queries_of(TASKS, subject, checkpoint.tokenizer)
+    asked, _ = queries_of(TASKS, target, checkpoint.tokenizer)
     queries = [query for query in asked if query.right and not query.control]
     if not queries:
-        yield _skip(subject, "tasks", "no question about this object can be scored")
-    layout = look(checkpoint, subject.image, "Describe this image.").encoded.layout
-    seen = blocks_under(subject.mask, BLOCKS)
-    placed = placed_tokens(layout, subject, bench)
+        yield skip("fields", target, "tasks", "no question about this object can be scored")
+    layout = look(checkpoint, target.image, "Describe this image.").encoded.layout
+    seen = blocks_under(target.mask, BLOCKS)
+    placed = placed_tokens(layout, target, bench)
     count = len(placed) if placed is not None else math.ceil(seen.mean() * len(field))
     chosen = strongest(field, seen, count)
-    yield _field_record(checkpoint, subject, layout, field, chosen, placed)
+    yield _field_record(checkpoint, target, layout, field, chosen, placed)
     for query in queries:
-        yield from _ablated(bench, subject, query, chosen, placed)
+        yield from _ablated(bench, target, query, chosen, placed)
 
 
 @torch.no_grad()
@@ -153,7 +154,7 @@ def own_parts(layout: TokenLayout, blocks: int) -> Bool[np.ndarray, "tokens part
     return np.concatenate(owned)[order]
 
 
-def placed_tokens(layout: TokenLayout, subject: Subject, bench: Bench) -> TokenSet | None:
+def placed_tokens(layout: TokenLayout, target: Target, bench: Bench[OwnSettings]) -> TokenSet | None:
     """The object +1 by the token map; None where tokens have no place.
 
     Raises:
@@ -161,24 +162,24 @@ def placed_tokens(layout: TokenLayout, subject: Subject, bench: Bench) -> TokenS
     """
     if any(isinstance(span.grid, UnplacedGrid) for span in layout.spans):
         return None
-    return object_tokens(layout, subject.mask, bench.settings).dilate(1)
+    return object_tokens(layout, target.mask, bench.settings).dilate(1)
 
 
 def _field_record(
     checkpoint: Checkpoint,
-    subject: Subject,
+    target: Target,
     layout: TokenLayout,
     field: Float[np.ndarray, "tokens parts"],
     chosen: list[int],
     placed: TokenSet | None,
 ) -> FieldRecord:
-    norms = visual_tokens(checkpoint, subject.image).float().norm(dim=-1)
+    norms = visual_tokens(checkpoint, target.image).float().norm(dim=-1)
     own = own_parts(layout, BLOCKS)
     inside, chance = (None, None) if own is None else locality(field, own)
     positions = [layout.visual[i] for i in chosen]
     agreement = None if placed is None else len({*positions} & {*placed}) / max(len(chosen), 1)
     return FieldRecord(
-        **_identity(subject),
+        **_identity(target),
         tokens=len(field),
         blocks=field.shape[-1],
         locality=inside,
@@ -191,10 +192,10 @@ def _field_record(
 
 
 def _ablated(
-    bench: Bench, subject: Subject, query: Query, chosen: list[int], placed: TokenSet | None
+    bench: Bench[OwnSettings], target: Target, query: Query, chosen: list[int], placed: TokenSet | None
 ) -> Iterator[FieldAblationRecord]:
     """The question clean, without either choice of tokens, and without as many at random."""
-    recording = look(bench.checkpoint, subject.image, query.question, prefix=query.prefix)
+    recording = look(bench.checkpoint, target.image, query.question, prefix=query.prefix)
     layout = recording.encoded.layout
     ours = at(layout, [layout.visual[i] for i in chosen])
     sets = {"clean": at(layout, ()), "field": ours}
@@ -210,7 +211,7 @@ def _ablated(
     right = [int(row.argmax()) in query.right for row in logits]
     for (name, tokens), difference, is_right in zip(sets.items(), differences, right, strict=True):
         yield FieldAblationRecord(
-            **_identity(subject),
+            **_identity(target),
             task=query.task,
             prompt=query.question,
             chosen=name,
@@ -222,14 +223,9 @@ def _ablated(
         )
 
 
-def _identity(subject: Subject) -> dict[str, int | str]:
+def _identity(target: Target) -> dict[str, int | str]:
     return {
-        "image_id": subject.sample.image_id,
-        "object_id": subject.annotation.object_id,
-        "class_name": subject.class_name,
+        "image_id": target.sample.image_id,
+        "object_id": target.annotation.object_id,
+        "class_name": target.class_name,
     }
-
-
-def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:
-    key = (subject.sample.image_id, subject.annotation.object_id)
-    return SkippedRecord("fields", *key, condition, reason)

@@ -1,6 +1,6 @@
 """Extraction: which attention paths carry an object to the answer, and in which layers?
 
-Paper, section 5: attention from a target (the last position; the last row of visual tokens) to a
+Paper, section 5: attention from a place (the last position; the last row of visual tokens) to a
 group of visual tokens is forbidden in a window of layers.
 """
 
@@ -16,29 +16,30 @@ from retinoscope.errors import InterventionError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.knockout.cut import Cut
 from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.experiments.knockout.sweep import sweep
 from retinoscope.experiments.knockout.windows import windows
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings, buffer_name
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target, skip
 from retinoscope.models import Checkpoint
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import Query, Score, queries_of, score_next
 from retinoscope.tokens import TokenSet, at, last, row, visual
 
 
-def measure(bench: Bench, subject: Subject) -> list[Record]:
+def measure(bench: Bench[KnockoutSettings], target: Target) -> list[Record]:
     """The knockouts of one object."""
-    records, skipped = knockout(bench.checkpoint, subject, bench.settings)
+    records, skipped = knockout(bench.checkpoint, target, bench.settings, bench.own)
     return [*records, *skipped]
 
 
 def knockout(
-    checkpoint: Checkpoint, subject: Subject, settings: Settings
+    checkpoint: Checkpoint, target: Target, settings: Settings, own: KnockoutSettings
 ) -> tuple[list[KnockoutRecord], list[SkippedRecord]]:
-    """Measure every group, target and window on one curated object, polled and asked.
+    """Measure every group, place and window on one curated object, polled and asked.
 
-    With the same clean runs, the sweeps that the settings name (see `sweep`).
+    With the same clean runs, the sweeps that its own settings name (see `sweep`).
 
     Returns:
         The records, the clean run of each task first, and what could not be measured and why.
@@ -48,22 +49,26 @@ def knockout(
         ModelError: this model can't be.
     """
     asked, unasked = queries_of(
-        *(settings.tasks, subject, checkpoint.tokenizer), always_a=settings.protocol.always_a
+        *(settings.tasks, target, checkpoint.tokenizer), always_a=settings.protocol.always_a
     )
     queries = [query for query in asked if not (query.written or query.control)]
     skipped = [
-        _skip(subject, one.task, one.reason) for one in unasked if one.task in settings.tasks
+        skip("knockout", target, one.task, one.reason)
+        for one in unasked
+        if one.task in settings.tasks
     ]
     records: list[KnockoutRecord] = []
     for query in queries:
-        recording = look(checkpoint, subject.image, query.question, prefix=query.prefix)
-        cuts = _cuts(recording, subject, query, settings, skipped)
+        recording = look(checkpoint, target.image, query.question, prefix=query.prefix)
+        cuts = _cuts(recording, target, query, settings, own, skipped)
         clean, found, idle = under_cuts(recording, cuts)
-        skipped += [_skip(subject, f"{query.task}: {cut.name}", reason) for cut, reason in idle]
+        skipped += [
+            skip("knockout", target, f"{query.task}: {cut.name}", reason) for cut, reason in idle
+        ]
         lines = [(None, clean), *found] if found else []
         for cut, logits in lines:
             score = score_next(query, logits, checkpoint.tokenizer)
-            records.append(_record(subject, query, cut, score))
+            records.append(_record(target, query, cut, score))
     return records, skipped
 
 
@@ -94,10 +99,10 @@ def under_cuts(
     return clean, list(zip(able, alone if whole else found, strict=True)), idle
 
 
-def groups(recording: Recording, subject: Subject, settings: Settings) -> dict[str, TokenSet]:
+def groups(recording: Recording, target: Target, settings: Settings) -> dict[str, TokenSet]:
     """The paper's groups of visual tokens, by name."""
     layout = recording.encoded.layout
-    tokens = object_tokens(layout, subject.mask, settings)
+    tokens = object_tokens(layout, target.mask, settings)
     found = {buffer_name(buffer): tokens.dilate(buffer) for buffer in settings.buffers}
     found["all but object+1"] = visual(layout) - tokens.dilate(1)
     found["all but last row"] = visual(layout) - row(layout, -1)
@@ -106,42 +111,47 @@ def groups(recording: Recording, subject: Subject, settings: Settings) -> dict[s
 
 def _cuts(
     recording: Recording,
-    subject: Subject,
+    target: Target,
     query: Query,
     settings: Settings,
+    own: KnockoutSettings,
     skipped: list[SkippedRecord],
 ) -> list[Cut]:
     layout = recording.encoded.layout
-    targets = {"last position": last(layout), "last row": row(layout, -1)}
-    named = groups(recording, subject, settings)
+    places = {"last position": last(layout), "last row": row(layout, -1)}
+    named = groups(recording, target, settings)
     cuts: list[Cut] = []
     for group, tokens in named.items():
-        for target, queries in targets.items():
+        for place, queries in places.items():
             # The paper asks what flows into the row, so the row's own tokens are not among the
             # keys; in its code they are.
             keys = tokens if settings.protocol.keys_in_last_row else tokens - queries
             if not keys:
-                condition = f"{query.task}: {group} -> {target}"
-                skipped.append(_skip(subject, condition, "no token of the group is left to cut"))
+                condition = f"{query.task}: {group} -> {place}"
+                skipped.append(
+                    skip("knockout", target, condition, "no token of the group is left to cut")
+                )
                 continue
             # Within a row a token can't read those to its right.
             reading = at(layout, [query for query in queries if query >= min(keys)])
             cuts += [
-                Cut(group, target, window, layers, keys, reading)
+                Cut(group, place, window, layers, keys, reading)
                 for window, layers in windows(recording.layer_count).items()
             ]
     # The settings' buffers need not hold the one that is swept.
     near = visual(layout) - named["all but object+1"]
-    swept, missing = sweep(recording, near, settings.sweeps)
-    skipped += [_skip(subject, f"{query.task}: {name}", reason) for name, reason in missing]
+    swept, missing = sweep(recording, near, own.sweeps)
+    skipped += [
+        skip("knockout", target, f"{query.task}: {name}", reason) for name, reason in missing
+    ]
     return cuts + swept
 
 
-def _record(subject: Subject, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
+def _record(target: Target, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
     return KnockoutRecord(
-        image_id=subject.sample.image_id,
-        object_id=subject.annotation.object_id,
-        class_name=subject.class_name,
+        image_id=target.sample.image_id,
+        object_id=target.annotation.object_id,
+        class_name=target.class_name,
         task=query.task,
         prompt=query.question,
         group=cut.group if cut else "",
@@ -158,10 +168,4 @@ def _record(subject: Subject, query: Query, cut: Cut | None, score: Score) -> Kn
         right_original=score.right_original,
         top_probability=score.top_probability,
         head=cut.head if cut else -1,
-    )
-
-
-def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:
-    return SkippedRecord(
-        "knockout", subject.sample.image_id, subject.annotation.object_id, condition, reason
     )

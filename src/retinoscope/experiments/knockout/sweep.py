@@ -11,7 +11,7 @@ from retinoscope.engine import Recording
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError, RunError
 from retinoscope.experiments.knockout.cut import Cut
-from retinoscope.experiments.settings import SWEEPS
+from retinoscope.experiments.knockout.settings import SWEEPS
 from retinoscope.tokens import TokenSet, last
 
 GROUP, TARGET = "object+1", "last position"

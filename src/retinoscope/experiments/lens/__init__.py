@@ -9,6 +9,7 @@ EXPERIMENT = Experiment(
     records={"lens": LensRecord},
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
+    one_object=f"{__name__}.one_object:show",
     place=4,
     by_default=True,
     sheets=(

@@ -16,7 +16,7 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.outline import outlines
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target
 from retinoscope.interventions import Ablate, Condition
 from retinoscope.lens import read_changed
 from retinoscope.models import Checkpoint
@@ -29,53 +29,53 @@ WORDS_KEPT = 8
 """Top words of each token and layer that a lens page shows."""
 
 
-def clean(bench: Bench, subject: Subject) -> LensSheet:
+def clean(bench: Bench, target: Target) -> LensSheet:
     """The sheet of one object's image as it is."""
-    return lens_sheet(bench.checkpoint, subject, bench.settings)
+    return lens_sheet(bench.checkpoint, target, bench.settings)
 
 
-def without_object(bench: Bench, subject: Subject) -> LensSheet:
+def without_object(bench: Bench, target: Target) -> LensSheet:
     """The sheet with the object +1 replaced."""
-    return ablated_sheet(bench.checkpoint, subject, bench.settings)
+    return ablated_sheet(bench.checkpoint, target, bench.settings)
 
 
-def lens_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
-    """Everything a lens page shows of one subject's image, on the clean run."""
-    recording = look(checkpoint, subject.image, QUESTION, max_new_tokens=settings.max_new_tokens)
-    return _subject_sheet(recording, subject, settings, (), "clean")
+def lens_sheet(checkpoint: Checkpoint, target: Target, settings: Settings) -> LensSheet:
+    """Everything a lens page shows of one target's image, on the clean run."""
+    recording = look(checkpoint, target.image, QUESTION, max_new_tokens=settings.max_new_tokens)
+    return _target_sheet(recording, target, settings, (), "clean")
 
 
-def ablated_sheet(checkpoint: Checkpoint, subject: Subject, settings: Settings) -> LensSheet:
+def ablated_sheet(checkpoint: Checkpoint, target: Target, settings: Settings) -> LensSheet:
     """The same with the object +1 replaced by the first of the settings' values, mean or zero.
 
     Raises:
         SelectionError: no visual token lies on the object.
         InterventionError: the model's mean visual token is not known.
     """
-    recording = look(checkpoint, subject.image, QUESTION, max_new_tokens=settings.max_new_tokens)
-    tokens = covered(subject, subject.annotation, recording.encoded.layout, settings)
+    recording = look(checkpoint, target.image, QUESTION, max_new_tokens=settings.max_new_tokens)
+    tokens = covered(target, target.annotation, recording.encoded.layout, settings)
     if tokens is None:
-        raise SelectionError(f"No visual token lies on the object {subject.key}.")
+        raise SelectionError(f"No visual token lies on the object {target.key}.")
     value = "zero" if settings.values[0] == "zero" else "mean"
     condition = (Ablate(tokens.dilate(1), value),)
     name = f"object +1 replaced by {'zero' if value == 'zero' else 'the mean token'}"
-    return _subject_sheet(recording, subject, settings, condition, name)
+    return _target_sheet(recording, target, settings, condition, name)
 
 
-def _subject_sheet(
-    recording: Recording, subject: Subject, settings: Settings, condition: Condition, name: str
+def _target_sheet(
+    recording: Recording, target: Target, settings: Settings, condition: Condition, name: str
 ) -> LensSheet:
     layout = recording.encoded.layout
     objects = [
         ObjectOutline(
-            a.class_name, outlines(object_mask(subject.sample, a)), _indices(layout, found)
+            a.class_name, outlines(object_mask(target.sample, a)), _indices(layout, found)
         )
-        for a in subject.sample.annotations
-        if (found := covered(subject, a, layout, settings)) is not None
+        for a in target.sample.annotations
+        if (found := covered(target, a, layout, settings)) is not None
     ]
     classes = tuple(dict.fromkeys(outline.class_name for outline in objects))
-    title = subject.sample.path.name
-    return read_sheet(recording, title, subject.image, classes, objects, condition, name)
+    title = target.sample.path.name
+    return read_sheet(recording, title, target.image, classes, objects, condition, name)
 
 
 def read_sheet(
@@ -90,7 +90,7 @@ def read_sheet(
     """A lens sheet of a recorded run, with the model's answer.
 
     Args:
-        recording: the clean run, recorded with max_new_tokens.
+        recording: the clean run, with room for the answer.
         title: what to call the image.
         image: the original picture (PIL).
         words: words to keep exactly for every token and layer; those that the tokenizer can't
@@ -100,7 +100,7 @@ def read_sheet(
         name: the condition in words.
 
     Raises:
-        InterventionError: the condition can't be applied, or the recording is for no new tokens.
+        InterventionError: the condition can't be applied, or the recording has no room.
     """
     tokenizer = recording.checkpoint.tokenizer
     layout = recording.encoded.layout
@@ -138,11 +138,11 @@ def read_sheet(
 
 
 def covered(
-    subject: Subject, annotation: Annotation, layout: TokenLayout, settings: Settings
+    target: Target, annotation: Annotation, layout: TokenLayout, settings: Settings
 ) -> TokenSet | None:
     """An annotation's tokens; None where it lies outside the crop or its mask can't be read."""
     try:
-        mask = object_mask(subject.sample, annotation)
+        mask = object_mask(target.sample, annotation)
         return object_tokens(layout, mask, settings)
     except (SelectionError, SampleError):
         return None

@@ -14,7 +14,8 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import Contrast, contrast
 from retinoscope.experiments.reasoning.parts import Parts, counts, has_steps, parts_of
 from retinoscope.experiments.selections import object_tokens
-from retinoscope.experiments.subject import Subject, random_source
+from retinoscope.experiments.target import Target, random_source
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.tasks import first_tokens, piece_tokens
 from retinoscope.tokens import TokenSet, at, visual
 
@@ -29,7 +30,7 @@ class Item:
     """A question with steps about one image, recorded.
 
     Attributes:
-        subject: the object at which it is measured.
+        target: the object at which it is measured.
         question: the question.
         parts: who plays which part.
         recording: the clean run, the answer's first words put into the model's mouth.
@@ -38,7 +39,7 @@ class Item:
         tokens: the visual tokens of each object, by id; no token belongs to two.
     """
 
-    subject: Subject
+    target: Target
     question: Question
     parts: Parts
     recording: Recording
@@ -64,15 +65,15 @@ class Item:
         return int(self.recording.logits.argmax()) in self.right
 
 
-def questions_of(subject: Subject, seed: int) -> list[Question]:
+def questions_of(target: Target, seed: int) -> list[Question]:
     """The questions that are measured at an object: one of each kind, drawn by the seed.
 
     A question belongs to the object that it is about; one about several, to the image's first.
     """
-    own, first = subject.annotation.object_id, subject.sample.annotations[0].object_id
+    own, first = target.annotation.object_id, target.sample.annotations[0].object_id
     about = [
         one
-        for one in subject.sample.questions
+        for one in target.sample.questions
         if has_steps(one) and own == (first if one.object_id is None else one.object_id)
     ]
     kinds = dict.fromkeys(one.kind for one in about)
@@ -84,7 +85,7 @@ def questions_of(subject: Subject, seed: int) -> list[Question]:
     return chosen
 
 
-def ask(bench: Bench, subject: Subject, question: Question) -> Item:
+def ask(bench: Bench[OwnSettings], target: Target, question: Question) -> Item:
     """Record a question.
 
     Raises:
@@ -93,18 +94,18 @@ def ask(bench: Bench, subject: Subject, question: Question) -> Item:
     """
     checkpoint = bench.checkpoint
     prefix = begin(question)
-    recording = look(checkpoint, subject.image, question.text, prefix=prefix)
+    recording = look(checkpoint, target.image, question.text, prefix=prefix)
     right = answer_tokens(checkpoint.tokenizer, question.word, begun=bool(prefix))
     if not right:
         raise SampleError(f"The tokenizer can't spell {question.word!r}; leave this question out.")
     return Item(
-        subject,
+        target,
         question,
-        parts_of(subject.sample, question),
+        parts_of(target.sample, question),
         recording,
         right,
         contrast(recording.logits, right),
-        _tokens(recording, subject, bench),
+        _tokens(recording, target, bench),
     )
 
 
@@ -113,21 +114,21 @@ def begin(question: Question) -> str:
     return question.answer.partition(question.word)[0].strip()
 
 
-def others_of(item: Item, bench: Bench) -> Iterator[Item]:
+def others_of(item: Item, bench: Bench[OwnSettings]) -> Iterator[Item]:
     """The same kind of question about the same image with another answer and as many tokens.
 
     The answer must begin alike: "It is an" gives away that what follows begins with a vowel.
     """
     shape = item.recording.encoded.layout
-    for question in item.subject.sample.questions:
+    for question in item.target.sample.questions:
         alike = question.kind == item.question.kind and question.word != item.question.word
         if alike and has_steps(question) and begin(question) == begin(item.question):
-            other = ask(bench, item.subject, question)
+            other = ask(bench, item.target, question)
             if other.recording.encoded.layout == shape and other.clean_right:
                 yield other
 
 
-def one_less(item: Item, bench: Bench) -> tuple[int, ...]:
+def one_less(item: Item, bench: Bench[OwnSettings]) -> tuple[int, ...]:
     """Ids of the answer that is one less than a count; () where there is none."""
     word = item.question.word
     if not counts(item.question):
@@ -147,13 +148,13 @@ def answer_tokens(tokenizer: object, word: str, *, begun: bool) -> tuple[int, ..
     return first_tokens(tokenizer, [word]) if begun else piece_tokens(tokenizer, [word])
 
 
-def _tokens(recording: Recording, subject: Subject, bench: Bench) -> dict[int, TokenSet]:
+def _tokens(recording: Recording, target: Target, bench: Bench[OwnSettings]) -> dict[int, TokenSet]:
     """Every object's tokens with its buffer, less what another object has or is as near to."""
     layout = recording.encoded.layout
     bare: dict[int, TokenSet] = {}
-    for one in subject.sample.annotations:
+    for one in target.sample.annotations:
         try:
-            bare[one.object_id] = object_tokens(layout, subject.mask_of(one), bench.settings)
+            bare[one.object_id] = object_tokens(layout, target.mask_of(one), bench.settings)
         except SelectionError:
             continue  # Outside the part of the image that the model sees: it has no tokens.
     nobody = visual(layout) - visual(layout)

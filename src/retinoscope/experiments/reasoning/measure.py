@@ -19,8 +19,9 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.reasoning.asking import Item, ask, one_less, others_of, questions_of
 from retinoscope.experiments.reasoning.reading import readings
 from retinoscope.experiments.reasoning.records import ReasoningRecord
-from retinoscope.experiments.subject import Subject, random_source
+from retinoscope.experiments.target import Target, skip, random_source
 from retinoscope.interventions import Ablate, Condition, Knockout, Patch
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tokens import TokenSet, at, last, visual
 
@@ -49,26 +50,26 @@ class Trial:
     predicted: tuple[int, ...] | None = None
 
 
-def measure(bench: Bench, subject: Subject) -> Iterator[Record]:
+def measure(bench: Bench[OwnSettings], target: Target) -> Iterator[Record]:
     """Every question with steps that belongs to an object."""
-    chosen = questions_of(subject, bench.settings.seed)
+    chosen = questions_of(target, bench.settings.seed)
     if not chosen:
-        yield _skip(subject, "", NO_STEPS)
+        yield skip("reasoning", target, "", NO_STEPS)
     for question in chosen:
         try:
-            item = ask(bench, subject, question)
+            item = ask(bench, target, question)
             if item.clean_right:
                 # Together, so that a question that breaks off leaves no half behind.
                 found = [*_conditions(item, bench), *readings(item, bench)]
             else:
                 found = [_record(item, Trial("clean", "", 0, ()), item.recording.logits)]
         except (SampleError, SelectionError) as error:
-            yield _skip(subject, question.text, str(error))
+            yield skip("reasoning", target, question.text, str(error))
         else:
             yield from found
 
 
-def _conditions(item: Item, bench: Bench) -> list[Record]:
+def _conditions(item: Item, bench: Bench[OwnSettings]) -> list[Record]:
     trials = [*_ablations(item, bench), *_cuts(item), *_swaps(item, bench)]
     able: list[Trial] = [Trial("clean", "", 0, ())]
     records: list[Record] = []
@@ -78,7 +79,7 @@ def _conditions(item: Item, bench: Bench) -> list[Record]:
             check.edits(trial.condition)
         except InterventionError as error:
             name = f"{item.question.text}: {trial.test} {trial.place} {trial.span} {trial.layer}"
-            records.append(_skip(item.subject, name, str(error)))
+            records.append(skip("reasoning", item.target, name, str(error)))
         else:
             able.append(trial)
     logits = evaluate(item.recording, [trial.condition for trial in able]).logits
@@ -86,10 +87,10 @@ def _conditions(item: Item, bench: Bench) -> list[Record]:
     return [*found, *records]
 
 
-def _ablations(item: Item, bench: Bench) -> Iterator[Trial]:
+def _ablations(item: Item, bench: Bench[OwnSettings]) -> Iterator[Trial]:
     """Each part's tokens replaced by the mean; a thing without a part, and as many at random."""
     named = item.parts.named()
-    rng = random_source(bench.settings.seed, item.subject.annotation.object_id, "distractor")
+    rng = random_source(bench.settings.seed, item.target.annotation.object_id, "distractor")
     rest = [i for i in item.parts.rest if i in item.tokens]
     if rest:
         named["distractor"] = (rest[rng.integers(len(rest))],)
@@ -140,7 +141,7 @@ def _readable(keys: TokenSet, queries: TokenSet, *, causal: bool) -> tuple[Token
     return reading, at(keys.layout, [k for k in keys if reading and k < max(reading)])
 
 
-def _swaps(item: Item, bench: Bench) -> Iterator[Trial]:
+def _swaps(item: Item, bench: Bench[OwnSettings]) -> Iterator[Trial]:
     """States of the same kind of question with another answer, place by place, layer by layer."""
     other = next(others_of(item, bench), None)
     if other is None:
@@ -164,8 +165,8 @@ def asked_places(item: Item, other: Item) -> dict[str, TokenSet]:
 def _record(item: Item, trial: Trial, logits: Tensor) -> ReasoningRecord:
     answer = int(logits.argmax())
     return ReasoningRecord(
-        image_id=item.subject.sample.image_id,
-        object_id=item.subject.annotation.object_id,
+        image_id=item.target.sample.image_id,
+        object_id=item.target.annotation.object_id,
         kind=item.question.kind,
         question=item.question.text,
         word=item.question.word,
@@ -180,8 +181,3 @@ def _record(item: Item, trial: Trial, logits: Tensor) -> ReasoningRecord:
         clean_right=item.clean_right,
         predicted=None if trial.predicted is None else answer in trial.predicted,
     )
-
-
-def _skip(subject: Subject, condition: str, reason: str) -> SkippedRecord:
-    key: Sequence[int] = (subject.sample.image_id, subject.annotation.object_id)
-    return SkippedRecord("reasoning", *key, condition, reason)

@@ -10,11 +10,12 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.reasoning.asking import Item
 from retinoscope.experiments.reasoning.records import ReadingRecord
 from retinoscope.lens import read_lens
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.tasks import first_tokens
 from retinoscope.tokens import TokenSet, last, word
 
 
-def readings(item: Item, bench: Bench) -> Iterator[ReadingRecord]:
+def readings(item: Item, bench: Bench[OwnSettings]) -> Iterator[ReadingRecord]:
     """The hidden class and a control, at every place and layer; none where no step is hidden.
 
     The control is a thing in the image without a part in the question, so that a word that is
@@ -33,8 +34,8 @@ def readings(item: Item, bench: Bench) -> Iterator[ReadingRecord]:
         best = reading.log_probability.max(-1).values
         for layer, (found, against) in enumerate(best.T.tolist()):
             yield ReadingRecord(
-                image_id=item.subject.sample.image_id,
-                object_id=item.subject.annotation.object_id,
+                image_id=item.target.sample.image_id,
+                object_id=item.target.annotation.object_id,
                 kind=item.question.kind,
                 question=item.question.text,
                 word=hidden,
@@ -49,7 +50,7 @@ def readings(item: Item, bench: Bench) -> Iterator[ReadingRecord]:
 def hidden_class(item: Item) -> str:
     """The class that a step arrives at and that neither the question nor the answer names."""
     said = f"{item.question.text} {item.question.answer}".lower()
-    classes = {one.object_id: one.class_name for one in item.subject.sample.annotations}
+    classes = {one.object_id: one.class_name for one in item.target.sample.annotations}
     for step in item.question.steps:
         found = {classes[i] for i in step.object_ids}
         if step.inputs and len(found) == 1 and (name := found.pop()).lower() not in said:
@@ -59,10 +60,10 @@ def hidden_class(item: Item) -> str:
 
 def control_class(item: Item) -> str:
     """The class of a thing without a part, which is none of those that have one."""
-    classes = {one.object_id: one.class_name for one in item.subject.sample.annotations}
+    classes = {one.object_id: one.class_name for one in item.target.sample.annotations}
     taken = {classes[i] for ids in item.parts.named().values() for i in ids}
     free = sorted({classes[i] for i in item.parts.rest} - taken)
-    return free[item.subject.annotation.object_id % len(free)] if free else ""
+    return free[item.target.annotation.object_id % len(free)] if free else ""
 
 
 def _places(item: Item, tokenizer: Any) -> dict[str, TokenSet]:

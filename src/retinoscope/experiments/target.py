@@ -1,4 +1,4 @@
-"""Subject: one object of one image, with everything the experiments need of the data."""
+"""Target: one object of one image, with everything the experiments need of the data."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from retinoscope.data import (
 from retinoscope.errors import SampleError
 from retinoscope.experiments.settings import Settings
 from retinoscope.geometry import centred_square
+from retinoscope.results.records import SkippedRecord
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Target:
     """One object under study.
 
     Attributes:
@@ -89,13 +90,13 @@ class Subject:
 
     @property
     def key(self) -> str:
-        """A name for the subject that is unique in its data set and fit for a file name."""
+        """A name for the target that is unique in its data set and fit for a file name."""
         return f"{self.sample.image_id}-{self.annotation.object_id}"
 
 
-def read_subject(
+def read_target(
     sample: Sample, annotation: Annotation, categories: tuple[str, ...], settings: Settings
-) -> Subject:
+) -> Target:
     """Read the pixels of one object and choose its question and control.
 
     Args:
@@ -118,7 +119,7 @@ def read_subject(
     absent = [name for name in categories if name not in present]
     questions = tuple(one for one in sample.questions if _asks_about(one, annotation))
     texts = [question.text for question in questions]
-    return Subject(
+    return Target(
         sample=sample,
         annotation=annotation,
         image=image,
@@ -138,6 +139,19 @@ def _asks_about(question: Question, annotation: Annotation) -> bool:
         and question.word in ("", annotation.class_name)
         and question.kind in ("position", "relation", "free")
     )
+
+
+def skip(experiment: str, target: Target, condition: str, reason: str) -> SkippedRecord:
+    """The record of what an experiment could not measure of an object, and why.
+
+    Args:
+        experiment: its name.
+        target: the object.
+        condition: what was not measured; "" for the whole object.
+        reason: why.
+    """
+    ids = target.sample.image_id, target.annotation.object_id
+    return SkippedRecord(experiment, *ids, condition, reason)
 
 
 def random_source(seed: int, object_id: int, purpose: str) -> np.random.Generator:

@@ -1,0 +1,33 @@
+"""Executors: where the work of a run is done. A run's driver knows `Executor.map` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from retinoscope.experiments.bench import Bench
+from retinoscope.models import Checkpoint
+from retinoscope.models.vision import shared_vision
+from retinoscope.runs.executors.executor import Executor, in_order
+from retinoscope.runs.executors.inline import Inline
+from retinoscope.runs.executors.processes import processes
+
+__all__ = ["Executor", "executing", "in_order"]
+
+
+@contextmanager
+def executing(bench: Bench, workers: int, reopen: Callable[[], Checkpoint]) -> Iterator[Executor]:
+    """Inside, work is done in this process (one worker) or in several.
+
+    Args:
+        bench: what measuring needs.
+        workers: number of processes.
+        reopen: loads the same model anew, its mean aside, in each worker: a transformers model
+            that was sent to another process doesn't work there.
+    """
+    if workers > 1:
+        with processes(bench, workers, reopen) as executor:
+            yield executor
+    else:
+        with shared_vision(bench.checkpoint):
+            yield Inline(bench)

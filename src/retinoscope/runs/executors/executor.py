@@ -1,0 +1,54 @@
+"""Executor: does one job on each of many targets, wherever that may be."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar, runtime_checkable
+
+from retinoscope.experiments.bench import Bench
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+Job = Callable[[Bench, T], Result]
+"""Work on one target: a function of a module, or a `partial` of one, so that others can find it."""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Where work is done."""
+
+    def map(self, job: Job[T, Result], targets: Iterable[T]) -> Iterator[tuple[T, Result]]:
+        """Do a job on each target: each with its result, in whatever order they come.
+
+        Targets are taken as there is room for them, a few ahead of what has been asked for; those
+        that are begun when the iterator is closed are dropped.
+
+        Args:
+            job: what is done.
+            targets: small, frozen and different: places in the bench, or names.
+
+        Raises:
+            RunError: a process died.
+        """
+        ...
+
+
+def in_order(
+    executor: Executor, job: Job[T, Result], targets: Iterable[T]
+) -> Iterator[tuple[T, Result]]:
+    """As `Executor.map`, in the targets' own order."""
+    order: deque[T] = deque()
+    early: dict[T, Result] = {}
+
+    def noted() -> Iterator[T]:
+        for target in targets:
+            order.append(target)
+            yield target
+
+    for target, result in executor.map(job, noted()):
+        early[target] = result
+        while order and order[0] in early:
+            first = order.popleft()
+            yield first, early.pop(first)

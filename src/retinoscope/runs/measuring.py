@@ -1,0 +1,157 @@
+"""Measuring: every experiment on every kept object, then the lens pages, as one stream of units.
+
+No experiment waits for the one before: where work is done in several places, the slowest object
+keeps nobody from going on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from retinoscope.errors import RunError
+from retinoscope.experiments.bench import Bench
+from retinoscope.results.experiment import experiments
+from retinoscope.results.own_settings import OwnSettings
+from retinoscope.results.store import Store, done, so_far
+from retinoscope.runs.candidates import key
+from retinoscope.runs.executors import Executor
+from retinoscope.runs.progress import Progress
+from retinoscope.runs.units import PAGES, Drawing, Measurement, Unit, carry_out, sheet_path
+
+
+def measure(
+    own: Mapping[str, OwnSettings],
+    executor: Executor,
+    bench: Bench,
+    kept: Sequence[int],
+    sheets: int,
+    store: Store,
+    progress: Progress,
+) -> None:
+    """Do what is not done yet; what a model can't do is told once everything else is measured.
+
+    Args:
+        own: the experiments, each with its own settings, in the order in which they begin.
+        executor: where the work is done.
+        bench: whose candidates are measured.
+        kept: the objects' places among them.
+        sheets: images that get a lens page.
+        store: where records are kept.
+        progress: told of every unit.
+
+    Raises:
+        RunError: an experiment stopped, or measured none of the objects.
+    """
+    stages = [_of(name, bench, kept, store) for name in own]
+    stages.append(_pages(list(own), bench, kept[:sheets], store))
+    told = _Told(progress, stages)
+    stopped: dict[str, str] = {}
+
+    def units() -> Iterator[Unit]:
+        for stage in stages:
+            for unit in stage.missing:
+                if stage.name not in stopped:
+                    yield unit
+
+    told.begin()
+    for unit, end in executor.map(partial(carry_out, store, own), units()):
+        name = unit.stage
+        if end is not None and name not in stopped:
+            what = "drawing of lens pages" if name == PAGES else f"experiment {name}"
+            stopped[name] = f"The {what} stopped: {end.reason}"
+        told.step(name)
+    told.end()
+    if stopped:
+        raise RunError(f"{' '.join(stopped.values())} {kept_elsewhere(store)}")
+    refuse_empty(store, tuple(own), len(kept))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The units of one kind: how many there are in all, and those that are not done."""
+
+    name: str
+    total: int
+    missing: Sequence[Unit]
+
+
+def _of(name: str, bench: Bench, kept: Sequence[int], store: Store) -> _Stage:
+    noted = done(store, "skipped")
+    whole = set.intersection(*(done(store, table) for table in experiments()[name].records))
+    finished = {key for key in whole if f"{name}-{key}" in noted}
+    missing = [Measurement(name, i) for i in kept if key(bench.candidates[i]) not in finished]
+    return _Stage(name, len(kept), missing)
+
+
+def _pages(names: Sequence[str], bench: Bench, chosen: Sequence[int], store: Store) -> _Stage:
+    every = [
+        Drawing(kind.read, kind.suffix, place)
+        for name in names
+        for kind in experiments()[name].sheets
+        for place in (chosen if kind.most is None else chosen[: kind.most])
+    ]
+    missing = [
+        one
+        for one in every
+        if not sheet_path(store.run, bench.candidates[one.place], one.suffix).exists()
+    ]
+    return _Stage(PAGES, len(every), missing)
+
+
+@dataclass
+class _Told:
+    """Tells the progress of units that come in any order: the stages one after the other."""
+
+    progress: Progress
+    stages: Sequence[_Stage]
+    done: dict[str, int] = field(default_factory=dict)
+    current: int = -1
+
+    def begin(self) -> None:
+        self.done = {stage.name: stage.total - len(stage.missing) for stage in self.stages}
+        self._enter(0)
+
+    def step(self, name: str) -> None:
+        self.done[name] += 1
+        place = next(i for i, stage in enumerate(self.stages) if stage.name == name)
+        if place > self.current:
+            self._enter(place)
+        elif place == self.current:
+            self.progress.step(self.done[name])
+
+    def end(self) -> None:
+        self._enter(len(self.stages) - 1)
+
+    def _enter(self, place: int) -> None:
+        for stage in self.stages[self.current + 1 : place + 1]:
+            if stage.total:
+                self.progress.stage(stage.name, stage.total)
+                self.progress.step(self.done[stage.name])
+        self.current = max(self.current, place)
+
+
+def refuse_empty(store: Store, names: Sequence[str], objects: int) -> None:
+    """Make sure that every experiment measured something.
+
+    Raises:
+        RunError: one has no record at all; the message says why, as far as it is known.
+    """
+    skips = so_far(store, "skipped")
+    for name in names:
+        if not so_far(store, name).is_empty():
+            continue
+        reasons = skips.filter(skips["experiment"] == name)["reason"].unique().head(3)
+        raise RunError(
+            f"The experiment {name} measured none of {objects} objects: "
+            f"{'; '.join(sorted(reasons)) or 'nothing was asked'}. {kept_elsewhere(store)}"
+        )
+
+
+def kept_elsewhere(store: Store) -> str:
+    """What to do when an experiment could not be carried out."""
+    return (
+        "Leave the experiment out, or give other data or settings. What the others measured is "
+        f"kept: `retinoscope report {store.run}` draws it."
+    )

@@ -1,0 +1,194 @@
+"""Laws of executors: every target with its result, wherever it is done, or an error; no orphans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retinoscope.data import load_image, open_data, select
+from retinoscope.engine import look
+from retinoscope.errors import RunError
+from retinoscope.experiments import OwnSettings, Settings
+from retinoscope.experiments.bench import Bench
+from retinoscope.models import load
+from retinoscope.results.records import tables
+from retinoscope.results.store import read
+from retinoscope.runs import Silent, run
+from retinoscope.runs.executors import Executor, executing, in_order
+from tests.runs.test_local import Impatient, plan
+
+
+def process(bench: Bench, place: int) -> int:
+    """In which process a target is done; the first takes longest."""
+    time.sleep(0.5 if place == 0 else 0)
+    return os.getpid()
+
+
+def vision_passes(bench: Bench, place: int) -> int:
+    """How often the vision tower runs for two questions about one image."""
+    calls: list[None] = []
+    tower = bench.checkpoint.model.get_submodule("model.vision_tower")
+    hook = tower.register_forward_hook(lambda *_: calls.append(None))
+    try:
+        for question in ("Describe this image.", "How many things are there?"):
+            look(bench.checkpoint, load_image(bench.candidates[place][0]), question)
+    finally:
+        hook.remove()
+    return len(calls)
+
+
+def die(bench: Bench, place: int) -> None:
+    """What the machine does to a process that takes too much memory."""
+    os._exit(9)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    dataset = open_data("embedded:8", seed=0)
+    candidates = select(dataset, plan(Path()).filter, seed=0).candidates
+    return Bench(load("embedded"), dataset.categories, candidates, Settings(), OwnSettings())
+
+
+def opened(bench: Bench, count: int) -> AbstractContextManager[Executor]:
+    return executing(bench, count, partial(load, "embedded"))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_target_comes_once_with_its_result(bench: Bench, count: int) -> None:
+    with opened(bench, count) as executor:
+        found = list(executor.map(process, range(8)))
+        ordered = [place for place, _ in in_order(executor, process, range(8))]
+        shared = [passes for _, passes in in_order(executor, vision_passes, range(4))]
+        ahead = executor.map(process, iter(range(8)))
+        next(ahead)
+    assert sorted(place for place, _ in found) == list(range(8))
+    assert ordered == list(range(8))
+    assert (os.getpid() in {where for _, where in found}) == (count == 1)
+    # The slow first one keeps nobody from going on.
+    assert count == 1 or found[0][0] != 0
+    # An image's features are computed once; the first look at a model compares with its own pass.
+    assert shared[2:] == [1, 1]
+
+
+class Mortal:
+    """Ends the process that reads it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
+def test_a_worker_that_dies_is_told_of(bench: Bench) -> None:
+    with opened(bench, 2) as executor, pytest.raises(RunError, match="--workers 1"):
+        list(executor.map(die, range(4)))
+
+
+def test_a_worker_that_dies_while_it_starts_is_told_of(bench: Bench) -> None:
+    # More than a pipe holds: multiprocessing would wait for ever for somebody to read it.
+    large = Bench(
+        bench.checkpoint, ("x" * 1_000_000,), bench.candidates, bench.settings, OwnSettings()
+    )
+    with (
+        executing(large, 2, partial(load, Mortal())) as executor,
+        pytest.raises(RunError, match="--workers 1"),
+    ):
+        list(executor.map(die, range(4)))
+
+
+ORPHANS = """
+import time
+from tests.runs.test_executors import *
+
+def slow(bench, place):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    dataset = open_data("embedded:8", seed=0)
+    candidates = select(dataset, plan(Path()).filter, seed=0).candidates
+    bench = Bench(load("embedded"), dataset.categories, candidates, Settings(), OwnSettings())
+    with opened(bench, 2) as executor:
+        list(executor.map(slow, range(4)))
+"""
+
+
+def test_workers_end_with_the_process_that_asks(tmp_path: Path) -> None:
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    where = {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+    asking = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=where
+    )
+    assert asking.stdout is not None
+    workers = [int(asking.stdout.readline()) for _ in range(2)]
+    asking.send_signal(signal.SIGKILL)
+    asking.wait()
+    asking.stdout.close()
+    until = time.monotonic() + 30
+    while any(alive(worker) for worker in workers):
+        assert time.monotonic() < until, "workers outlive the process that asked"
+        time.sleep(0.1)
+    assert not list(tmp_path.glob("retinoscope-*/bench")), "what they were given is left behind"
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+TERMINATED = """
+import time
+from retinoscope.cli import main
+
+def slow():
+    print("on", flush=True)
+    time.sleep(600)
+
+main.commands = slow
+main.app()
+"""
+
+
+def test_sigterm_ends_like_ctrl_c() -> None:
+    ending = subprocess.Popen(
+        [sys.executable, "-c", TERMINATED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ending.stdout is not None
+    assert ending.stdout.readline() == "on\n"
+    ending.terminate()
+    _, told = ending.communicate(timeout=60)
+    assert (ending.returncode, told.split(".")[0]) == (130, "Interrupted")
+
+
+def test_two_workers_measure_what_one_does(tmp_path: Path) -> None:
+    one = run(plan(tmp_path / "one"), Silent())
+    two = tmp_path / "two"
+    with pytest.raises(KeyboardInterrupt):
+        run(plan(two, workers=2), Impatient("ablation", 1))
+    assert read(two).manifest.status == "interrupted"
+    run(plan(two, workers=2), Silent())
+    assert read(two).manifest.status == "complete"
+    for table in tables():
+        mine, other = read(two)[table], read(one)[table]
+        assert mine.columns == other.columns
+        for name in mine.columns:
+            if mine[name].dtype.is_float():
+                assert mine[name].is_null().equals(other[name].is_null())
+                assert not ((mine[name] - other[name]).abs() > 1e-3).any(), (table, name)
+            else:
+                assert mine[name].equals(other[name]), (table, name)
