@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
+from retinoscope.cli.look_tables import knockout_table, lens_table
 from rich.console import Console
 
-from retinoscope.cli.look_tables import knockout_table, lens_table
 from retinoscope.experiments.knockout.records import KnockoutRecord
 from retinoscope.experiments.lens.records import LensRecord
 

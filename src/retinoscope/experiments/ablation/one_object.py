@@ -85,7 +85,9 @@ def answers(checkpoint: Checkpoint, target: Target, settings: Settings) -> list[
     for query in (query for query in asked if not query.control):
         task = query.task
         length = settings.max_new_tokens if query.written else 0
-        recording = look(checkpoint, target.image, query.question, prefix=query.prefix, max_new_tokens=length)
+        recording = look(
+            checkpoint, target.image, query.question, prefix=query.prefix, max_new_tokens=length
+        )
         chosen = _selections(recording, target, settings)
         conditions: list[Condition] = [(), *((_ablate(s, target, settings),) for s in chosen)]
         clean, *others = _scores(recording, query, conditions)

@@ -28,7 +28,7 @@ from retinoscope.interventions import Ablate, Condition
 from retinoscope.models import Checkpoint
 from retinoscope.models.mean import visual_tokens
 from retinoscope.results.own_settings import OwnSettings
-from retinoscope.results.records import Record, SkippedRecord
+from retinoscope.results.records import Record
 from retinoscope.tasks import Query, queries_of
 from retinoscope.tokens import TokenLayout, TokenSet, at, visual
 
@@ -154,7 +154,9 @@ def own_parts(layout: TokenLayout, blocks: int) -> Bool[np.ndarray, "tokens part
     return np.concatenate(owned)[order]
 
 
-def placed_tokens(layout: TokenLayout, target: Target, bench: Bench[OwnSettings]) -> TokenSet | None:
+def placed_tokens(
+    layout: TokenLayout, target: Target, bench: Bench[OwnSettings]
+) -> TokenSet | None:
     """The object +1 by the token map; None where tokens have no place.
 
     Raises:
@@ -179,7 +181,7 @@ def _field_record(
     positions = [layout.visual[i] for i in chosen]
     agreement = None if placed is None else len({*positions} & {*placed}) / max(len(chosen), 1)
     return FieldRecord(
-        **_identity(target),
+        *_identity(target),
         tokens=len(field),
         blocks=field.shape[-1],
         locality=inside,
@@ -192,7 +194,11 @@ def _field_record(
 
 
 def _ablated(
-    bench: Bench[OwnSettings], target: Target, query: Query, chosen: list[int], placed: TokenSet | None
+    bench: Bench[OwnSettings],
+    target: Target,
+    query: Query,
+    chosen: list[int],
+    placed: TokenSet | None,
 ) -> Iterator[FieldAblationRecord]:
     """The question clean, without either choice of tokens, and without as many at random."""
     recording = look(bench.checkpoint, target.image, query.question, prefix=query.prefix)
@@ -211,7 +217,7 @@ def _ablated(
     right = [int(row.argmax()) in query.right for row in logits]
     for (name, tokens), difference, is_right in zip(sets.items(), differences, right, strict=True):
         yield FieldAblationRecord(
-            **_identity(target),
+            *_identity(target),
             task=query.task,
             prompt=query.question,
             chosen=name,
@@ -223,9 +229,5 @@ def _ablated(
         )
 
 
-def _identity(target: Target) -> dict[str, int | str]:
-    return {
-        "image_id": target.sample.image_id,
-        "object_id": target.annotation.object_id,
-        "class_name": target.class_name,
-    }
+def _identity(target: Target) -> tuple[int, int, str]:
+    return target.sample.image_id, target.annotation.object_id, target.class_name

@@ -7,22 +7,22 @@ pair differ in what they name alone, so that no state comes from another image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from retinoscope.engine import evaluate
-from retinoscope.engine.checks import Checked
+from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError, SampleError, SelectionError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.reasoning.asking import Item, ask, one_less, others_of, questions_of
 from retinoscope.experiments.reasoning.reading import readings
 from retinoscope.experiments.reasoning.records import ReasoningRecord
-from retinoscope.experiments.target import Target, skip, random_source
+from retinoscope.experiments.target import Target, random_source, skip
 from retinoscope.interventions import Ablate, Condition, Knockout, Patch
 from retinoscope.results.own_settings import OwnSettings
-from retinoscope.results.records import Record, SkippedRecord
+from retinoscope.results.records import Record
 from retinoscope.tokens import TokenSet, at, last, visual
 
 NO_STEPS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, TypeVar, runtime_checkable
 
 from retinoscope.experiments.bench import Bench
@@ -37,7 +37,7 @@ class Executor(Protocol):
 
 def in_order(
     executor: Executor, job: Job[T, Result], targets: Iterable[T]
-) -> Iterator[tuple[T, Result]]:
+) -> Generator[tuple[T, Result], None, None]:
     """As `Executor.map`, in the targets' own order."""
     order: deque[T] = deque()
     early: dict[T, Result] = {}
