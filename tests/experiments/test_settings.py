@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 import retinoscope.runs
 from retinoscope.cli.main import commands
+from retinoscope.data import open_data
 from retinoscope.experiments import Settings, settings_for
 from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.knockout.settings import KnockoutSettings
+from retinoscope.models import load
 from retinoscope.results import MENDED, PAPER, Protocol
+from retinoscope.results.manifest import configuration_key
 from retinoscope.results.own_settings import OwnSettings, recorded, shown, typed
 from retinoscope.runs import Plan
+from retinoscope.runs.plan import configuration
 
 
 class Planned(Exception):
@@ -92,3 +97,20 @@ def test_what_is_shown_of_settings_means_the_same_when_typed(kind: type[OwnSetti
 def test_settings_suit_a_protocol_before_they_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned(monkeypatch, "--protocol", "paper", "--set", "ablation.sizes=5")
     assert plan.own_settings("ablation") == AblationSettings(sizes=(5,), gradient_nodes=129)
+
+
+@dataclass(frozen=True)
+class Extended(Plan):
+    """A plan with a field that nobody told the configuration of."""
+
+    angle: int = 3
+
+
+def test_a_new_field_of_a_plan_is_part_of_what_a_run_folder_belongs_to() -> None:
+    dataset = open_data("embedded:1")
+    plan = Extended(Path("here"), mean_file=None, workers=3, command="typed")
+    found = configuration(plan, load("embedded"), dataset, None)
+    assert found["angle"] == 3
+    assert found["experiments"]["knockout"] == {"sweeps": ["layer", "head"]}
+    assert not {"out", "workers", "command", "device"} & found.keys()
+    configuration_key(found)

@@ -9,6 +9,7 @@ FILES = {
     "glow/__init__.py": "",
     "glow/brightness/__init__.py": """
         from glow.brightness.records import BrightnessRecord
+        from glow.brightness.settings import BrightnessSettings
         from retinoscope.experiments import Experiment
 
         EXPERIMENT = Experiment(
@@ -17,7 +18,22 @@ FILES = {
             records={"brightness": BrightnessRecord},
             measure="glow.brightness.measure:measure",
             report="glow.brightness.report:REPORT",
+            settings=BrightnessSettings,
         )
+        """,
+    "glow/brightness/settings.py": """
+        from dataclasses import dataclass
+
+        from retinoscope.experiments import OwnSettings
+        from retinoscope.results.ranges import check_number
+
+
+        @dataclass(frozen=True)
+        class BrightnessSettings(OwnSettings):
+            white: float = 255.0
+
+            def __post_init__(self):
+                check_number("white", self.white, lambda level: level > 0, "above 0")
         """,
     "glow/brightness/records.py": """
         from dataclasses import dataclass
@@ -49,7 +65,7 @@ FILES = {
                 stream.write(f"{target.annotation.object_id}\\n")
             recording = look(bench.checkpoint, target.image, "Describe this image.")
             assert recording.layer_count > 0
-            pixels = np.array(target.image).mean(-1) / 255
+            pixels = np.array(target.image).mean(-1) / bench.own.white
             key = (target.sample.image_id, target.annotation.object_id)
             yield BrightnessRecord(*key, "object", float(pixels[target.mask].mean()))
             yield BrightnessRecord(*key, "rest", float(pixels[~target.mask].mean()))

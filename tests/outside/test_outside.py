@@ -18,6 +18,7 @@ from retinoscope import registry
 from retinoscope.data import Filter
 from retinoscope.errors import RegistrationError
 from retinoscope.results import read
+from retinoscope.results.manifest import read_manifest
 from tests.outside import distribution
 
 COMMAND = "from retinoscope.cli.main import app; app()"
@@ -45,11 +46,11 @@ class Place:
             check=False,
         )
 
-    def reproduce(self, **variables: str) -> subprocess.CompletedProcess[str]:
+    def reproduce(self, white: str = "510", **variables: str) -> subprocess.CompletedProcess[str]:
         return self.python(
             *(COMMAND, "reproduce", "--model", str(self.model), "--data", f"glowing:{self.data}"),
             *("--experiments", "brightness", "--no-curation", "--mean-count", "2"),
-            *("--out", str(self.root / "run")),
+            *("--out", str(self.root / "run"), "--set", f"brightness.white={white}"),
             **variables,
         )
 
@@ -63,6 +64,7 @@ def test_help_names_an_experiment_and_data_from_outside(place: Place) -> None:
     told = place.python(COMMAND, "reproduce", "--help").stdout
     assert "How bright is the object?" in " ".join(told.split())
     assert "glowing:PATH" in told
+    assert "brightness.white=255.0" in told
 
 
 def test_an_experiment_from_outside_is_measured_resumed_and_reported(place: Place) -> None:
@@ -75,6 +77,11 @@ def test_an_experiment_from_outside_is_measured_resumed_and_reported(place: Plac
     # The source's own limit is 3 objects; those that were measured before are not measured again.
     assert len(place.log.read_text().split()) == 3
     run = place.root / "run"
+    assert read_manifest(run).configuration["experiments"] == {"brightness": {"white": 510.0}}
+    other = place.reproduce(white="255")
+    assert other.returncode == 2
+    assert "experiments.brightness.white" in other.stderr
+    assert "white is a number, above 0" in place.reproduce(white="-1").stderr
     assert "brightness records: 6" in whole.stdout
     assert "Light: held" in whole.stdout
     table = (run / "tables" / "brightness_by_region.csv").read_text().splitlines()

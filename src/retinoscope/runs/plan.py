@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,15 @@ from retinoscope.results.own_settings import OwnSettings, recorded
 from retinoscope.runs.mean import OWN_COUNT, chosen_images
 from retinoscope.tasks import tasks
 
+_ASIDE = {"aside": True}
+"""Marks a field that does not shape the numbers, or does so by what is found where it says."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that a run was asked to do.
+
+    Every field is part of what a run folder belongs to, unless it is marked as aside.
 
     Attributes:
         out: the run folder.
@@ -52,28 +57,28 @@ class Plan:
         command: the command line, for the record.
     """
 
-    out: Path
+    out: Path = field(metadata=_ASIDE)
     model: str = "embedded"
     revision: str | None = None
     dtype: str | None = None
-    device: str | None = None
-    device_map: str | None = None
+    device: str | None = field(default=None, metadata=_ASIDE)
+    device_map: str | None = field(default=None, metadata=_ASIDE)
     data: str = "embedded"
     split: str | None = None
-    questions: Path | None = None
+    questions: Path | None = field(default=None, metadata=_ASIDE)
     mean_images: str | None = None
     mean_count: int | None = None
     mean_per_position: bool = False
     mean_file: Path | None = None
     curated: bool = True
-    chosen: Filter | None = None
+    chosen: Filter | None = field(default=None, metadata=_ASIDE)
     limit: int | None = None
     sheets: int = 12
     experiments: tuple[str, ...] = field(default_factory=default_experiments)
     settings: Settings = field(default_factory=Settings)
-    own: Mapping[str, OwnSettings] = field(default_factory=dict)
-    workers: int = 1
-    command: str = ""
+    own: Mapping[str, OwnSettings] = field(default_factory=dict, metadata=_ASIDE)
+    workers: int = field(default=1, metadata=_ASIDE)
+    command: str = field(default="", metadata=_ASIDE)
 
     def __post_init__(self) -> None:
         _check_experiments(self)
@@ -151,23 +156,23 @@ def configuration(
         images: those that the mean visual token is measured over, which count by theirs; None
             where it is read from a file.
     """
-    return {
+    asked = {
+        field.name: getattr(plan, field.name)
+        for field in fields(plan)
+        if "aside" not in field.metadata
+    }
+    # What was found counts, in place of how it was asked for.
+    return asked | {
         "model": checkpoint.name,
         "revision": checkpoint.revision,
         "files": dict(checkpoint.files),
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
-        "data": plan.data,
-        "split": plan.split,
         "fingerprint": fingerprint(dataset),
-        "mean_images": plan.mean_images,
         "mean_fingerprint": _mean_fingerprint(plan, images),
         "mean_count": plan.mean_wanted,
-        "mean_per_position": plan.mean_per_position,
         "mean_file": content_hashes([plan.mean_file])[plan.mean_file] if plan.mean_file else None,
-        "curated": plan.curated,
         "filter": asdict(plan.filter),
         "limit": plan.wanted,
-        "sheets": plan.sheets,
         "experiments": {name: recorded(plan.own_settings(name)) for name in plan.experiments},
         "settings": recorded(plan.settings),
     }

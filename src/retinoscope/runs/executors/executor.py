@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Protocol, TypeVar, runtime_checkable
 
 from retinoscope.experiments.bench import Bench
@@ -19,7 +20,9 @@ Job = Callable[[Bench, T], Result]
 class Executor(Protocol):
     """Where work is done."""
 
-    def map(self, job: Job[T, Result], targets: Iterable[T]) -> Iterator[tuple[T, Result]]:
+    def map(
+        self, job: Job[T, Result], targets: Iterable[T]
+    ) -> Generator[tuple[T, Result], None, None]:
         """Do a job on each target: each with its result, in whatever order they come.
 
         Targets are taken as there is room for them, a few ahead of what has been asked for; those
@@ -47,8 +50,9 @@ def in_order(
             order.append(target)
             yield target
 
-    for target, result in executor.map(job, noted()):
-        early[target] = result
-        while order and order[0] in early:
-            first = order.popleft()
-            yield first, early.pop(first)
+    with closing(executor.map(job, noted())) as coming:
+        for target, result in coming:
+            early[target] = result
+            while order and order[0] in early:
+                first = order.popleft()
+                yield first, early.pop(first)

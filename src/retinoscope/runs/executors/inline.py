@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from retinoscope.experiments.bench import Bench
@@ -19,7 +19,9 @@ class Inline:
 
     bench: Bench
 
-    def map(self, job: Job[T, Result], targets: Iterable[T]) -> Iterator[tuple[T, Result]]:
+    def map(
+        self, job: Job[T, Result], targets: Iterable[T]
+    ) -> Generator[tuple[T, Result], None, None]:
         """As `Executor.map`, in the targets' order."""
         for target in targets:
             yield target, job(self.bench, target)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -82,7 +82,9 @@ class _Processes:
     pool: ProcessPoolExecutor
     ahead: int
 
-    def map(self, job: Job[T, Result], targets: Iterable[T]) -> Iterator[tuple[T, Result]]:
+    def map(
+        self, job: Job[T, Result], targets: Iterable[T]
+    ) -> Generator[tuple[T, Result], None, None]:
         """As `Executor.map`."""
         coming = iter(targets)
         begun: dict[Future[Result], T] = {}
