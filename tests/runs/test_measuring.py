@@ -126,13 +126,28 @@ def test_an_object_without_one_of_its_parts_is_measured_again(
     assert before == gathered(store)
 
 
-def test_an_experiment_without_a_record_is_an_error_with_its_reasons(store: Store) -> None:
+class _Notes(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_an_experiment_without_a_record_is_told_with_its_reasons(store: Store) -> None:
     append(store, "skipped", "knockout-1-1", [SkippedRecord("knockout", 1, 1, "", "no edge")])
     append(store, "skipped", "lens-1-1", [SkippedRecord("lens", 1, 1, "", "not of this")])
     append(store, "knockout", "1-1", [])
+    notes = _Notes()
     with pytest.raises(RunError, match="knockout measured none of 4 objects: no edge") as caught:
-        measuring.refuse_empty(store, ("knockout",), 4)
+        measuring.tell_empty(store, ("knockout",), 4, notes)
     assert "not of this" not in str(caught.value)
     row = LensRecord(1, 1, "dog", "object", 0, 4, 1, 2, 1.0, -1.0, 2.0)
     append(store, "lens", "1-1", [row])
-    measuring.refuse_empty(store, ("lens",), 4)
+    measuring.tell_empty(store, ("lens",), 4, notes)
+    assert not notes.texts
+    measuring.tell_empty(store, ("lens", "knockout"), 4, notes)
+    (told,) = notes.texts
+    assert "knockout measured none" in told

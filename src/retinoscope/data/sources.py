@@ -55,6 +55,7 @@ class Source:
             the most images; None is the data's own images.
         alone: whether its name may stand without more.
         questions: whether questions can come by image id, from a file of their own.
+        stand_in: whether an experiment may measure scenes of its own in place of these.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Source:
     mean: Callable[[str, int], Dataset] | None = None
     alone: bool = False
     questions: bool = False
+    stand_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,8 @@ def arranged_scenes(kind: str, count: int, *, seed: int = 0, sprites: Sprites = 
     """Embedded scenes in one kind of layout, cached as `embedded_scenes`.
 
     Args:
-        kind: of the layout, see `retinoscope.data.scenes.arrange`.
+        kind: of the layout, see `retinoscope.data.scenes.arrange`; several, "rows+groups", take
+            turns.
         count: number of scenes, at least 1.
         seed: of their composition.
         sprites: the set that the model was trained on, or the one held out.
@@ -273,6 +276,7 @@ _OWN: tuple[Source, ...] = (
         limit=EMBEDDED_LIMIT,
         mean=lambda rest, count: embedded_scenes(count, seed=MEAN_SEED),
         alone=True,
+        stand_in=True,
     ),
     Source(
         *("arranged", "arranged:KIND[:COUNT]"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic
 
 from retinoscope.data.selection import Candidate
@@ -22,6 +22,8 @@ class Bench(Generic[Own]):
         candidates: every candidate, for other images than the object's own.
         settings: what all experiments share.
         own: the experiment's own settings, of the class that its `Experiment` names.
+        apart: the candidates of experiments that measure data of their own, by experiment; while
+            one of them measures, they are the `candidates`.
     """
 
     checkpoint: Checkpoint
@@ -29,3 +31,8 @@ class Bench(Generic[Own]):
     candidates: Sequence[Candidate]
     settings: Settings
     own: Own
+    apart: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
+
+    def candidates_of(self, experiment: str) -> Sequence[Candidate]:
+        """What an experiment measures: data of its own, or the run's."""
+        return self.apart.get(experiment, self.candidates)

@@ -154,6 +154,19 @@ def skip(experiment: str, target: Target, condition: str, reason: str) -> Skippe
     return SkippedRecord(experiment, *ids, condition, reason)
 
 
+def representative(sample: Sample, seed: int) -> Annotation:
+    """The object of an image at which questions about the whole image are measured.
+
+    Any of them, with equal chances, so that no place in the data's order is favoured.
+
+    Args:
+        sample: an image with objects.
+        seed: of the choice.
+    """
+    drawn = random_source(seed, sample.image_id, "representative")
+    return sample.annotations[drawn.integers(len(sample.annotations))]
+
+
 def random_source(seed: int, object_id: int, purpose: str) -> np.random.Generator:
     """A random generator for one object and one purpose, the same in whatever order a run goes."""
     return np.random.default_rng([seed, object_id, zlib.crc32(purpose.encode())])

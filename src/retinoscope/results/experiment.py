@@ -57,6 +57,9 @@ class Experiment:
             them must be asked for.
         by_default: whether a run measures it without being asked to.
         sheets: the lens sheets that it writes.
+        scenes: data of its own, such as "arranged:rows:60", that it measures in place of the run's
+            where these are the embedded scenes; "" where the run's will do. A run's limit bounds
+            them too.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Experiment:
     next_token: bool = False
     by_default: bool = False
     sheets: tuple[Sheets, ...] = ()
+    scenes: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in self.records:

@@ -13,9 +13,11 @@ from typing import Any
 
 from retinoscope.data import Dataset, open_data, select
 from retinoscope.data.generated_questions import with_questions
+from retinoscope.data.selection import Candidate
 from retinoscope.data.sources import MEAN_SEED
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.target import representative
 from retinoscope.models import Checkpoint, load, mean_from_file
 from retinoscope.results.claim import claim
 from retinoscope.results.experiment import experiments
@@ -124,12 +126,26 @@ def _stages(
         counts["images in the mean visual token"] = mean.images
         _skip_files(store, "mean visual token", mean.skipped)
     own = {name: plan.own_settings(name) for name in plan.experiments}
-    bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings())
+    apart = _apart(plan)
+    for name, own_candidates in apart.items():
+        counts[f"{name}: objects of its own scenes"] = len(own_candidates)
+    bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart)
     with executing(bench, plan.workers, partial(_load, plan)) as executor:
-        choose = curation if plan.curated else uncurated
-        kept = choose(executor, bench, store, plan.wanted, progress)
-        counts["objects to measure"] = len(kept)
+        kept: list[int] = []
+        if not {*own} <= {*apart}:
+            choose = curation if plan.curated else uncurated
+            kept = choose(executor, bench, store, plan.wanted, progress)
+            counts["objects to measure"] = len(kept)
         measure(own, executor, bench, kept, plan.sheets, store, progress)
+
+
+def _apart(plan: Plan) -> dict[str, tuple[Candidate, ...]]:
+    """The candidates of every experiment that measures scenes of its own: one of each image."""
+    found = {}
+    for name, scenes in plan.own_scenes.items():
+        samples = open_data(scenes, seed=plan.settings.seed).samples[: plan.limit]
+        found[name] = tuple((one, representative(one, plan.settings.seed)) for one in samples)
+    return found
 
 
 def _skip_files(store: Store, stage: str, reasons: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ def measure(
         progress: told of every unit.
 
     Raises:
-        RunError: an experiment stopped, or measured none of the objects.
+        RunError: an experiment stopped, or none measured anything.
     """
     stages = [_of(name, bench, kept, store) for name in own]
     stages.append(_pages(list(own), bench, kept[:sheets], store))
@@ -65,7 +65,7 @@ def measure(
     told.end()
     if stopped:
         raise RunError(f"{' '.join(stopped.values())} {kept_elsewhere(store)}")
-    refuse_empty(store, tuple(own), len(kept))
+    tell_empty(store, tuple(own), len(kept), progress)
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,10 @@ def _of(name: str, bench: Bench, kept: Sequence[int], store: Store) -> _Stage:
     noted = done(store, "skipped")
     whole = set.intersection(*(done(store, table) for table in experiments()[name].records))
     finished = {key for key in whole if f"{name}-{key}" in noted}
-    missing = [Measurement(name, i) for i in kept if key(bench.candidates[i]) not in finished]
-    return _Stage(name, len(kept), missing)
+    candidates = bench.candidates_of(name)
+    places = range(len(candidates)) if name in bench.apart else kept
+    missing = [Measurement(name, i) for i in places if key(candidates[i]) not in finished]
+    return _Stage(name, len(places), missing)
 
 
 def _pages(names: Sequence[str], bench: Bench, chosen: Sequence[int], store: Store) -> _Stage:
@@ -132,21 +134,25 @@ class _Told:
         self.current = max(self.current, place)
 
 
-def refuse_empty(store: Store, names: Sequence[str], objects: int) -> None:
-    """Make sure that every experiment measured something.
+def tell_empty(store: Store, names: Sequence[str], objects: int, progress: Progress) -> None:
+    """Tell which experiments measured nothing, for want of what they need.
 
     Raises:
-        RunError: one has no record at all; the message says why, as far as it is known.
+        RunError: none measured anything; the message says why, as far as it is known.
     """
     skips = so_far(store, "skipped")
+    told = []
     for name in names:
-        if not so_far(store, name).is_empty():
-            continue
-        reasons = skips.filter(skips["experiment"] == name)["reason"].unique().head(3)
-        raise RunError(
-            f"The experiment {name} measured none of {objects} objects: "
-            f"{'; '.join(sorted(reasons)) or 'nothing was asked'}. {kept_elsewhere(store)}"
-        )
+        if so_far(store, name).is_empty():
+            reasons = skips.filter(skips["experiment"] == name)["reason"].unique().head(3)
+            told.append(
+                f"The experiment {name} measured none of {objects} objects: "
+                f"{'; '.join(sorted(reasons)) or 'nothing was asked'}."
+            )
+    if len(told) == len(names):
+        raise RunError(f"{' '.join(told)} {kept_elsewhere(store)}")
+    for text in told:
+        progress.note(text)
 
 
 def kept_elsewhere(store: Store) -> str:

@@ -112,6 +112,14 @@ class Plan:
         return source_of(self.data).limit if self.limit is None else self.limit
 
     @property
+    def own_scenes(self) -> dict[str, str]:
+        """The experiments that measure scenes of their own here, with what they are."""
+        if not source_of(self.data).stand_in:
+            return {}
+        own = {name: experiments()[name].scenes for name in self.experiments}
+        return {name: scenes for name, scenes in own.items() if scenes}
+
+    @property
     def mean_wanted(self) -> int | None:
         """How many images the mean is over at most; None is every one."""
         return OWN_COUNT if self.mean_count is None and not self.mean_images else self.mean_count
@@ -175,6 +183,7 @@ def configuration(
         "limit": plan.wanted,
         "experiments": {name: recorded(plan.own_settings(name)) for name in plan.experiments},
         "settings": recorded(plan.settings),
+        "own_scenes": plan.own_scenes,
     }
 
 

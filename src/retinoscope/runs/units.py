@@ -108,11 +108,13 @@ def sheet_path(run: Path, candidate: Candidate, suffix: str) -> Path:
 
 
 def _measure(store: Store, own: OwnSettings, bench: Bench, unit: Measurement) -> None:
-    name, candidate = unit.experiment, bench.candidates[unit.place]
-    experiment = experiments()[name]
+    name = unit.experiment
+    candidates = bench.candidates_of(name)
+    candidate, experiment = candidates[unit.place], experiments()[name]
+    bench = replace(bench, own=own, candidates=candidates)
     try:
         target = target_of(bench, candidate)
-        records: list[Record] = [*experiment.measuring()(replace(bench, own=own), target)]
+        records: list[Record] = [*experiment.measuring()(bench, target)]
     except OWN_FAULT as error:
         records = [SkippedRecord(name, *identity(candidate), "", str(error))]
     rows = sorted_out(experiment, records)

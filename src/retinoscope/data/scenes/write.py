@@ -82,7 +82,7 @@ def write_arranged(
 
     Args:
         directory: the folder to make. One that holds the very same scenes is left as it is.
-        kind: a kind of layout, see `arrange`.
+        kind: a kind of layout, see `arrange`; or several joined by "+", which take turns.
         count: number of scenes, 1 or more.
         seed: seed of the collection, 0 or more; it gives the same scenes every time.
         sprites: "train" or "heldout".
@@ -94,11 +94,14 @@ def write_arranged(
     Raises:
         DataError: as `write_scenes`, or `kind` is unknown.
     """
-    arrange(kind, 0, 0, sprites)
+    kinds = kind.split("+")
+    for one in kinds:
+        arrange(one, 0, 0, sprites)
     info = {**_info(count, seed, sprites), "kind": kind}
 
     def draw(number: int) -> WrittenScene:
-        picture = render(arrange(kind, seed, number, sprites))
+        turn, place = divmod(number, len(kinds))
+        picture = render(arrange(kinds[place], seed, turn, sprites))
         asked = tuple(ask(picture.layout))
         return WrittenScene(picture.image, picture.objects, asked, picture.in_front, True)
 

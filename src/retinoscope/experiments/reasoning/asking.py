@@ -14,7 +14,7 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import Contrast, contrast
 from retinoscope.experiments.reasoning.parts import Parts, counts, has_steps, parts_of
 from retinoscope.experiments.selections import object_tokens
-from retinoscope.experiments.target import Target, random_source
+from retinoscope.experiments.target import Target, random_source, representative
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.tasks import first_tokens, piece_tokens
 from retinoscope.tokens import TokenSet, at, visual
@@ -68,13 +68,13 @@ class Item:
 def questions_of(target: Target, seed: int) -> list[Question]:
     """The questions that are measured at an object: one of each kind, drawn by the seed.
 
-    A question belongs to the object that it is about; one about several, to the image's first.
+    A question belongs to the object that it is about; one about several, to one of the image's.
     """
-    own, first = target.annotation.object_id, target.sample.annotations[0].object_id
+    own, chosen_one = target.annotation.object_id, representative(target.sample, seed).object_id
     about = [
         one
         for one in target.sample.questions
-        if has_steps(one) and own == (first if one.object_id is None else one.object_id)
+        if has_steps(one) and own == (chosen_one if one.object_id is None else one.object_id)
     ]
     kinds = dict.fromkeys(one.kind for one in about)
     rng = random_source(seed, own, "reasoning")

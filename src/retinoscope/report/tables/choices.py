@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 
 from retinoscope.report.parts import parts
-from retinoscope.report.tables.headline import side_by_side
+from retinoscope.report.tables.headline import headline_frame, side_by_side
 from retinoscope.results.protocol import MENDED, SWITCHES, Protocol
 from retinoscope.results.store import Results
 
@@ -45,4 +45,7 @@ def headline(results: Results, protocol: Protocol, *, scored: bool = False) -> p
         scored: only of those experiments that switches of scoring move.
     """
     wanted = [part.report for part in parts(results) if part.report.scored or not scored]
-    return pl.concat([report.headline(results, protocol) for report in wanted])
+    # Behind an empty frame, for a run whose experiments have none.
+    return pl.concat(
+        [headline_frame([]), *(report.headline(results, protocol) for report in wanted)]
+    )

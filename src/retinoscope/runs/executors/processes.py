@@ -55,7 +55,7 @@ def processes(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Ite
     with TemporaryDirectory(prefix="retinoscope-") as folder:
         given = Path(folder) / "bench"
         parts = (bench.checkpoint.mean, bench.categories, bench.candidates, bench.settings)
-        given.write_bytes(pickle.dumps((*parts, bench.own)))
+        given.write_bytes(pickle.dumps((*parts, bench.own, bench.apart)))
         arguments = (threads, watched, given, reopen)
         pool = ProcessPoolExecutor(count, context, _begin, arguments)
         try:
