@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tiny
 
 from retinoscope.data import arranged_scenes
 from retinoscope.errors import DataError
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import representative
+from retinoscope.models import load
 from retinoscope.results.experiment import experiments
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.runs.local import _apart
 from retinoscope.runs.plan import Plan
 
@@ -33,8 +37,8 @@ def test_a_limit_bounds_them_and_every_image_counts_once(tmp_path: Path) -> None
 
 def test_an_experiment_measures_its_own_or_the_runs(tmp_path: Path) -> None:
     own = _apart(Plan(tmp_path, experiments=("reasoning",), limit=2))["reasoning"]
-    given = {"checkpoint": None, "categories": (), "settings": None, "own": None}
-    bench = Bench(candidates=own[:1], apart={"reasoning": own}, **given)  # type: ignore[arg-type]
+    checkpoint = load(tiny.save(tmp_path / "model"))
+    bench = Bench(checkpoint, (), own[:1], Settings(), OwnSettings(), {"reasoning": own})
     assert bench.candidates_of("reasoning") is own
     assert bench.candidates_of("lens") is bench.candidates
 
