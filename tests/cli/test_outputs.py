@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import retinoscope as rs
 from retinoscope.cli.main import commands
 from retinoscope.data import embedded_scenes, load_image, object_mask
 from retinoscope.results import read
+from retinoscope.shipped import embedded_folder
 
 
 def printed(*arguments: object, code: int = 0) -> Any:
@@ -105,3 +107,15 @@ def test_a_device_that_is_not_there_is_refused(folder, monkeypatch):
     for command in (("check", "embedded"), ("reproduce", "--out", folder / "run")):
         done = CliRunner().invoke(commands, [*map(str, command), "--device", "cuda"])
         assert "no device 'cuda' here" in str(done.exception)
+
+
+def test_several_models_are_measured_and_compared(tmp_path):
+    copy = shutil.copytree(embedded_folder(), tmp_path / "copied")
+    asked = ("--limit", 1, "--experiments", "lens", "--no-curation", "--mean-count", 2)
+    models = ("--model", "embedded", "--model", copy)
+    out = tmp_path / "out"
+    told = printed("reproduce", *models, "--out", out, "--data", "embedded:4", *asked)
+    assert [one["run"] for one in told["runs"]] == ["embedded", "copied"]
+    assert Path(told["comparison"]) == out / "compare.html"
+    first, second = (read(out / name)["lens"] for name in ("embedded", "copied"))
+    assert first.equals(second)

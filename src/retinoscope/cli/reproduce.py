@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,6 +24,9 @@ from retinoscope.results.experiment import experiments as known
 from retinoscope.results.protocol import parse_protocol
 from retinoscope.shipped import is_shipped
 
+if TYPE_CHECKING:
+    from retinoscope.runs import Plan
+
 MANY = 30
 """Objects from which on workers are taken: with 6 their start costs more than they spare, with 102
 less (benchmarks/README.md)."""
@@ -36,8 +40,12 @@ def _offered() -> str:
 
 def reproduce(
     model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+        list[str] | None,
+        typer.Option(
+            help="`embedded` (default), a folder in Hugging Face format, or a hub name. Given "
+            "several times, each is measured and the runs are compared on one page."
+        ),
+    ] = None,
     data: Annotated[
         str,
         typer.Option(
@@ -115,7 +123,10 @@ def reproduce(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The run folder; an interrupted run there is gone on with."),
+        typer.Option(
+            help="The run folder; a run that was interrupted there resumes. Of several models the "
+            "folder that holds a run of each."
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="The split of a COCO folder.")] = None,
     revision: Revision = None,
@@ -136,53 +147,88 @@ def reproduce(
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.experiments import settings_for
     from retinoscope.models.place import CPU, place
+    from retinoscope.runs import Plan
+
+    bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
+    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+
+    def planned(one: str, folder: Path) -> Plan:
+        """What is to be done with one of the models."""
+        settings = replace(settings_for(one, parse_protocol(protocol)), seed=seed)
+        if max_new_tokens is not None:
+            settings = replace(settings, max_new_tokens=max_new_tokens)
+        plan = Plan(
+            out=folder,
+            model=one,
+            revision=revision,
+            dtype=dtype,
+            device=device,
+            device_map=device_map,
+            data=data,
+            split=split,
+            questions=questions,
+            mean_images=mean_images,
+            mean_count=mean_count,
+            mean_per_position=mean_per_position,
+            mean_file=mean_file,
+            curated=curated,
+            limit=limit,
+            experiments=chosen(experiments),
+            settings=settings,
+            own=own_settings(changed or (), one, settings.protocol),
+            workers=workers or 1,
+            command=shlex.join(["retinoscope", *sys.argv[1:]]),
+        )
+        if workers is None and is_shipped(one) and place(device, device_map) == CPU:
+            plan = replace(plan, workers=_workers(plan.wanted))
+        return replace(plan, chosen=replace(plan.filter, **given)) if given else plan
+
+    models = list(dict.fromkeys(model or ["embedded"]))
+    base, folders = _folders(models, out)
+    # All before the first is measured: what is wrong with a plan is told at once.
+    plans = [planned(one, folder) for one, folder in zip(models, folders, strict=True)]
+    _carry_out(plans, base, as_json=as_json)
+
+
+def _folders(models: Sequence[str], out: Path | None) -> tuple[Path, list[Path]]:
+    """Where the outcome is to be, and the run folder of each model."""
+    now = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if len(models) == 1:
+        base = out or Path("runs") / f"{Path(models[0]).name}-{now}"
+        return base, [base]
+    base = out or Path("runs") / f"models-{now}"
+    # By their last names, or by their whole ones where these are alike.
+    names = [Path(one).name for one in models]
+    if len({*names}) < len(names):
+        names = [one.strip("./").replace("/", "-") for one in models]
+    return base, [base / name for name in names]
+
+
+def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool) -> None:
+    """Measure one plan after the other, print what came out, and compare several."""
+    from retinoscope.report.compare import compare
     from retinoscope.report.render import render
     from retinoscope.report.summary import summary
     from retinoscope.results import read
-    from retinoscope.runs import Plan, run
+    from retinoscope.runs import run
 
-    console = Console()
-    name = f"{Path(model).name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    settings = replace(settings_for(model, parse_protocol(protocol)), seed=seed)
-    if max_new_tokens is not None:
-        settings = replace(settings, max_new_tokens=max_new_tokens)
-    plan = Plan(
-        out=out or Path("runs") / name,
-        model=model,
-        revision=revision,
-        dtype=dtype,
-        device=device,
-        device_map=device_map,
-        data=data,
-        split=split,
-        questions=questions,
-        mean_images=mean_images,
-        mean_count=mean_count,
-        mean_per_position=mean_per_position,
-        mean_file=mean_file,
-        curated=curated,
-        limit=limit,
-        experiments=chosen(experiments),
-        settings=settings,
-        own=own_settings(changed or (), model, settings.protocol),
-        workers=workers or 1,
-        command=shlex.join(["retinoscope", *sys.argv[1:]]),
-    )
-    bounds = {"min_area": min_area, "max_area": max_area, "max_annotations": max_annotations}
-    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    if workers is None and is_shipped(model) and place(device, device_map) == CPU:
-        plan = replace(plan, workers=_workers(plan.wanted))
-    plan = replace(plan, chosen=replace(plan.filter, **given)) if given else plan
-    if not as_json:
-        console.print(
-            f"Run folder: {plan.out}  (go on after Ctrl-C with --out {plan.out})", markup=False
-        )
-    with Bars(Console(stderr=True)) as bars:
-        run(plan, bars)
+    console, told = Console(), []
+    for plan in plans:
+        if not as_json:
+            console.print(
+                f"Run folder: {plan.out}  (after Ctrl-C resume with --out {base})", markup=False
+            )
+        with Bars(Console(stderr=True)) as bars:
+            run(plan, bars)
+        if as_json:
+            told.append({"report": render(plan.out).resolve(), **summary(read(plan.out))})
+        else:
+            _print_run(plan.out, console)
+    page = compare([plan.out for plan in plans], base) if len(plans) > 1 else None
     if as_json:
-        print_json({"report": render(plan.out).resolve(), **summary(read(plan.out))})
-    else:
-        _print_run(plan.out, console)
+        print_json(told[0] if page is None else {"comparison": page.resolve(), "runs": told})
+    elif page is not None:
+        console.print(f"Comparison: {page.resolve()}", soft_wrap=True, markup=False)
 
 
 def _print_run(out: Path, console: Console) -> None:
