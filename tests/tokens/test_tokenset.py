@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retinoscope.errors import SelectionError, TokenMapError
 from retinoscope.geometry import PatchGrid, Tile
-from retinoscope.tokens import TokenLayout, VisualSpan, at, last, row, text, under, visual
+from retinoscope.tokens import TokenLayout, VisualSpan, at, last, of_image, row, text, under, visual
 
 ROWS, COLUMNS, START = 5, 7, 3
 
@@ -81,7 +81,7 @@ def test_rows_last_and_text():
     with pytest.raises(SelectionError, match="rows 0 to 4"):
         row(LAYOUT, 5)
     with pytest.raises(SelectionError, match="no image 1"):
-        row(LAYOUT, 0, image=1)
+        row(LAYOUT, 0, of_image(LAYOUT, 1))
 
 
 @given(st.integers(0, ROWS * COLUMNS), st.integers(0, 2**31 - 1))

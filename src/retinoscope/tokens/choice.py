@@ -11,7 +11,8 @@ import numpy as np
 from retinoscope.errors import SelectionError
 from retinoscope.tokens.layout import TokenLayout
 from retinoscope.tokens.masks import as_array
-from retinoscope.tokens.tokenset import TokenSet, under
+from retinoscope.tokens.placed import under
+from retinoscope.tokens.tokenset import TokenSet
 
 Chosen: TypeAlias = Any
 """Tokens as `as_positions` takes them."""
@@ -23,8 +24,9 @@ def as_positions(layout: TokenLayout, chosen: Chosen) -> list[int]:
     Args:
         layout: the sequence.
         chosen: a TokenSet, `view.tokens`, one position, an iterable of positions, an array or
-            tensor of them; or a mask (boolean): of the sequence, [length], or of the image's
-            pixels, [height, width], which stands for the visual tokens under it.
+            tensor of them; or a mask (boolean): of the sequence, [length], or of the only image's
+            pixels, [height, width] (of a video's, [frames, height, width]), which stands for the
+            visual tokens under it.
 
     Raises:
         SelectionError: it is none of these; a token set of another sequence whose positions mean
@@ -52,9 +54,8 @@ def _of_set(layout: TokenLayout, chosen: TokenSet) -> list[int]:
     other = chosen.layout
     if other is layout or other == layout:
         return sorted(chosen.positions)
-    # Prompts that begin alike, images included, share these positions.
-    shared = max(layout.visual, default=-1)
-    if other.spans != layout.spans or max(chosen.positions, default=-1) > shared:
+    # Prompts with the same images in the same places share their visual tokens; text may differ.
+    if other.spans != layout.spans or not chosen.positions <= set(layout.visual):
         raise SelectionError(
             f"{chosen} belongs to another prompt, where these positions mean something else; "
             "select from the view that is asked."

@@ -1,4 +1,4 @@
-"""Where an image's visual tokens stand in the language model's sequence."""
+"""Where the visual tokens of images and videos stand in the language model's sequence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from jaxtyping import Int
 from retinoscope.brief import runs
 from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid
+from retinoscope.tokens.medium import Medium, OfImage, OfVideo
+
+FIRST = OfImage(0)
+"""Of a prompt with one image, that one."""
 
 
 @dataclass(frozen=True)
 class VisualSpan:
-    """The visual tokens of one image: position i of the sequence holds cell i of the grid.
+    """The visual tokens of one image, or of frames of a video that share tokens.
+
+    `positions[i]` of the sequence holds cell i of the grid.
 
     Attributes:
         positions: positions in the sequence, ascending, one for each cell.
-        grid: the image's cells, in token order.
+        grid: the cells of the image or of each of the frames, in token order.
+        medium: what the tokens are of.
 
     Raises:
         TokenMapError: the numbers of positions and cells differ.
@@ -27,6 +34,7 @@ class VisualSpan:
 
     positions: tuple[int, ...]
     grid: PatchGrid
+    medium: Medium = FIRST
 
     def __post_init__(self) -> None:
         if len(self.positions) != len(self.grid):
@@ -38,16 +46,22 @@ class VisualSpan:
 
     def __repr__(self) -> str:
         width, height = self.grid.size
-        return f"VisualSpan({len(self.positions)} tokens of an image of {width} x {height} pixels)"
+        count = len(self.positions)
+        return f"VisualSpan({count} tokens of {self.medium}, {width} x {height} pixels)"
 
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """One prompt's sequence: its length and the spans of its images.
+    """One prompt's sequence: its length and the spans of its images and videos.
 
     Attributes:
         length: number of positions the language model sees.
-        spans: one for each image, in their order in the prompt.
+        spans: one for each image, and one for each frame of a video (or for frames that share
+            tokens), in their order in the prompt.
+
+    Raises:
+        TokenMapError: positions lie outside the sequence or in two spans, or two spans are of one
+            image or frame.
     """
 
     length: int
@@ -59,6 +73,12 @@ class TokenLayout:
             raise TokenMapError(
                 f"Visual positions must be distinct and lie in 0..{self.length - 1}; got "
                 f"{len(taken)} positions, {len(set(taken))} distinct, up to {max(taken)}."
+            )
+        shown = [one for span in self.spans for one in _shown(span.medium)]
+        if len(set(shown)) != len(shown):
+            raise TokenMapError(
+                f"Each image and frame has one span; got {', '.join(map(str, shown))}. Number them "
+                "by VisualSpan(..., medium=OfImage(1))."
             )
 
     def __repr__(self) -> str:
@@ -82,12 +102,21 @@ class TokenLayout:
 
     @cached_property
     def neighbours(self) -> dict[int, tuple[int, ...]]:
-        """For each visual position, the up to eight that touch its cell in the same level."""
+        """For each visual position, the up to eight that touch its cell, in its frame and level."""
         return {
             position: near
             for span in self.spans
             for position, near in _neighbours(span.positions, span.grid.cells).items()
         }
+
+
+def _shown(medium: Medium) -> list[Medium]:
+    """An image, or each frame by itself."""
+    match medium:
+        case OfVideo(video, frames):
+            return [OfVideo(video, (frame,)) for frame in frames]
+        case image:
+            return [image]
 
 
 def _neighbours(

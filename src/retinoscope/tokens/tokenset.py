@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from retinoscope.brief import brief, runs
 from retinoscope.errors import SelectionError
-from retinoscope.geometry import coverage
-from retinoscope.tokens.layout import TokenLayout, VisualSpan
-from retinoscope.tokens.masks import as_mask
+from retinoscope.tokens.layout import TokenLayout
+from retinoscope.tokens.medium import Medium
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,9 @@ class TokenSet:
 
     def __repr__(self) -> str:
         seen = len(self.positions & frozenset(self.layout.visual))
-        kinds = [f"{seen} visual"] if seen else []
+        several = len(self.layout.spans) > 1
+        of = f" ({'; '.join(map(str, self.media[:4]))})" if several else ""
+        kinds = [f"{seen} visual{of}"] if seen else []
         kinds += [f"{len(self) - seen} text"] if seen < len(self) else []
         what = f"{' and '.join(kinds)} token(s): {runs(self.positions)}" if kinds else "no token"
         return f"TokenSet({what}; of {self.layout.length} positions)"
@@ -68,10 +68,19 @@ class TokenSet:
         """The visual tokens that are not in this set."""
         return self._with(frozenset(self.layout.visual) - self.positions)
 
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The images and frames that the members are of, in their order in the prompt."""
+        return tuple(
+            span.medium
+            for span in self.layout.spans
+            if not self.positions.isdisjoint(span.positions)
+        )
+
     def dilate(self, steps: int = 1) -> TokenSet:
         """Grow by `steps` patches in all eight directions: the paper's buffer.
 
-        Cells grow inside their own level (resolution) and never beyond the image's grid.
+        Cells grow inside their own image, frame and level (resolution), never beyond the grid.
         """
         if not isinstance(steps, int) or steps < 0:
             raise SelectionError(f"A buffer is 0 or more patches wide; got {steps!r}.")
@@ -145,62 +154,3 @@ def text(layout: TokenLayout) -> TokenSet:
 def last(layout: TokenLayout) -> TokenSet:
     """The last position, alone."""
     return at(layout, [layout.last])
-
-
-def row(layout: TokenLayout, index: int, image: int = 0) -> TokenSet:
-    """One row of an image's visual tokens; -1 is the last one, as in the paper's knockouts.
-
-    Raises:
-        SelectionError: no such row or image.
-    """
-    span = _span(layout, image)
-    rows = span.grid.rows
-    count = int(rows.max()) + 1
-    if not isinstance(index, int) or not -count <= index < count:
-        raise SelectionError(f"The image has rows 0 to {count - 1}; got {index!r}.")
-    chosen = np.flatnonzero(rows == index % count)
-    return at(layout, (span.positions[i] for i in chosen.tolist()))
-
-
-def under(
-    layout: TokenLayout,
-    mask: Any,
-    *,
-    overlap: float = 0.0,
-    image: int = 0,
-) -> TokenSet:
-    """Visual tokens whose patch the mask covers by more than `overlap`: the object's tokens.
-
-    Paper, section 3.1: the tokens "originally aligned with" the object. The default takes every
-    patch that the mask touches.
-
-    Args:
-        layout: the sequence.
-        mask: True on the object, in the original image's pixels; see `as_mask`.
-        overlap: share of a patch's area that must be exceeded, 0 to just under 1.
-        image: which image of the prompt the mask belongs to.
-
-    Raises:
-        SelectionError: it is no mask, has another size than the image or covers no patch, or
-            `overlap` or `image` is out of range.
-    """
-    mask = as_mask(mask)
-    if not isinstance(overlap, int | float) or not 0 <= overlap < 1:
-        raise SelectionError(f"overlap is a share from 0 to just under 1; got {overlap!r}.")
-    span = _span(layout, image)
-    chosen = np.flatnonzero(coverage(span.grid, mask) > overlap)
-    if not len(chosen):
-        raise SelectionError(
-            f"The mask ({int(mask.sum())} pixels) covers no patch by more than {overlap:.0%}: the "
-            "object lies outside the part of the image that the model sees, or is too small. "
-            "Take another object, or a smaller overlap."
-        )
-    return at(layout, (span.positions[i] for i in chosen.tolist()))
-
-
-def _span(layout: TokenLayout, image: int) -> VisualSpan:
-    if not 0 <= image < len(layout.spans):
-        raise SelectionError(
-            f"The prompt holds {len(layout.spans)} image(s); there is no image {image}."
-        )
-    return layout.spans[image]
