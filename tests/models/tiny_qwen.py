@@ -10,6 +10,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.processors import image_only
 from tests.models.tiny_parts import PATCH, WIDTH, Options, checkpoint, text, tokenizer
+from tests.models.video_frames import QWEN, Qwen2Videos, Qwen3Videos
 
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
 ROPE = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0}
@@ -35,6 +36,8 @@ def _qwen(name: str, vision: Options, language: Options, images: Options) -> Che
     )
     kind = getattr(hf, f"{PROCESSORS.get(name, name)}Processor")
     processor = image_only(kind)(image_processor=view, tokenizer=words)
+    videos = Qwen2Videos if "2" in name else Qwen3Videos
+    processor.video_processor = videos(**QWEN, **images)
     return checkpoint(getattr(hf, f"{name}ForConditionalGeneration")(config), processor)
 
 

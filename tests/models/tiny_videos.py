@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the families whose processors take videos too, used for images alone."""
+"""Tiny checkpoints of the families whose processors take videos too."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.models.tiny_parts import (
     tokenizer,
     tower,
 )
+from tests.models.video_frames import CROPPED, LlavaNextVideos, VideoLlavaVideos
 
 
 def llava_next_video(**images: Any) -> Checkpoint:
@@ -50,6 +51,7 @@ def llava_next_video(**images: Any) -> Checkpoint:
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     )
+    processor.video_processor = LlavaNextVideos(**CROPPED, **images)
     return checkpoint(hf.LlavaNextVideoForConditionalGeneration(config), processor)
 
 
@@ -72,6 +74,7 @@ def video_llava(**images: Any) -> Checkpoint:
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     )
+    processor.video_processor = VideoLlavaVideos(**CROPPED, **images)
     return checkpoint(hf.VideoLlavaForConditionalGeneration(config), processor)
 
 

@@ -1,37 +1,32 @@
-"""Look: one image and one question, recorded."""
+"""Look: one prompt, recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from PIL import Image
-
 from retinoscope.engine.record import record
-from retinoscope.engine.recording.recording import Recording
-from retinoscope.models import Checkpoint, as_pictures, encode
+from retinoscope.engine.recording import Recording
+from retinoscope.models import Checkpoint, Media, encode
 
 
 def look(
     checkpoint: Checkpoint,
-    images: Image.Image | Sequence[Image.Image],
-    question: str,
+    media: Media,
+    question: str | None = None,
     *,
     prefix: str = "",
     max_new_tokens: int = 0,
 ) -> Recording:
-    """Record one clean run of the model on an image and a question.
+    """Record one clean run of the model on a prompt.
 
     Args:
         checkpoint: the model.
-        images: one RGB image, or several in one prompt.
-        question: what to ask, as a user would write it.
+        media: one RGB image or video, or a sequence of images, videos and texts in order.
+        question: the text behind them, as a user would write it; None where they hold the text.
         prefix: the beginning of the answer, such as "It is a".
-        max_new_tokens: the longest answer; as many positions are recorded behind the prompt.
+        max_new_tokens: positions to keep ready for generating behind the prompt.
 
     Raises:
-        ModelError: there is no image, the processor refuses the inputs, or the model can't be
-            captured.
-        TokenMapError: the sequence's visual tokens don't match the image's geometry.
+        ModelError: a part is no text, image or video, or the model can't be watched.
+        SampleError: the prompt is empty, or the processor refuses it.
+        TokenMapError: the sequence's visual tokens don't match the geometry of what is shown.
     """
-    encoded = encode(checkpoint, as_pictures(images), question, prefix=prefix)
-    return record(checkpoint, encoded, max_new_tokens=max_new_tokens)
+    return record(checkpoint, encode(checkpoint, media, question, prefix=prefix), max_new_tokens=max_new_tokens)

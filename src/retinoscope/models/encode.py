@@ -1,21 +1,27 @@
-"""From an image and a question to the model's inputs and the layout of its sequence."""
+"""From a prompt to the model's inputs and the layout of its sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
 from retinoscope.errors import ModelError, SampleError, TokenMapError
+from retinoscope.geometry import PatchGrid
 from retinoscope.models.checkpoint import Checkpoint
-from retinoscope.models.views import image_token
-from retinoscope.tokens import TokenLayout, VisualSpan
+from retinoscope.models.family import families
+from retinoscope.models.processors import Unused
+from retinoscope.models.prompt import Media, Part, Prompt, Video, as_prompt
+from retinoscope.models.views import image_token, video_token
+from retinoscope.tokens import Medium, OfImage, OfVideo, TokenLayout, VisualSpan
 
 _IN_TEMPLATES = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
 """What a template's own expressions raise, beside jinja's errors."""
@@ -39,36 +45,25 @@ class Encoded:
 
 
 def encode(
-    checkpoint: Checkpoint,
-    images: Image.Image | Sequence[Image.Image],
-    question: str,
-    *,
-    prefix: str = "",
+    checkpoint: Checkpoint, media: Media, question: str | None = None, *, prefix: str = ""
 ) -> Encoded:
-    """The model's inputs for one image (or several) and a question.
+    """The model's inputs for images, videos and text.
 
     Args:
         checkpoint: the model.
-        images: one RGB image, or several in one prompt.
-        question: what to ask, as a user would write it.
+        media: one RGB image or video, or a sequence of images, videos and texts in order.
+        question: the text behind them, as a user would write it; None where they hold the text.
         prefix: the beginning of the answer, such as "It is a" (paper, section 3.1).
 
     Raises:
-        ModelError: there is no image.
-        SampleError: the processor refuses the image or the prompt; it may take others.
-        TokenMapError: the sequence's visual tokens don't match the image's geometry.
+        ModelError: a part is no text, image or video.
+        SampleError: the prompt is empty, or the processor refuses it; it may take others.
+        TokenMapError: the sequence's visual tokens don't match the geometry of what is shown.
     """
-    pictures = as_pictures(images)
-    prompt = written_prompt(checkpoint, question, len(pictures))
-    prompt = answer_begun(prompt, prefix)
-    try:
-        inputs = checkpoint.processor(images=pictures, text=prompt, return_tensors="pt")
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise SampleError(
-            f"The processor of {checkpoint.name} refused {len(pictures)} image(s) with the prompt "
-            f"{prompt!r}: {error}"
-        ) from error
-    layout = find_layout(checkpoint, inputs, [picture.size for picture in pictures])
+    prompt = as_prompt(media, question)
+    written = answer_begun(written_prompt(checkpoint, prompt), prefix)
+    inputs = _processed(checkpoint, prompt, written)
+    layout = find_layout(checkpoint, inputs, prompt)
     # PaliGemma's processor adds labels, which would make the model believe that it is trained.
     tensors = {
         k: v.to(checkpoint.device)
@@ -78,36 +73,18 @@ def encode(
     cast = {
         k: v.to(checkpoint.model.dtype) if v.is_floating_point() else v for k, v in tensors.items()
     }
-    return Encoded(cast, layout, prompt)
+    return Encoded(cast, layout, written)
 
 
-def as_pictures(images: object) -> list[Image.Image]:
-    """One image or several as a list.
+def written_prompt(checkpoint: Checkpoint, prompt: Prompt) -> str:
+    """The prompt in the processor's chat template, or in the family's plain form without one.
 
-    Args:
-        images: what somebody gave as the image.
-
-    Raises:
-        ModelError: it is no PIL image, or a list without one.
+    In the plain form images that come first stand where the form puts its image; behind each run
+    of images and videos stands what the form puts behind its own (a line's end for LLaVA).
     """
-    pictures = list(images) if isinstance(images, (list, tuple)) else [images]
-    found = [picture for picture in pictures if isinstance(picture, Image.Image)]
-    if found and len(found) == len(pictures):
-        return found
-    wrong = [type(given).__name__ for given in pictures if not isinstance(given, Image.Image)]
-    raise ModelError(
-        f"An image is needed, as a PIL image; got {', '.join(wrong) or 'an empty list'}. A file is "
-        "read by retinoscope.data.open_image(path), an array becomes one by "
-        "PIL.Image.fromarray(array)."
-    )
-
-
-def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> str:
-    """The prompt in the processor's chat template, or in the family's plain form without one."""
-    processor = checkpoint.processor
+    processor, family = checkpoint.processor, checkpoint.family
     if getattr(processor, "chat_template", None):
-        content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
-        turn = {"role": "user", "content": [*content, {"type": "text", "text": question}]}
+        turn = {"role": "user", "content": [_content(part) for part in prompt.parts]}
         try:
             return processor.apply_chat_template([turn], add_generation_prompt=True)
         except (TemplateError, *_IN_TEMPLATES) as error:
@@ -115,10 +92,39 @@ def written_prompt(checkpoint: Checkpoint, question: str, images: int = 1) -> st
                 f"The chat template of {checkpoint.name} can't be filled "
                 f"({type(error).__name__}: {error}); mend it, or save the processor without one."
             ) from error
-    family = checkpoint.family
-    image = family.image.format(token=getattr(processor, "image_token", "<image>"))
     form = family.prompt if isinstance(family.prompt, str) else family.prompt(processor)
-    return form.format(image=image * images, question=question)
+    start, _, behind = form.partition("{image}")
+    gap, _, end = behind.partition("{question}")
+    runs = [(shown, list(parts)) for shown, parts in groupby(prompt.parts, _is_shown)]
+    text = "".join(
+        "".join(_form(checkpoint, part) for part in parts) + (gap if shown and more else "")
+        for more, (shown, parts) in zip([*[True] * (len(runs) - 1), False], runs, strict=True)
+    )
+    return f"{start}{text}{end}"
+
+
+def _is_shown(part: Part) -> bool:
+    return not isinstance(part, str)
+
+
+def _content(part: Part) -> dict[str, str]:
+    """A part in the form of chat templates."""
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "video" if isinstance(part, Video) else "image"}
+
+
+def _form(checkpoint: Checkpoint, part: Part) -> str:
+    """A part in the family's plain form."""
+    processor, family = checkpoint.processor, checkpoint.family
+    match part:
+        case str():
+            return part
+        case Video():
+            form = family.videos.form if family.videos else "{token}"
+            return form.format(token=getattr(processor, "video_token", "<video>"))
+        case _:
+            return family.image.format(token=getattr(processor, "image_token", "<image>"))
 
 
 def answer_begun(prompt: str, prefix: str) -> str:
@@ -126,33 +132,109 @@ def answer_begun(prompt: str, prefix: str) -> str:
     return f"{prompt}{'' if prompt[-1:].isspace() else ' '}{prefix}" if prefix else prompt
 
 
-def find_layout(
-    checkpoint: Checkpoint, inputs: Mapping[str, Any], sizes: Sequence[tuple[int, int]]
-) -> TokenLayout:
-    """Where the image tokens stand, checked against each image's geometry.
+def _processed(checkpoint: Checkpoint, prompt: Prompt, written: str) -> Mapping[str, Any]:
+    """The processor's outputs.
 
     Raises:
-        TokenMapError: the number of image tokens is not the number that the geometry says.
+        SampleError: it refuses the prompt.
     """
-    config, family = checkpoint.model.config, checkpoint.family
+    _check_videos(checkpoint, prompt)
+    given: dict[str, Any] = {"text": written, "return_tensors": "pt"}
+    if prompt.images:
+        given["images"] = list(prompt.images)
+    if prompt.videos:
+        given["videos"] = [np.stack([_rgb(f) for f in video.frames]) for video in prompt.videos]
+        given["video_metadata"] = [_metadata(video) for video in prompt.videos]
+        given["do_sample_frames"] = False
+    try:
+        return checkpoint.processor(**given)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        what = f"{len(prompt.images)} image(s)"
+        what += f" and {len(prompt.videos)} video(s)" if prompt.videos else ""
+        raise SampleError(
+            f"The processor of {checkpoint.name} refused {what} with the prompt {written!r}: "
+            f"{error}"
+        ) from error
+
+
+def _check_videos(checkpoint: Checkpoint, prompt: Prompt) -> None:
+    if not prompt.videos:
+        return
+    if checkpoint.family.videos is None:
+        known = sorted({family.name for family in families().values() if family.videos})
+        raise SampleError(
+            f"How {checkpoint.family.name} lays videos out is not known here; show the frames as "
+            f"images, or take a model of one of the families {', '.join(known)}."
+        )
+    if isinstance(getattr(checkpoint.processor, "video_processor", None), Unused | None):
+        raise SampleError(
+            f"The processor of {checkpoint.name} was loaded without its part for videos, which "
+            "transformers writes with torchvision; install torchvision and load the model again."
+        )
+
+
+def _rgb(frame: Image.Image) -> np.ndarray:
+    return np.asarray(frame.convert("RGB"))
+
+
+def _metadata(video: Video) -> dict[str, Any]:
+    """What processors are told of a video: every frame of it is shown."""
+    count = len(video.frames)
+    return {
+        "total_num_frames": count,
+        "fps": float(video.fps),
+        "duration": count / video.fps,
+        "width": video.size[0],
+        "height": video.size[1],
+        "frames_indices": list(range(count)),
+    }
+
+
+def find_layout(checkpoint: Checkpoint, inputs: Mapping[str, Any], prompt: Prompt) -> TokenLayout:
+    """Where the tokens of images and videos stand, checked against the geometry of each.
+
+    Raises:
+        TokenMapError: their number is not the number that the geometry says.
+    """
+    config, family, processor = checkpoint.model.config, checkpoint.family, checkpoint.processor
     ids: Tensor = inputs["input_ids"][0]
-    positions = np.flatnonzero((ids == image_token(config)).numpy(force=True))
-    grids = [
-        family.grid(config, checkpoint.processor, size, inputs, index)
-        for index, size in enumerate(sizes)
+    images = [
+        (OfImage(i), grid, family.slots(grid))
+        for i, image in enumerate(prompt.images)
+        for grid in [family.grid(config, processor, image.size, inputs, i)]
     ]
-    slots = [family.slots(grid) for grid in grids]
-    wanted = sum(len(marks) for marks in slots)
+    spans = list(_spans(checkpoint, ids, image_token(config), images, "image"))
+    if prompt.videos and family.videos:
+        videos = [
+            (OfVideo(i, frames), grid, family.videos.slots(grid))
+            for i, video in enumerate(prompt.videos)
+            for frames, grid in family.videos.groups(
+                config, processor, video.size, len(video.frames), inputs, i
+            )
+        ]
+        spans += _spans(checkpoint, ids, video_token(config), videos, "video")
+    return TokenLayout(len(ids), tuple(sorted(spans, key=lambda span: span.positions[:1])))
+
+
+def _spans(
+    checkpoint: Checkpoint,
+    ids: Tensor,
+    token: int,
+    grids: Sequence[tuple[Medium, PatchGrid, Bool[np.ndarray, "_"]]],
+    kind: str,
+) -> Iterator[VisualSpan]:
+    """The spans of all images, or of all frames of videos."""
+    positions = np.flatnonzero((ids == token).numpy(force=True))
+    wanted = sum(len(marks) for _, _, marks in grids)
     if len(positions) != wanted:
         raise TokenMapError(
-            f"The prompt holds {len(positions)} image tokens but the geometry of {family.name} has "
-            f"{wanted} for images of size {list(sizes)}; the processor of {checkpoint.name} does "
-            "not fit the model."
+            f"The prompt holds {len(positions)} {kind} tokens but the geometry of "
+            f"{checkpoint.family.name} has {wanted} for {kind}s of size "
+            f"{[grid.size for _, grid, _ in grids]}; the processor of {checkpoint.name} does not "
+            "fit the model."
         )
-    spans: list[VisualSpan] = []
     start = 0
-    for grid, marks in zip(grids, slots, strict=True):
+    for medium, grid, marks in grids:
         own = positions[start : start + len(marks)][marks]
-        spans.append(VisualSpan(tuple(own.tolist()), grid))
+        yield VisualSpan(tuple(own.tolist()), grid, medium)
         start += len(marks)
-    return TokenLayout(len(ids), tuple(spans))

@@ -1,9 +1,9 @@
-"""A family: how one kind of VLM lays an image out and how it is spoken to."""
+"""A family: how one kind of VLM lays images and videos out and how it is spoken to."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,15 @@ from retinoscope.registry import members, registered
 Geometry = Callable[[Any, Any, tuple[int, int], Mapping[str, Any], int], PatchGrid]
 """(model config, processor, original (width, height), processor outputs, image index) -> grid."""
 
+FrameGroup = tuple[tuple[int, ...], PatchGrid]
+"""Frames that share tokens, and the cells that each token shows of all of them."""
+
+VideoGeometry = Callable[
+    [Any, Any, tuple[int, int], int, Mapping[str, Any], int], Sequence[FrameGroup]
+]
+"""(model config, processor, original (width, height), number of frames, processor outputs, video
+index) -> the groups of frames, in the order of their tokens."""
+
 Slots = Callable[[PatchGrid], Bool[np.ndarray, " image_tokens"]]
 """grid -> for each image token of the image in the sequence, whether it is a cell of the grid."""
 
@@ -32,14 +41,31 @@ def every_slot(grid: PatchGrid) -> Bool[np.ndarray, " image_tokens"]:
     return np.ones(len(grid), dtype=bool)
 
 
+@dataclass(frozen=True)
+class Videos:
+    """How a family lays videos out.
+
+    Attributes:
+        groups: the geometry of one video, from the same numbers that the processor used.
+        form: the form of one video in a prompt; "{token}", the video token, is filled in.
+        slots: which of the tokens of a group of frames are cells.
+    """
+
+    groups: VideoGeometry
+    form: str = "{token}"
+    slots: Slots = every_slot
+
+
 TOKEN_MAP = "token map: each cell's pixels move its own token, in images of six shapes"
 SEVERAL_IMAGES = "several images in one prompt"
 SHARED_VISION = "vision features shared by prompts are exact"
 LOADING = "saved and loaded again without torchvision"
 RUNNING = "loads and runs; asking for a place in the image is refused with the reason"
+VIDEOS = "videos: each cell's pixels in a frame move its own token, around a stand-in for resizing"
 PROVED = (TOKEN_MAP, SEVERAL_IMAGES, SHARED_VISION, LOADING)
 """What the tests prove of a family on transformers' own model, image processor and processor."""
 
+RESAMPLED = "resampling of videos and loading their processor: both need torchvision"
 RELEASED = "released weights and their processors' files: the tests use random weights"
 """What no test here could see; `retinoscope check` asks a model of one's own."""
 
@@ -57,6 +83,7 @@ class Family:
         image: the form of one image in that prompt; "{token}", the image token, is filled in.
         slots: which of an image's tokens in the sequence are cells; the rest (LLaVA-NeXT's
             newlines) belong to neither the image nor the text of the user.
+        videos: how it lays videos out; None where it takes none, or where that is not known here.
         verified: what the tests prove of it on the real model, image processor and processor
             classes.
         unverified: what they could not prove, and why.
@@ -68,6 +95,7 @@ class Family:
     prompt: str | PromptForm = "USER: {image}\n{question} ASSISTANT:"
     image: str = "{token}"
     slots: Slots = every_slot
+    videos: Videos | None = None
     verified: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
 

@@ -1,9 +1,9 @@
-"""Loading a processor for images alone, with Pillow, whether or not torchvision is there.
+"""Loading a processor, for images with Pillow whether or not torchvision is there.
 
 transformers prefers torchvision for images, whose resampling differs slightly from Pillow's, and
-asks for it wherever a processor could also take videos. Retinoscope looks at images only, and its
-results must not depend on what else is installed: it always takes the Pillow image processors and
-leaves the slot for videos empty.
+asks for it wherever a processor could also take videos. Results must not depend on what else is
+installed: images always go through the Pillow image processors. The slot for videos is filled
+where torchvision is installed, and left empty elsewhere.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoImageProcessor, AutoProcessor
+from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoVideoProcessor
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 from transformers.processing_utils import ProcessorMixin
+from transformers.utils.import_utils import is_torchvision_available
 
 
 def load_processor(source: str | Path, revision: str | None = None) -> Any:
@@ -40,6 +41,10 @@ def load_processor(source: str | Path, revision: str | None = None) -> Any:
             source, revision=revision, backend="pil", trust_remote_code=False
         )
         processor.image_processor = pillow
+    empty = isinstance(getattr(processor, "video_processor", None), Unused)
+    if empty and is_torchvision_available():
+        videos = AutoVideoProcessor.from_pretrained(source, revision=revision)
+        processor.video_processor = videos
     return processor
 
 
@@ -52,7 +57,7 @@ class Unused:
 
 
 def image_only(kind: type[Any]) -> type[Any]:
-    """The processor class with an unused slot for videos; the class itself if it has no such slot.
+    """The processor class made without its slot for videos; the class itself if it has none.
 
     Args:
         kind: a processor class of transformers.
@@ -72,7 +77,7 @@ def image_only(kind: type[Any]) -> type[Any]:
             super().__init__(**given)
 
     class ImageOnly(kind, KeptSlots):
-        """The same processor for images alone."""
+        """The same processor; what takes videos may be put in its slot afterwards."""
 
         @classmethod
         def get_attributes(cls) -> list[str]:

@@ -28,13 +28,30 @@ def image_token(config: Any) -> int:
     Raises:
         ModelError: the config names none.
     """
-    for name in ("image_token_id", "image_token_index"):
-        if getattr(config, name, None) is not None:
-            return int(getattr(config, name))
+    found = _token(config, "image")
+    if found is not None:
+        return found
     raise ModelError(
         f"The config of this {config.model_type!r} model names no image token; only models whose "
         "visual tokens stand in the language model's sequence can be mapped."
     )
+
+
+def video_token(config: Any) -> int:
+    """The id of the token that stands for a piece of a video.
+
+    Raises:
+        ModelError: the config names none.
+    """
+    found = _token(config, "video")
+    if found is None:
+        raise ModelError(f"The config of this {config.model_type!r} model names no video token.")
+    return found
+
+
+def _token(config: Any, medium: str) -> int | None:
+    names = (f"{medium}_token_id", f"{medium}_token_index")
+    return next((int(t) for n in names if (t := getattr(config, n, None)) is not None), None)
 
 
 def square(side: Any) -> tuple[int, int]:
@@ -81,17 +98,16 @@ def tiled_view(size: tuple[int, int], processor: Any, cells: Cells) -> PatchGrid
     return PatchGrid(size, (*split(whole_image(size), rows, columns, cells, level=1), whole))
 
 
-def view_box(processor: Any, size: tuple[int, int]) -> Box:
+def view_box(images: Any, size: tuple[int, int]) -> Box:
     """The part of the original image that a CLIP, SigLIP or BLIP image processor shows.
 
     Args:
-        processor: the model's processor.
+        images: the image processor, or the video processor, of each frame.
         size: (width, height) of the original image.
 
     Raises:
         TokenMapError: the processor resizes in a way that is not known.
     """
-    images = processor.image_processor
     if not getattr(images, "do_resize", True):
         raise TokenMapError("The image processor has do_resize off; turn it on.")
     if getattr(images, "do_pad", False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from retinoscope.errors import TokenMapError
 from retinoscope.geometry import PatchGrid, UnplacedGrid
 from retinoscope.models.family import LOADING, RELEASED, RUNNING, Family
 from retinoscope.models.views import image_token, option
@@ -15,12 +16,17 @@ def grid(
 ) -> PatchGrid:
     """One visual token for each query; asking for its place raises TokenMapError.
 
-    Where the processor splits images, the first image of a prompt holds the tokens of all.
+    Raises:
+        TokenMapError: the processor splits images, and there are several.
     """
     queries = processor.size_conversion[inputs["pixel_values"].shape[2]]
     if option(processor, "split_image"):
-        total = int((inputs["input_ids"][0] == image_token(config)).sum())
-        queries = 0 if image else total
+        if image:
+            raise TokenMapError(
+                "Aria's processor splits images (split_image), so that which of several images a "
+                "token belongs to is not known; turn split_image off, or look at one at a time."
+            )
+        queries = int((inputs["input_ids"][0] == image_token(config)).sum())
     return UnplacedGrid(
         size,
         (),

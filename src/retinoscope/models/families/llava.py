@@ -37,7 +37,9 @@ def grid(
             f"The view is {width} x {height} pixels, which patches of {patch} don't divide; the "
             "processor does not fit the model."
         )
-    return one_view(size, view_box(processor, size), (height // patch, width // patch))
+    return one_view(
+        size, view_box(processor.image_processor, size), (height // patch, width // patch)
+    )
 
 
 PLAIN = "USER: {image}\n{question} ASSISTANT:"

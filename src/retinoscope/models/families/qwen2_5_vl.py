@@ -1,7 +1,7 @@
 """Qwen2.5-VL: Qwen2-VL's layout; the tower's window order is undone before the language model."""
 
 from retinoscope.models.families import qwen2_vl
-from retinoscope.models.family import PROVED, RELEASED, Family
+from retinoscope.models.family import PROVED, RELEASED, RESAMPLED, VIDEOS, Family
 
 FAMILY = Family(
     name="Qwen2.5-VL",
@@ -9,6 +9,7 @@ FAMILY = Family(
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
     image=qwen2_vl.IMAGE,
-    verified=PROVED,
-    unverified=(RELEASED,),
+    videos=qwen2_vl.FRAMES,
+    verified=(*PROVED, VIDEOS),
+    unverified=(RELEASED, RESAMPLED),
 )

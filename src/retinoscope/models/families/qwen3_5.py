@@ -1,7 +1,7 @@
-"""Qwen3.5: Qwen2-VL's layout before a language model with linear attention."""
+"""Qwen3.5: Qwen3-VL's layout before a language model with linear attention."""
 
-from retinoscope.models.families import qwen2_vl
-from retinoscope.models.family import PROVED, RELEASED, Family
+from retinoscope.models.families import qwen2_vl, qwen3_vl
+from retinoscope.models.family import PROVED, RELEASED, RESAMPLED, VIDEOS, Family
 
 FAMILY = Family(
     name="Qwen3.5",
@@ -9,6 +9,7 @@ FAMILY = Family(
     grid=qwen2_vl.grid,
     prompt=qwen2_vl.PROMPT,
     image=qwen2_vl.IMAGE,
-    verified=PROVED,
-    unverified=(RELEASED,),
+    videos=qwen3_vl.FAMILY.videos,
+    verified=(*PROVED, VIDEOS),
+    unverified=(RELEASED, RESAMPLED),
 )

@@ -26,6 +26,9 @@ def grid(
         size: (width, height) of the original image.
         inputs: the processor's outputs, for the number of image tokens.
         image: the image's index.
+
+    Raises:
+        TokenMapError: it is a second image, and which of them a token belongs to can't be told.
     """
     vision = getattr(config, "vision_config", None)
     if "image_grid_thw" in inputs and hasattr(vision, "spatial_merge_size"):
@@ -36,14 +39,18 @@ def grid(
     views = len(inputs["pixel_values"]) if "pixel_values" in inputs else 0
     if side and side * side == tokens and views == 1:
         try:
-            return one_view(size, view_box(processor, size), (side, side))
+            return one_view(size, view_box(processor.image_processor, size), (side, side))
         except TokenMapError as error:
             reason = str(error)
-    # Which of several images a token belongs to is not known either: the first one holds them all.
+    if image:
+        raise TokenMapError(
+            f"No family describes how a {config.model_type!r} model lays images out, so that which "
+            "of several images a token belongs to is not known; look at one image at a time."
+        )
     return UnplacedGrid(
         size,
         (),
-        count=0 if image else tokens,
+        count=tokens,
         reason=f"no family describes how a {config.model_type!r} model lays images out, and "
         f"{reason}",
     )
