@@ -37,7 +37,7 @@ REFUSED = {
     "rs.load('embedded', mean=[0.0])": "ModelError: The mean visual token is [0.0]; give a tensor",
     "rs.mean_token('embedded', [])": "ModelError: A str is no model; give what rs.load returned",
     "vlm.look(3)": "ModelError: An image is needed",
-    "vlm.look(view.image, None)": "SampleError: The question is a text; got None",
+    "vlm.look(view.image, 3)": "SampleError: The question is a text; got 3",
     "vlm.look(view.image, 'Is it?', prefix=3)": "SampleError: The prefix is a text; got 3",
     "vlm.look(view.image, 'Is it?', max_new_tokens='all')": "SampleError: max_new_tokens",
     "view.answer(dog)": "InterventionError: TokenSet(",

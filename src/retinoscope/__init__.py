@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         Attributed,
         Lens,
         Predictions,
+        Prompt,
         Scores,
         Tokens,
+        Video,
         View,
         Word,
         answers,
@@ -59,12 +61,14 @@ __all__ = [
     "Patch",
     "PathPatch",
     "Predictions",
+    "Prompt",
     "RetinoscopeError",
     "Scores",
     "Site",
     "Steer",
     "TokenSet",
     "Tokens",
+    "Video",
     "View",
     "Word",
     "Write",
@@ -77,7 +81,8 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Lens Predictions Scores Tokens View Word answers load mean_token".split()
+        "VLM Attributed Lens Predictions Prompt Scores Tokens Video View Word answers load "
+        "mean_token".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": ("Ablate Edge Knockout Noise Patch PathPatch Site Steer Write".split()),

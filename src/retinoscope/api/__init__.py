@@ -3,10 +3,12 @@
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
 from retinoscope.api.scores import Attributed, Scores
+from retinoscope.api.seen import SeenFrame, SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens
 from retinoscope.api.view import View, answers
 from retinoscope.api.vlm import VLM
 from retinoscope.api.words import Predictions, Word
+from retinoscope.models import Prompt, Video
 
 __all__ = [
     "EMBEDDED",
@@ -15,8 +17,13 @@ __all__ = [
     "Attributed",
     "Lens",
     "Predictions",
+    "Prompt",
     "Scores",
+    "SeenFrame",
+    "SeenImage",
+    "SeenVideo",
     "Tokens",
+    "Video",
     "View",
     "Word",
     "answers",

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from retinoscope.api.scores import NOT_SEEN, media_columns
 from retinoscope.api.words import Texts, Word, checked_count, described
 from retinoscope.experiments.lens.sheets import read_sheet
+from retinoscope.experiments.montage import montage
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition
 from retinoscope.lens import LensReading, read_changed
@@ -68,18 +70,21 @@ class Lens:
         """The k likeliest words of every layer and token, a row for each.
 
         Columns: layer (0 is the input of the first decoder layer), position, patch (the index
-        among the visual tokens, null for text), rank (from 0), word, probability, token, and the
+        among the visual tokens), the image, or the video and its first frame, that it is of (all
+        null for text), rank (from 0), word, probability, token, and the
         entropy of the whole distribution in nats. `.to_pandas()` makes a pandas frame of it.
         """
-        patches = {p: index for index, p in enumerate(self.view.recording.layout.visual)}
+        seen = media_columns(self.view.recording.layout)
         entropy, positions = self.reading.entropy.tolist(), self.reading.positions
         rows = [
-            (layer, position, patches.get(position), rank, *word, entropy[layer][index])
+            (layer, position, *seen.get(position, NOT_SEEN), rank, *word, entropy[layer][index])
             for layer, found in enumerate(self.words(k))
             for index, (position, words) in enumerate(zip(positions, found, strict=True))
             for rank, word in enumerate(words)
         ]
-        columns = "layer position patch rank word probability token entropy".split()
+        columns = (
+            "layer position patch image video frame rank word probability token entropy".split()
+        )
         return pl.DataFrame(rows, columns, orient="row", infer_schema_length=None)
 
     def tracked(self) -> pl.DataFrame:
@@ -99,7 +104,7 @@ class Lens:
         return pl.DataFrame(rows, columns, orient="row")
 
     def show(self, *words: str, height: int = HEIGHT) -> Shown:
-        """The interactive lens page of the whole image, with the read tokens outlined.
+        """The interactive lens page of every image and frame, with the read tokens outlined.
 
         In a notebook the returned value, last in its cell, is the page itself; elsewhere a browser
         opens on a temporary file (`.path`), which is written even where there is no browser.
@@ -112,15 +117,18 @@ class Lens:
 
         Raises:
             ModelError: the model's states can't be unembedded.
+            SelectionError: the prompt holds no image.
         """
-        recording, image = self.view.recording, self.view.image
-        layout, positions = recording.layout, self.reading.positions
-        objects = [] if len(positions) == len(layout.visual) else [selected(layout, positions)]
+        recording, positions = self.view.recording, self.reading.positions
+        layout = recording.layout
+        shown = montage(layout, self.view.prompt)
+        whole = len(positions) == len(layout.visual)
+        objects = [] if whole else [selected(shown, layout, positions)]
         conditions: dict[str, Condition] = {"clean": ()}
         if self.condition:
             conditions["changed"] = self.condition
         sheets = [
-            read_sheet(recording, "Logit lens", image, words, objects, condition, name)
+            read_sheet(recording, "Logit lens", shown, words, objects, condition, name)
             for name, condition in conditions.items()
         ]
         return show(lens_page(*sheets), height=height)

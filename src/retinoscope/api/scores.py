@@ -14,9 +14,23 @@ from retinoscope.api.words import Word, checked_count
 from retinoscope.brief import brief_fields
 from retinoscope.errors import SelectionError
 from retinoscope.geometry import UnplacedGrid
-from retinoscope.tokens import TokenLayout, TokenSet, at
+from retinoscope.tokens import (
+    OfImage,
+    OfVideo,
+    TokenLayout,
+    TokenSet,
+    VisualSpan,
+    at,
+    held,
+    of_image,
+    of_video,
+)
 
-_PLACE = ("patch", "level", "row", "column", "left", "top", "right", "bottom")
+_SEEN = ("patch", "image", "video", "frame")
+NOT_SEEN = (None,) * len(_SEEN)
+"""What `media_columns` would say of text."""
+
+_PLACE = ("level", "row", "column", "left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +62,42 @@ class Scores:
     def frame(self) -> pl.DataFrame:
         """A row for each token, by position; `.to_pandas()` makes a pandas frame of it.
 
-        Columns: position; patch (the index among the visual tokens), its level, row and column,
-        and its left, top, right and bottom edge in the image's pixels, null where a token has no
-        place in an image; and the score.
+        Columns: position; patch (the index among the visual tokens); the image, or the video and
+        its first frame, that it is of; its level, row and column, and its left, top, right and
+        bottom edge in the image's pixels, null where a token has no place in an image; and the
+        score.
         """
-        places = _places(self.tokens.layout)
-        none = (None,) * len(_PLACE)
-        values = zip(sorted(self.tokens), self._columns(), strict=True)
-        rows = [(position, *places.get(position, none), *value) for position, value in values]
-        columns = ["position", *_PLACE, *self._names()]
+        layout = self.tokens.layout
+        seen, places, none = media_columns(layout), _places(layout), (None,) * len(_PLACE)
+        rows = [
+            (position, *seen.get(position, NOT_SEEN), *places.get(position, none), *value)
+            for position, value in zip(sorted(self.tokens), self._columns(), strict=True)
+        ]
+        columns = ["position", *_SEEN, *_PLACE, *self._names()]
         return pl.DataFrame(rows, columns, orient="row", infer_schema_length=None)
 
-    def grid(self, level: int = 0) -> Float[np.ndarray, "rows columns"]:
-        """The scores as a picture of the first image's patches; NaN where a patch has none.
+    def grid(
+        self,
+        level: int = 0,
+        *,
+        image: int | None = None,
+        video: int | None = None,
+        frame: int | None = None,
+    ) -> Float[np.ndarray, "rows columns"]:
+        """The scores as a picture of an image's patches; NaN where a patch has none.
 
         Args:
             level: which resolution, where a model sees the image in several.
+            image: which image, where there are several.
+            video: which video.
+            frame: which frame of it.
 
         Raises:
-            SelectionError: there is no such level.
+            SelectionError: there is no such level, image or frame, or there are several and it
+                isn't said which.
             TokenMapError: the tokens have no place in the image.
         """
-        span = self.tokens.layout.spans[0]
+        span = self._span(image, video, frame)
         own = span.grid.cells[span.grid.cells[:, 0] == level]
         if not len(own):
             raise SelectionError(f"The image has no patches of level {level}.")
@@ -81,6 +109,24 @@ class Scores:
             if its == level and position in known:
                 found[row, column] = known[position]
         return found
+
+    def _span(self, image: int | None, video: int | None, frame: int | None) -> VisualSpan:
+        layout = self.tokens.layout
+        match image, video, frame:
+            case None, None, None:
+                spans = layout.spans
+            case int(), None, None:
+                spans = of_image(layout, image)
+            case None, int(), _:
+                spans = of_video(layout, video, frame)
+            case _:
+                spans = ()
+        if len(spans) != 1:
+            raise SelectionError(
+                f"The prompt holds {held(layout.spans)}: say which one the picture is of, such as "
+                "grid(image=1) or grid(video=0, frame=2)."
+            )
+        return spans[0]
 
     def _names(self) -> list[str]:
         return ["score"]
@@ -120,14 +166,27 @@ class Attributed(Scores):
         return list(zip(self.values.tolist(), self.magnitude.tolist(), strict=True))
 
 
-def _places(layout: TokenLayout) -> dict[int, tuple[int | float | None, ...]]:
-    """For each visual position its patch, level, row, column and box; unplaced ones the patch."""
+def media_columns(layout: TokenLayout) -> dict[int, tuple[int | None, ...]]:
+    """For each visual position its patch, and its image, or its video and first frame."""
     patches = {position: index for index, position in enumerate(layout.visual)}
-    places: dict[int, tuple[int | float | None, ...]] = {}
+    found: dict[int, tuple[int | None, ...]] = {}
     for span in layout.spans:
-        if isinstance(span.grid, UnplacedGrid):
-            places |= {p: (patches[p], *(None,) * (len(_PLACE) - 1)) for p in span.positions}
-            continue
-        each = zip(span.positions, span.grid.cells.tolist(), span.grid.boxes.tolist(), strict=True)
-        places |= {position: (patches[position], *cell, *box) for position, cell, box in each}
+        match span.medium:
+            case OfImage(image):
+                of = (image, None, None)
+            case OfVideo(video, frames):
+                of = (None, video, frames[0])
+        found |= {position: (patches[position], *of) for position in span.positions}
+    return found
+
+
+def _places(layout: TokenLayout) -> dict[int, tuple[float, ...]]:
+    """For each visual position its level, row, column and box, where it has a place."""
+    places: dict[int, tuple[float, ...]] = {}
+    for span in layout.spans:
+        if not isinstance(span.grid, UnplacedGrid):
+            each = zip(
+                span.positions, span.grid.cells.tolist(), span.grid.boxes.tolist(), strict=True
+            )
+            places |= {position: (*cell, *box) for position, cell, box in each}
     return places

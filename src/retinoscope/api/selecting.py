@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -16,29 +16,48 @@ from retinoscope.data import mask_image
 from retinoscope.data.pixels import covered
 from retinoscope.engine import Recording
 from retinoscope.errors import SelectionError
-from retinoscope.tokens import Chosen, TokenSet, as_positions, at, row, text, under, visual, word
+from retinoscope.tokens import (
+    Chosen,
+    TokenSet,
+    VisualSpan,
+    as_positions,
+    at,
+    held,
+    only,
+    row,
+    text,
+    under,
+    word,
+)
+
+Mask: TypeAlias = np.ndarray | Tensor | Image.Image | str | Path
 
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """The token sets of one view; by itself, all its visual tokens.
+    """The token sets of a view, or of one of its images, videos or frames.
+
+    By itself it stands for all its visual tokens.
 
     Attributes:
         recording: the view's run.
+        spans: the visual tokens to choose from.
     """
 
     recording: Recording
+    spans: Sequence[VisualSpan]
 
     def __repr__(self) -> str:
         layout = self.recording.layout
-        return f"Tokens({len(layout.visual)} visual and {len(layout.text)} text tokens: {layout})"
+        count = f"{len(self)} visual and {len(layout.text)} text tokens"
+        return f"Tokens({count} of {held(self.spans)}: {layout})"
 
     def __iter__(self) -> Iterator[int]:
         """Positions of the visual tokens, ascending."""
         return iter(self.visual)
 
     def __len__(self) -> int:
-        return len(self.recording.layout.visual)
+        return sum(len(span.positions) for span in self.spans)
 
     def __contains__(self, position: object) -> bool:
         return position in self.visual
@@ -46,7 +65,7 @@ class Tokens:
     @property
     def visual(self) -> TokenSet:
         """All visual tokens."""
-        return visual(self.recording.layout)
+        return at(self.recording.layout, (p for span in self.spans for p in span.positions))
 
     @property
     def text(self) -> TokenSet:
@@ -55,7 +74,7 @@ class Tokens:
 
     def under(
         self,
-        mask: np.ndarray | Tensor | Image.Image | str | Path,
+        mask: Mask | Sequence[Mask | Sequence[Mask | None] | None],
         *,
         overlap: float = 0.0,
     ) -> TokenSet:
@@ -63,26 +82,26 @@ class Tokens:
 
         Args:
             mask: in the image's pixels: an array or tensor, True on the object; or a picture or
-                its file, where the object is what is not black.
+                its file, where the object is what is not black. Of a video one for each frame,
+                [frames, height, width] or a list; where there are several images and videos, a
+                list of one for each. In a list, None is where nothing is chosen.
             overlap: share of a patch's area that must be exceeded, 0 to just under 1.
 
         Raises:
-            SelectionError: it is no mask of this image, or covers no patch.
+            SelectionError: it is no mask of this image, covers no patch, or there are several
+                images and it isn't said of which it is.
             SampleError: the file can't be read.
         """
-        if isinstance(mask, str | Path):
-            mask = mask_image(Path(mask))
-        elif isinstance(mask, Image.Image):
-            mask = covered(mask)
-        return under(self.recording.layout, mask, overlap=overlap)
+        return under(self.recording.layout, _read(mask), overlap=overlap, spans=self.spans)
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> TokenSet:
         """Visual tokens that a box touches: its left, top, right and bottom in the image's pixels.
 
         Raises:
-            SelectionError: the box is empty, or lies outside the image.
+            SelectionError: the box is empty, lies outside the image, or there are several images
+                and it isn't said of which it is.
         """
-        width, height = self.recording.layout.spans[0].grid.size
+        width, height = only(self.spans).grid.size
         edges = (x0, y0, x1, y1)
         inside = all(map(_is_number, edges)) and (
             max(0, x0) < min(x1, width) and max(0, y0) < min(y1, height)
@@ -97,8 +116,12 @@ class Tokens:
         return self.under(mask)
 
     def row(self, index: int) -> TokenSet:
-        """One row of visual tokens; -1 is the last."""
-        return row(self.recording.layout, index)
+        """One row of an image's visual tokens; -1 is the last.
+
+        Raises:
+            SelectionError: no such row, or there are several images and it isn't said of which.
+        """
+        return row(self.recording.layout, index, self.spans)
 
     def at(self, *positions: Chosen) -> TokenSet:
         """Positions of the sequence; also a list, tensor or mask of them."""
@@ -119,6 +142,15 @@ class Tokens:
         return tokenizer.decode(
             list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+
+
+def _read(mask: Any) -> Any:
+    """A mask, or several, with pictures and files as arrays."""
+    if isinstance(mask, str | Path):
+        return mask_image(Path(mask))
+    if isinstance(mask, Image.Image):
+        return covered(mask)
+    return [_read(one) for one in mask] if isinstance(mask, list | tuple) else mask
 
 
 def _is_number(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A view of one image and question: what to ask of it."""
+"""A view of one prompt: what to ask of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from retinoscope.api.lens import Lens
 from retinoscope.api.scores import Attributed, Scores
+from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens
 from retinoscope.api.words import Predictions, Word, checked_count
 from retinoscope.attribution import attention_rollout, integrated_gradients
+from retinoscope.brief import brief_fields
 from retinoscope.engine import (
     Activations,
     Recording,
@@ -29,8 +31,9 @@ from retinoscope.engine import (
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import read_changed
+from retinoscope.models import Prompt
 from retinoscope.tasks import first_tokens
-from retinoscope.tokens import Chosen, TokenSet, as_positions, at, last
+from retinoscope.tokens import Chosen, TokenSet, as_positions, at, held, last
 
 Conditions = Intervention | Condition | Sequence[Intervention | Sequence[Intervention]]
 """Several conditions, of which each may be an intervention alone; or one of them."""
@@ -41,24 +44,49 @@ WORDS = 10
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One image and one question, run once; made by `VLM.look`.
+    """One prompt, run once; made by `VLM.look`.
 
     Attributes:
         recording: the clean run.
-        image: the picture.
+        prompt: what was shown and asked.
     """
 
     recording: Recording
-    image: Image.Image
+    prompt: Prompt
 
-    def __repr__(self) -> str:
-        width, height = self.image.size
-        return f"View(an image of {width} x {height} pixels, {self.recording})"
+    __repr__ = brief_fields
+
+    @property
+    def image(self) -> Image.Image:
+        """The only picture.
+
+        Raises:
+            SelectionError: the view has none, or several.
+        """
+        if len(self.prompt.images) == 1 and not self.prompt.videos:
+            return self.prompt.images[0]
+        shown = held(self.recording.layout.spans)
+        raise SelectionError(
+            f"This view shows {shown}: say which, such as view.images[1].picture or "
+            "view.videos[0].frames[2].picture."
+            if self.prompt.images or self.prompt.videos
+            else "This view shows no image."
+        )
+
+    @property
+    def images(self) -> tuple[SeenImage, ...]:
+        """The images in their order, each with its tokens: `view.images[1].tokens.under(mask)`."""
+        return tuple(SeenImage(self.recording, i, p) for i, p in enumerate(self.prompt.images))
+
+    @property
+    def videos(self) -> tuple[SeenVideo, ...]:
+        """The videos in their order: `view.videos[0].frames[2].tokens.under(mask)`."""
+        return tuple(SeenVideo(self.recording, i, v) for i, v in enumerate(self.prompt.videos))
 
     @property
     def tokens(self) -> Tokens:
         """Token sets: `view.tokens.under(mask)`, `view.tokens.word("dog")`, all visual ones, ..."""
-        return Tokens(self.recording)
+        return Tokens(self.recording, self.recording.layout.spans)
 
     @property
     def last(self) -> TokenSet:

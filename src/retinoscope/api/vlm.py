@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from PIL import Image
 from torch import Tensor
@@ -11,12 +13,14 @@ from torch import Tensor
 from retinoscope.api.view import View
 from retinoscope.brief import brief
 from retinoscope.data import open_image, upright_rgb
-from retinoscope.engine import (
-    look,
-)
+from retinoscope.data.folder import SUFFIXES
+from retinoscope.engine import look
 from retinoscope.errors import ModelError, SampleError
-from retinoscope.models import Checkpoint, MeanToken, as_pictures
+from retinoscope.models import Checkpoint, MeanToken, Prompt, Video, as_prompt
 from retinoscope.models.mean import with_mean_token
+
+Given: TypeAlias = Image.Image | Video | str | Path
+"""A part of a prompt: an image or its file, a video, a text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,50 +49,91 @@ class VLM:
 
     def look(
         self,
-        image: Image.Image | str | Path,
-        question: str = "Describe this image.",
+        prompt: Prompt | Given | Sequence[Given],
+        question: str | None = None,
         *,
         prefix: str = "",
         max_new_tokens: int = 40,
     ) -> View:
-        """One clean run on an image and a question, recorded, to be asked many things.
+        """One clean run on a prompt, recorded, to be asked many things.
+
+            vlm.look(image, "Is there a dog?")
+            vlm.look([image, other], "Which one shows a dog?")
+            vlm.look(["Compare", image, "with", other, "."])
+            vlm.look(rs.Video(frames, fps=2), "What happens?")
+            vlm.look("What is a dog?")
 
         Args:
-            image: a PIL image or a file.
+            prompt: with a question, what is shown before it: an image, a video or several, PIL
+                images or files. Without one, the parts of the prompt in their order: texts,
+                images and videos; here a text is a text, and a file is a `pathlib.Path`. What is
+                shown without any text is described. Texts are written as they stand.
             question: as a user would write it.
             prefix: the beginning of the answer, such as "It is a".
             max_new_tokens: the longest answer, in tokens.
 
         Raises:
-            SampleError: the file is no image, or the question, the prefix or max_new_tokens is of
-                another type.
-            ModelError: neither an image nor a file, or more than one.
-            TokenMapError: the sequence's visual tokens don't match the image's geometry.
+            SampleError: a file is no image, a text among the parts names a file, the model does
+                not take such a prompt, or the question, the prefix or max_new_tokens is of another
+                type.
+            ModelError: a part is no image, video or text.
+            TokenMapError: the sequence's visual tokens don't match the geometry of what is shown.
         """
-        picture = opened(image)
-        for name, text in (("question", question), ("prefix", prefix)):
-            if not isinstance(text, str):
-                raise SampleError(f"The {name} is a text; got {brief(text)}.")
+        asked = as_prompt(_shown(prompt, files=question is not None), question)
+        if not isinstance(prefix, str):
+            raise SampleError(f"The prefix is a text; got {brief(prefix)}.")
         if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
             raise SampleError(
                 f"max_new_tokens is a whole number, at least 0; got {max_new_tokens!r}."
             )
-        return View(
-            look(self.checkpoint, picture, question, prefix=prefix, max_new_tokens=max_new_tokens),
-            picture,
-        )
+        recording = look(self.checkpoint, asked, prefix=prefix, max_new_tokens=max_new_tokens)
+        return View(recording, asked)
 
 
 def opened(image: object) -> Image.Image:
     """A picture as RGB, upright: one that is given, or a file.
 
     Raises:
-        ModelError: it is neither, or more than one.
+        ModelError: it is neither.
         SampleError: the file is no image.
     """
     if isinstance(image, str | Path):
         return open_image(Path(image))
-    pictures = as_pictures(image)
-    if len(pictures) > 1:
-        raise ModelError(f"One image is looked at at a time; got {len(pictures)}.")
-    return upright_rgb(pictures[0])
+    if not isinstance(image, Image.Image):
+        raise ModelError(f"An image or its file is needed; got {brief(image)}.")
+    return upright_rgb(image)
+
+
+def _shown(given: Any, files: bool) -> Any:
+    """A prompt, or its parts, with every picture opened.
+
+    Args:
+        given: as `VLM.look` takes it.
+        files: texts name files.
+    """
+    if isinstance(given, list | tuple):
+        return [_shown(one, files) for one in given]
+    if isinstance(given, Prompt):
+        return Prompt(tuple(_shown(one, files=False) for one in given.parts))
+    if isinstance(given, Video):
+        return replace(given, frames=[upright_rgb(frame) for frame in given.frames])
+    if isinstance(given, str) and not files:
+        if _names_file(given):
+            raise SampleError(
+                f"{given!r} is a file, and would be read as a text. To show it, give "
+                f"pathlib.Path({given!r}), or the question as a second argument."
+            )
+        return given
+    if isinstance(given, str | Path):
+        return open_image(Path(given))
+    return upright_rgb(given) if isinstance(given, Image.Image) else given
+
+
+def _names_file(text: str) -> bool:
+    """Whether a text is the name of a file rather than something to say."""
+    if text.lower().endswith(SUFFIXES) and len(text.split()) == 1:
+        return True
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null character
+        return False

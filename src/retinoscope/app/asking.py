@@ -10,7 +10,7 @@ from retinoscope.app.session import Session, chosen_tokens, find_picture, find_v
 from retinoscope.app.writing import Say, passage, word
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Ablate, Intervention, Knockout, Noise
-from retinoscope.tokens import TokenSet
+from retinoscope.tokens import TokenSet, only
 
 TOP = 8
 """Likeliest next tokens that are shown."""
@@ -89,7 +89,7 @@ def look(session: Session, request: Look, say: Say) -> Looked:
         RetinoscopeError: as in `find_view`.
     """
     view = find_view(session, request.prompt, say)
-    grid = view.recording.encoded.layout.spans[0].grid
+    grid = only(view.recording.encoded.layout.spans).grid
     say("Writing the answer")
     values, ids = view.evaluate([()]).probability[0].topk(min(TOP, len(view.recording.logits)))
     return Looked(

@@ -65,6 +65,7 @@ def lens(
     from retinoscope.api import VLM, load
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.experiments.lens.sheets import read_sheet
+    from retinoscope.experiments.montage import montage
     from retinoscope.experiments.outline import selected
     from retinoscope.models import load as load_checkpoint
     from retinoscope.report.render import write_lens_pages
@@ -85,8 +86,9 @@ def lens(
         if note := unlike_scenes(model, view.image):
             console.print(f"{path.name}: {note}", style="yellow", markup=False, highlight=False)
         tokens = _under(view, ablate).dilate(grow) if ablate else None
-        marked = [selected(tokens.layout, tokens, "what is replaced")] if tokens else []
-        asked = (view.recording, path.name, view.image, tracked, marked)
+        shown = montage(view.recording.layout, view.prompt)
+        marked = [selected(shown, tokens.layout, tokens, "what is replaced")] if tokens else []
+        asked = (view.recording, path.name, shown, tracked, marked)
         sheets[path.stem] = read_sheet(*asked)
         made.append({"image": path, "page": out / f"{path.stem}.html", "replaced": 0})
         if text:

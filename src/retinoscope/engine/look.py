@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retinoscope.engine.record import record
-from retinoscope.engine.recording import Recording
+from retinoscope.engine.recording.recording import Recording
 from retinoscope.models import Checkpoint, Media, encode
 
 
@@ -22,7 +22,7 @@ def look(
         media: one RGB image or video, or a sequence of images, videos and texts in order.
         question: the text behind them, as a user would write it; None where they hold the text.
         prefix: the beginning of the answer, such as "It is a".
-        max_new_tokens: positions to keep ready for generating behind the prompt.
+        max_new_tokens: the longest answer; as many positions are recorded behind the prompt.
 
     Raises:
         ModelError: a part is no text, image or video, or the model can't be watched.

@@ -9,6 +9,7 @@ import numpy as np
 from contourpy import contour_generator
 from jaxtyping import Bool
 
+from retinoscope.experiments.montage import Montage
 from retinoscope.results.sheet import ObjectOutline
 from retinoscope.tokens import TokenLayout
 
@@ -28,13 +29,13 @@ def outlines(mask: Bool[np.ndarray, "height width"]) -> tuple[Polygon, ...]:
 
 
 def selected(
-    layout: TokenLayout, positions: Iterable[int], name: str = "the selection"
+    shown: Montage, layout: TokenLayout, positions: Iterable[int], name: str = "the selection"
 ) -> ObjectOutline:
     """The patches of some positions, outlined along their edges; text has no patch."""
     wanted = set(positions)
     chosen = [index for index, position in enumerate(layout.visual) if position in wanted]
-    grid = layout.spans[0].grid
-    mask = np.zeros((grid.size[1], grid.size[0]), dtype=bool)
-    for x0, y0, x1, y1 in grid.boxes[chosen].round().astype(int).tolist():
+    width, height = shown.picture.size
+    mask = np.zeros((height, width), dtype=bool)
+    for x0, y0, x1, y1 in shown.boxes[chosen].round().astype(int).tolist():
         mask[max(0, y0) : y1, max(0, x0) : x1] = True
     return ObjectOutline(name, outlines(mask), tuple(chosen))

@@ -13,13 +13,14 @@ from retinoscope.data import Annotation, object_mask
 from retinoscope.engine import Recording, generate, look
 from retinoscope.errors import SampleError, SelectionError
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.montage import Montage, montage
 from retinoscope.experiments.outline import outlines
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import Target
 from retinoscope.interventions import Ablate, Condition
 from retinoscope.lens import read_changed
-from retinoscope.models import Checkpoint
+from retinoscope.models import Checkpoint, as_prompt
 from retinoscope.results.sheet import LensSheet, ObjectOutline
 from retinoscope.tasks import first_tokens, spelled
 from retinoscope.tasks.describe import QUESTION
@@ -75,13 +76,14 @@ def _target_sheet(
     ]
     classes = tuple(dict.fromkeys(outline.class_name for outline in objects))
     title = target.sample.path.name
-    return read_sheet(recording, title, target.image, classes, objects, condition, name)
+    shown = montage(layout, as_prompt(target.image))
+    return read_sheet(recording, title, shown, classes, objects, condition, name)
 
 
 def read_sheet(
     recording: Recording,
     title: str,
-    image: Image.Image,
+    shown: Montage,
     words: Sequence[str],
     objects: Sequence[ObjectOutline],
     condition: Condition = (),
@@ -92,7 +94,7 @@ def read_sheet(
     Args:
         recording: the clean run, with room for the answer.
         title: what to call the image.
-        image: the original picture (PIL).
+        shown: the picture, see `montage`.
         words: words to keep exactly for every token and layer; those that the tokenizer can't
             spell are left out.
         objects: outlines to draw.
@@ -115,17 +117,16 @@ def read_sheet(
     )
     used, top = np.unique(reading.ids.numpy(), return_inverse=True)
     names = spelled(tokenizer)
-    grid = layout.spans[0].grid
     return LensSheet(
         title=title,
         prompt=recording.encoded.prompt,
         answer=answer,
         model=recording.checkpoint.name,
         condition=name,
-        image=_png(image),
-        size=grid.size,
-        boxes=grid.boxes.astype(np.float32),
-        cells=grid.cells.astype(np.int32),
+        image=_png(shown.picture),
+        size=shown.picture.size,
+        boxes=shown.boxes.astype(np.float32),
+        cells=shown.cells.astype(np.int32),
         vocabulary=tuple(names[token] for token in used.tolist()),
         top=top.reshape(reading.ids.shape).astype(np.int32),
         probabilities=_float(reading.probabilities),

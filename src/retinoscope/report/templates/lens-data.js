@@ -17,6 +17,7 @@ async function unpack(header, base64) {
   sheet.objectTokens = header.objects.map((object) => new Set(object.tokens));
   sheet.viewOf = new Int32Array(header.tokens);
   header.views.forEach((tokens, view) => tokens.forEach((token) => { sheet.viewOf[token] = view; }));
+  sheet.tiled = sheet.cells.some((tile, i) => i % 3 === 0 && tile > 0);
   sheet.plain = header.vocabulary.map(normal);
   sheet.letters = header.vocabulary.map((word) => /^\p{L}[\p{L}\p{M}'’-]+$/u.test(word.trim()));
   return sheet;

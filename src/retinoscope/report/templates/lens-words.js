@@ -57,7 +57,7 @@ class Words {
 
   name(token) {
     const [tile, row, column] = this.sheet.cells.subarray(3 * token, 3 * token + 3);
-    const tiles = this.sheet.views.length > 1 ? `tile ${tile}, ` : "";
+    const tiles = this.sheet.tiled ? `tile ${tile}, ` : "";
     const object = this.sheet.onObject[token];
     return `${tiles}row ${row}, column ${column}${object ? ` · on ${object}` : ""}`;
   }
