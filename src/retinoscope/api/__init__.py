@@ -1,11 +1,12 @@
 """The ten lines of Python: a model, a view of one image and question, and what to ask of it."""
 
+from retinoscope.api.answering import answers
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
 from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.seen import SeenFrame, SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens
-from retinoscope.api.view import View, answers
+from retinoscope.api.view import View
 from retinoscope.api.vlm import VLM
 from retinoscope.api.words import Predictions, Word
 from retinoscope.models import Prompt, Video

@@ -22,7 +22,6 @@ from retinoscope.engine import (
     Recording,
     Score,
     SiteTable,
-    answer,
     capture,
     evaluate,
     generate,
@@ -296,32 +295,3 @@ def _together(interventions: Sequence[Any]) -> Condition:
     if len(interventions) == 1 and isinstance(interventions[0], list | tuple):
         return as_condition(interventions[0])
     return as_condition(interventions)
-
-
-def answers(views: View | Sequence[View], conditions: Conditions) -> list[list[str]]:
-    """The greedy answer of each view under each condition: `answers(...)[view][condition]`.
-
-    Views of one image share what a condition changes in the image, so that many questions under
-    many ablations cost little more than one question.
-
-    Args:
-        views: usually of one image with several questions, from one model.
-        conditions: as in `View.answers`; positions are the same in every view.
-
-    Raises:
-        InterventionError: an intervention can't be applied to one of the views, or a view was
-            looked at with max_new_tokens=0.
-    """
-    views = [views] if isinstance(views, View) else views
-    asked = as_conditions(conditions)
-    for view in views:
-        if not view.recording.max_new_tokens:
-            raise InterventionError(
-                f"{view.recording.encoded.prompt!r} was looked at with max_new_tokens=0; "
-                "an answer needs at least 1."
-            )
-    found = answer([(view.recording, asked) for view in views])
-    return [
-        [view.recording.checkpoint.text(one.tokens) for one in response.generations]
-        for view, response in zip(views, found, strict=True)
-    ]

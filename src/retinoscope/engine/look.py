@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retinoscope.engine.record import record
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.models import Checkpoint, Media, encode
+from retinoscope.models import Checkpoint, Media, as_prompt, encode
 
 
 def look(
@@ -29,4 +29,5 @@ def look(
         SampleError: the prompt is empty, or the processor refuses it.
         TokenMapError: the sequence's visual tokens don't match the geometry of what is shown.
     """
-    return record(checkpoint, encode(checkpoint, media, question, prefix=prefix), max_new_tokens=max_new_tokens)
+    encoded = encode(checkpoint, as_prompt(media, question), prefix=prefix)
+    return record(checkpoint, encoded, max_new_tokens=max_new_tokens)

@@ -74,14 +74,7 @@ class Prompt:
     parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
-        wrong = [one for one in self.parts if not isinstance(one, str | Image.Image | Video)]
-        if wrong:
-            raise ModelError(
-                "An image is needed, as a PIL image (or a Video, or a text); got "
-                f"{', '.join(type(one).__name__ for one in wrong)}. A file is read by "
-                "retinoscope.data.open_image(path), an array becomes one by "
-                "PIL.Image.fromarray(array)."
-            )
+        _check_parts(self.parts)
         if not self.parts:
             raise SampleError("The prompt is empty; give an image, a video or a text.")
 
@@ -123,15 +116,26 @@ def as_prompt(media: Any, question: str | None = None) -> Prompt:
         parts = media.parts
     else:
         parts = tuple(media) if isinstance(media, list | tuple) else (media,)
+    _check_parts(parts)
     texts = [part for part in parts if isinstance(part, str)]
     if texts and question is not None:
         raise SampleError(
             f"There is text among the parts ({brief(texts)}) and a question ({brief(question)}) "
-            "too; put all of it among the parts."
+            "too; put all of it among the parts. A file is read by retinoscope.data.open_image."
         )
     if question is None and parts and not texts:
         question = DESCRIBE
     return Prompt(parts if question is None else (*parts, question))
+
+
+def _check_parts(parts: tuple[Any, ...]) -> None:
+    wrong = [type(one).__name__ for one in parts if not isinstance(one, str | Image.Image | Video)]
+    if wrong:
+        raise ModelError(
+            f"An image is needed, as a PIL image; got {', '.join(wrong)}. A file is read by "
+            "retinoscope.data.open_image(path), an array becomes one by "
+            "PIL.Image.fromarray(array), a video is a retinoscope.Video."
+        )
 
 
 def _shown(part: Part) -> str:
