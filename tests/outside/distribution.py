@@ -141,12 +141,33 @@ FILES = {
             mean=lambda rest, count: open_data(f"coco:{rest}"),
         )
         """,
+    "glow/model.py": """
+        import transformers as hf
+
+
+        class GlowConfig(hf.LlavaConfig):
+            model_type = "glow_llava"
+
+
+        class GlowForConditionalGeneration(hf.LlavaForConditionalGeneration):
+            config_class = GlowConfig
+
+
+        hf.AutoConfig.register("glow_llava", GlowConfig)
+        hf.AutoModelForImageTextToText.register(GlowConfig, GlowForConditionalGeneration)
+        """,
     "glow/family.py": """
         from dataclasses import replace
 
+        import glow.model  # what transformers must know
         from retinoscope.models.families.llava import FAMILY as LLAVA
 
-        FAMILY = replace(LLAVA, name="Glow", model_types=("glow_llava",))
+        FAMILY = replace(
+            LLAVA,
+            name="Glow",
+            model_types=("glow_llava",),
+            prompt="What is there : {image} {question} ?",
+        )
         """,
     "glow/task.py": """
         from retinoscope.tasks import Query, Task, Unasked, piece_tokens

@@ -144,9 +144,62 @@ def test_the_experiments_measure_a_task_from_outside(place: Place) -> None:
     assert "Knockout, name" in page
 
 
-def test_a_family_from_outside_is_a_family(place: Place) -> None:
-    code = "from retinoscope.models.family import family_of; print(family_of('glow_llava').name)"
-    assert place.python(code).stdout.strip() == "Glow"
+SAVE_GLOWING = """
+import sys
+import transformers as hf
+from glow.model import GlowConfig, GlowForConditionalGeneration
+plain = hf.LlavaForConditionalGeneration.from_pretrained(sys.argv[1])
+model = GlowForConditionalGeneration(GlowConfig.from_dict(plain.config.to_dict()))
+model.load_state_dict(plain.state_dict())
+model.save_pretrained(sys.argv[2])
+hf.LlavaProcessor.from_pretrained(sys.argv[1], backend="pil").save_pretrained(sys.argv[2])
+"""
+
+LOOK = """
+import json, sys
+import numpy as np
+import torch
+import retinoscope as rs
+from PIL import Image
+vlm = rs.load(sys.argv[1], device="cpu")
+image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+view = vlm.look(image, "dog", room=3)
+corner = view.tokens.box(12, 2, 20, 9)
+checkpoint = vlm.checkpoint
+def replaced(layer, args, options):
+    args[0][0, list(corner)] = 0
+    return args, options
+hook = checkpoint.parts.layers[0].register_forward_pre_hook(replaced, with_kwargs=True)
+with torch.no_grad():
+    plain = checkpoint.model(**view.recording.encoded.inputs).logits[0, -1]
+hook.remove()
+found = view.evaluate(rs.Ablate(corner, "zero")).logits[0]
+print(json.dumps({
+    "family": checkpoint.family.name,
+    "model": type(checkpoint.model).__name__,
+    "prompt": view.recording.encoded.prompt,
+    "first": list(corner) == [view.recording.layout.visual[0]],
+    "fallback": view.recording.fallback,
+    "error": float((found - plain).abs().max()),
+    "moved": float((plain - view.recording.logits).abs().max()),
+}))
+"""
+
+
+def test_a_model_of_a_family_from_outside_is_loaded_and_run(place: Place) -> None:
+    folder = place.root / "glowing-model"
+    saved = place.python(SAVE_GLOWING, str(place.model), str(folder))
+    assert saved.returncode == 0, saved.stderr
+    told = place.python(LOOK, str(folder))
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert (found["family"], found["model"]) == ("Glow", "GlowForConditionalGeneration")
+    assert found["prompt"] == "What is there : <image> dog ?"
+    assert found["first"] and found["fallback"] is None
+    assert found["error"] < 1e-5 < 1e-3 < found["moved"]
+    # Without the distribution nobody knows such a model.
+    code = f"import sys; sys.path.remove({str(place.site)!r}); {LOOK}"
+    assert "glow_llava" in place.python(code, str(folder)).stderr
 
 
 def test_a_report_needs_no_torch(place: Place) -> None:

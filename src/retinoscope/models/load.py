@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
-from retinoscope.models.family import Family, family_named, family_of
+from retinoscope.models.family import Family, families, family_named, family_of
 from retinoscope.models.given import bare
 from retinoscope.models.mean import MeanToken, with_mean_token
 from retinoscope.models.place import place
@@ -58,6 +58,8 @@ def load(
             of the configuration, the processor is missing or does not fit, the model has no
             decoder language model, or the device is not there.
     """
+    # First of all: a family from outside may make classes of its own known to transformers.
+    families()
     chosen = None if family is None else family_named(family)
     if isinstance(model, nn.Module):
         options = {"dtype": dtype, "device": device, "device_map": device_map}
