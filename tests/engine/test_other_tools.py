@@ -1,6 +1,7 @@
-"""What is captured is what interp-engine and nnsight capture; skipped where they are not installed.
+"""What is captured is what interp-engine and nnsight capture.
 
-pip install --no-deps interp-engine nnsight
+interp-engine takes token ids alone, nnsight whatever the model takes. Skipped where they are not
+installed; `make test` installs them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from retinoscope.engine import Recording, capture, record
 from retinoscope.interventions import as_site
-from retinoscope.models import Checkpoint, Encoded, Family
+from retinoscope.models import Checkpoint, Encoded, Family, Video, encode
 from retinoscope.models.checkpoint import find_parts
 from retinoscope.tokens import TokenLayout
 from tests.engine import families
 from tests.engine.families.parts import randomised, text_options
+from tests.models import tiny_families
+from tests.models.pictures import SIZES, picture
 
 LAYER = 1
 NAMES = [
@@ -99,10 +102,36 @@ def test_interp_engine_captures_the_same(name: str) -> None:
 IMAGES = ["llava", "gemma3", "qwen2_vl", "aya_vision", "idefics3", "paligemma", "mistral3"]
 
 
+PICTURES = [picture(SIZES["tiny"]), picture(SIZES["square"], seed=3)]
+QUESTION = "Is there a dog ? "
+CLIP = Video([picture((60, 50), seed=seed) for seed in range(3)], fps=2)
+TWO: list[Any] = ["Describe", PICTURES[0], "USER", PICTURES[1], QUESTION]
+SEVERAL: dict[str, list[Any]] = {
+    "llava_next": TWO,
+    "internvl": TWO,
+    "idefics3": TWO,
+    "mistral3": TWO,
+    "qwen3_vl": TWO,
+    "llava_next_video": [CLIP, QUESTION],
+    "qwen2_5_vl": [CLIP, QUESTION],
+}
+"""Two images with text before, between and behind them, and videos."""
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_nnsight_captures_the_same_of_images(name: str) -> None:
+    assert_nnsight_agrees(*families.build(name))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_nnsight_captures_the_same_of_several_images_and_videos(name: str) -> None:
+    checkpoint = tiny_families.PLACED[name]()
+    assert_nnsight_agrees(checkpoint, encode(checkpoint, SEVERAL[name]))
+
+
+def assert_nnsight_agrees(checkpoint: Checkpoint, encoded: Encoded) -> None:
+    """What goes in and out of a layer's parts."""
     nnsight = pytest.importorskip("nnsight")
-    checkpoint, encoded = families.build(name)
     recording, model = record(checkpoint, encoded), nnsight.NNsight(checkpoint.model)
     layers = checkpoint.parts.layers
     path = next(name for name, module in checkpoint.model.named_modules() if module is layers)
