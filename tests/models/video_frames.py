@@ -58,6 +58,7 @@ class PillowFrames(BaseVideoProcessor):
 
     def center_crop(self, image: torch.Tensor, size: SizeDict, **_: Any) -> torch.Tensor:
         """The centre, as torchvision's crop begins; no frame here is smaller than it."""
+        assert size.height is not None and size.width is not None
         top = int((image.shape[-2] - size.height) / 2)
         left = int((image.shape[-1] - size.width) / 2)
         return image[..., top : top + size.height, left : left + size.width]

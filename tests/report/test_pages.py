@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 import retinoscope as rs
 from retinoscope.data import load_image, object_mask, open_data
 from retinoscope.experiments.lens.sheets import read_sheet
+from retinoscope.experiments.montage import montage
 from retinoscope.experiments.outline import outlines
 from retinoscope.models import load
 from retinoscope.report.lens_page import lens_page
@@ -40,7 +41,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens = view.tokens.under(mask)
     first = view.recording.encoded.layout.visual[0]
     outline = ObjectOutline(thing.class_name, outlines(mask), tuple(p - first for p in tokens))
-    asked = (view.recording, "scene.png", view.image, [thing.class_name], [outline])
+    shown = montage(view.recording.layout, view.prompt)
+    asked = (view.recording, "scene.png", shown, [thing.class_name], [outline])
     change = (rs.Ablate(tokens.dilate(1), "zero"),)
     page = tmp_path_factory.mktemp("lens") / "scene.html"
     page.write_text(lens_page(read_sheet(*asked), read_sheet(*asked, change, "ablated")), "utf-8")
