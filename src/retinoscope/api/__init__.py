@@ -1,4 +1,4 @@
-"""The ten lines of Python: a model, a view of one image and question, and what to ask of it."""
+"""The ten lines of Python: a model, a view of one prompt, and what to ask of it."""
 
 from retinoscope.api.answering import answers
 from retinoscope.api.lens import Lens

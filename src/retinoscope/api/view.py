@@ -16,7 +16,6 @@ from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens
 from retinoscope.api.words import Predictions, Word, checked_count
 from retinoscope.attribution import attention_rollout, integrated_gradients
-from retinoscope.brief import brief_fields
 from retinoscope.engine import (
     Activations,
     Recording,
@@ -53,7 +52,8 @@ class View:
     recording: Recording
     prompt: Prompt
 
-    __repr__ = brief_fields
+    def __repr__(self) -> str:
+        return f"View({self.prompt}, {self.recording})"
 
     @property
     def image(self) -> Image.Image:
