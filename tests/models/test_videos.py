@@ -17,6 +17,7 @@ from retinoscope.models import Video, encode
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.encode import Encoded
 from retinoscope.models.family import VIDEOS, families
+from retinoscope.models.vision import shared_vision
 from retinoscope.tokens import OfVideo, VisualSpan, of_image, of_video, under
 from tests.models import tiny_families
 from tests.models.pictures import SIZES, picture
@@ -135,6 +136,20 @@ def test_masks_of_frames_choose_the_tokens_that_show_them(kind: str) -> None:
             under(layout, wrong, spans=spans)
     (image,) = of_image(layout, 0)
     assert max(image.positions) < min(spans[0].positions)
+
+
+@each_kind
+def test_shared_vision_is_exact_for_videos(kind: str) -> None:
+    found, encoded = sharp(kind), asked(sharp(kind), clip("wide"))
+    other = asked(found, Video(clip("wide").frames[::-1], 2))
+    with torch.no_grad():
+        plain = [found.model(**e.inputs).logits for e in (encoded, encoded, other)]
+    before = dict(vars(found.model.model))
+    with shared_vision(found), torch.no_grad():
+        shared = [found.model(**e.inputs).logits for e in (encoded, encoded, other)]
+    assert all(torch.equal(a, b) for a, b in zip(plain, shared, strict=True))
+    assert not torch.equal(plain[0], plain[2])
+    assert vars(found.model.model).keys() == before.keys()
 
 
 def test_what_a_video_must_be_is_said() -> None:

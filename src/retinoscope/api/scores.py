@@ -26,8 +26,8 @@ from retinoscope.tokens import (
     of_video,
 )
 
-_SEEN = ("patch", "image", "video", "frame")
-NOT_SEEN = (None,) * len(_SEEN)
+SEEN = ("patch", "image", "video", "frame")
+NOT_SEEN = (None,) * len(SEEN)
 """What `media_columns` would say of text."""
 
 _PLACE = ("level", "row", "column", "left", "top", "right", "bottom")
@@ -73,8 +73,11 @@ class Scores:
             (position, *seen.get(position, NOT_SEEN), *places.get(position, none), *value)
             for position, value in zip(sorted(self.tokens), self._columns(), strict=True)
         ]
-        columns = ["position", *_SEEN, *_PLACE, *self._names()]
-        return pl.DataFrame(rows, columns, orient="row", infer_schema_length=None)
+        columns = ["position", *SEEN, *_PLACE, *self._names()]
+        whole = dict.fromkeys(SEEN, pl.Int64)
+        return pl.DataFrame(
+            rows, columns, orient="row", infer_schema_length=None, schema_overrides=whole
+        )
 
     def grid(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -88,23 +88,35 @@ def local_vision(checkpoint: Checkpoint) -> Iterator[None]:
 
 @contextmanager
 def shared_vision(checkpoint: Checkpoint, images: int = 4) -> Iterator[None]:
-    """Inside, an image's features are computed once and shared by all its prompts.
+    """Inside, features of images and videos are computed once and shared by all their prompts.
 
-    The model's own `get_image_features` is called on the first prompt; for the same pixels, to the
-    bit, its output is given again. Exact for every model that merges features through that method
-    (all but Llama 3.2 Vision, which computes as always), and it works wherever the model is called:
-    recording, full forward passes and generation. Features are kept only when no gradient is asked
-    for.
+    The model's own `get_image_features` (`get_video_features`) is called on the first prompt; for
+    the same pixels, to the bit, its output is given again. Exact for every model that merges
+    features through that method (all but Llama 3.2 Vision, which computes as always), and it works
+    wherever the model is called: recording, full forward passes and generation. Features are kept
+    only when no gradient is asked for.
 
     Args:
         checkpoint: the model; it is as before on leaving.
-        images: how many prompts' images to remember, the latest ones.
+        images: how many prompts' images, and how many's videos, to remember, the latest ones.
     """
     owner: Any = getattr(checkpoint.model, "model", checkpoint.model)
-    compute = getattr(owner, "get_image_features", None)
-    if compute is None:
+    names = [f"get_{medium}_features" for medium in ("image", "video")]
+    own = {name: vars(owner).get(name) for name in names if hasattr(owner, name)}
+    for name in own:
+        setattr(owner, name, _remembering(getattr(owner, name), images))
+    try:
         yield
-        return
+    finally:
+        for name, before in own.items():
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+
+def _remembering(compute: Callable[..., Any], most: int) -> Callable[..., Any]:
+    """The same function, computed once for the same arguments."""
     remembered: OrderedDict[str, Any] = OrderedDict()
 
     def features(*args: Any, **kwargs: Any) -> Any:
@@ -113,20 +125,12 @@ def shared_vision(checkpoint: Checkpoint, images: int = 4) -> Iterator[None]:
         key = _key(args, kwargs)
         if key not in remembered:
             remembered[key] = compute(*args, **kwargs)
-            while len(remembered) > images:
+            while len(remembered) > most:
                 remembered.popitem(last=False)
         remembered.move_to_end(key)
         return remembered[key]
 
-    before = vars(owner).get("get_image_features")
-    owner.get_image_features = features
-    try:
-        yield
-    finally:
-        if before is None:
-            del owner.get_image_features
-        else:
-            owner.get_image_features = before
+    return features
 
 
 def _key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
