@@ -26,13 +26,13 @@ FRAMES = [picture((60, 50), seed=seed) for seed in range(4)]
 @pytest.fixture(scope="module")
 def two() -> rs.View:
     vlm = rs.VLM(tiny_families.PLACED["llava"]())
-    return vlm.look(["Is ", IMAGES[0], "there ", IMAGES[1], "a dog ?"], room=2)
+    return vlm.look(["Is ", IMAGES[0], "there ", IMAGES[1], "a dog ?"], max_new_tokens=2)
 
 
 @pytest.fixture(scope="module")
 def clip() -> rs.View:
     vlm = rs.VLM(tiny_families.PLACED["qwen3_vl"]())
-    return vlm.look([IMAGES[0], rs.Video(FRAMES, fps=2)], "Is there a dog ?", room=2)
+    return vlm.look([IMAGES[0], rs.Video(FRAMES, fps=2)], "Is there a dog ?", max_new_tokens=2)
 
 
 def test_which_image_must_be_said(two: rs.View) -> None:
@@ -106,8 +106,8 @@ def test_a_video_has_tokens_for_each_frame(clip: rs.View) -> None:
 
 def test_text_alone_is_a_prompt() -> None:
     vlm = rs.VLM(tiny_families.PLACED["llava"]())
-    view = vlm.look("Is there a dog ?", room=2)
-    again = vlm.look([], "Is there a dog ?", room=2)
+    view = vlm.look("Is there a dog ?", max_new_tokens=2)
+    again = vlm.look([], "Is there a dog ?", max_new_tokens=2)
     assert view.answer() == again.answer() and view.images == view.videos == ()
     assert view.lens(view.tokens.text).top(1)
     assert len(view.tokens) == 0 and "no image" in repr(view.tokens)
@@ -128,10 +128,10 @@ def test_a_file_is_never_read_as_text(tmp_path: Path, monkeypatch: pytest.Monkey
     vlm = rs.VLM(tiny_families.PLACED["llava"]())
     for given in ("one.png", "no-such.JPG", "file", ["Is", "one.png"]):
         with pytest.raises(SampleError, match="would be read as a text"):
-            vlm.look(given, room=0)
+            vlm.look(given, max_new_tokens=0)
     for given in (Path("one.png"), [Path("one.png")], ["Is ", Path("one.png")]):
-        assert vlm.look(given, room=0).image.size == SIZES[0]
-    assert len(vlm.look(["one.png", IMAGES[1]], "Is there a dog ?", room=0).images) == 2
+        assert vlm.look(given, max_new_tokens=0).image.size == SIZES[0]
+    assert len(vlm.look(["one.png", IMAGES[1]], "Is there a dog ?", max_new_tokens=0).images) == 2
 
 
 def test_a_page_shows_every_image_and_frame(

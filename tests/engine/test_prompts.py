@@ -68,7 +68,7 @@ def test_conditions_equal_the_plain_way(prompt: str, kind: str) -> None:
 @each_prompt
 def test_generation_equals_the_models_own(prompt: str, kind: str) -> None:
     checkpoint, encoded = built(prompt, kind)
-    recording = record(checkpoint, encoded, room=5)
+    recording = record(checkpoint, encoded, max_new_tokens=5)
     asked = conditions(recording)
     given: list[Condition] = [(), asked["ablation"][1], *asked["last position"][-1:]]
     for one, found in zip(given, generate(recording, given), strict=True):

@@ -163,7 +163,7 @@ import retinoscope as rs
 from PIL import Image
 vlm = rs.load(sys.argv[1], device="cpu")
 image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
-view = vlm.look(image, "dog", room=3)
+view = vlm.look(image, "dog", max_new_tokens=3)
 corner = view.tokens.box(12, 2, 20, 9)
 checkpoint = vlm.checkpoint
 def replaced(layer, args, options):
