@@ -12,8 +12,8 @@ import tiny
 from retinoscope.errors import SampleError
 from retinoscope.models import Prompt, Video, as_prompt, encode
 from retinoscope.models.checkpoint import Checkpoint
-from retinoscope.models.encode import answer_begun, written_prompt
 from retinoscope.models.families import llava
+from retinoscope.models.written import answer_begun, written_prompt
 from tests.models import tiny_families
 from tests.models.pictures import picture
 

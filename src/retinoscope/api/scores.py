@@ -26,7 +26,7 @@ from retinoscope.tokens import (
     of_video,
 )
 
-SEEN = ("patch", "image", "video", "frame")
+SEEN: tuple[str, ...] = ("patch", "image", "video", "frame")
 NOT_SEEN = (None,) * len(SEEN)
 """What `media_columns` would say of text."""
 
