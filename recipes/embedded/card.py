@@ -139,8 +139,8 @@ On {scenes_behaviour} things of new compositions that are the only one of their 
 HOW = {
     "transformers": """\
 Share right on {scenes:,} new scenes each, one half composed and one arranged, greedy decoding in
-float32 through plain `transformers`. An answer counts only when it is right to the last word.
-Everything is one seed. The third column is Twemoji again, drawn in black lines on white wherever a
+float32 through plain `transformers`. Descriptions are of the composed half. An answer counts only
+when it is right to the last word. Everything is one seed. The third column is Twemoji again, drawn in black lines on white wherever a
 colour changes; training had drawings in lines of another kind. Questions about colours are left out
 there.""",
     "training": """\

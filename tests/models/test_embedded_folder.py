@@ -152,7 +152,7 @@ def test_it_sees_rather_than_guesses(vlm: Vlm, scenes: list[Scene]) -> None:
 def test_the_card_tells_the_measured_quality() -> None:
     quality = json.loads((FOLDER / "quality.json").read_text("utf-8"))
     card = (FOLDER / "README.md").read_text("utf-8")
-    assert quality["scenes"] >= 300
+    assert quality["scenes"] >= 1000
     assert f"on {quality['scenes']:,} new scenes each" in " ".join(card.split())
     for measure in ("describe_recall", "describe_precision", "poll", "position", "count"):
         for sprites in ("train_sprites", "heldout_sprites"):
