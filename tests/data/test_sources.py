@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from retinoscope.data import (
     open_data,
     select,
 )
+from retinoscope.data.content import UNREADABLE, content_hashes
 from retinoscope.data.fingerprint import fingerprint
-from retinoscope.errors import DataError
+from retinoscope.data.images import open_image
+from retinoscope.errors import DataError, SampleError
 from tests.data.coco_folder import CocoFolder, square
 
 
@@ -91,3 +94,17 @@ def test_an_unwritable_cache_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(DataError, match="XDG_CACHE_HOME"):
         embedded_scenes(2)
+
+
+@pytest.mark.parametrize("count", ["0", "99999999999999999999", "9" * 5000, "-1", "x"])
+def test_a_count_of_scenes_that_nobody_means_is_refused(count: str) -> None:
+    with pytest.raises(DataError, match="whole number from 1"):
+        open_data(f"embedded:{count}")
+
+
+def test_a_pipe_among_images_is_refused_and_never_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "x.png"
+    os.mkfifo(pipe)
+    with pytest.raises(SampleError, match="a pipe or a device"):
+        open_image(pipe)
+    assert content_hashes([pipe]) == {pipe: UNREADABLE}

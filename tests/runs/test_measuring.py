@@ -47,6 +47,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    (tmp_path / "run").mkdir()
     return Store(tmp_path / "run", "k")
 
 
@@ -124,6 +125,14 @@ def test_an_object_without_one_of_its_parts_is_measured_again(
     assert asked == [1, 2, 3, 2]
     assert name in done(store, table)
     assert before == gathered(store)
+
+
+def test_a_run_folder_that_is_not_there_is_no_place_for_records(
+    bench: Bench, tmp_path: Path, asked: list[int]
+) -> None:
+    # As on a node of a cluster that doesn't share the disk: its records would never be seen.
+    with pytest.raises(RunError, match="no run folder"):
+        lens(bench, Store(tmp_path / "elsewhere", "k"))
 
 
 class _Notes(Silent):

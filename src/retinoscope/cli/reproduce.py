@@ -121,6 +121,20 @@ def reproduce(
             "most 4) for the embedded model and 30 objects or more, else 1.",
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="`ray`: actors on this machine, one for each GPU or core; `ray:ADDRESS`: on a "
+            "running cluster (docs/scale.md). Needs the extra `ray`."
+        ),
+    ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            help="Where workers that share no disk keep what they measure: `s3://bucket/run`, or "
+            "any address of fsspec; default the run folder."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -176,10 +190,12 @@ def reproduce(
             experiments=chosen(experiments),
             settings=settings,
             own=own_settings(changed or (), one, settings.protocol),
-            workers=workers or 1,
+            workers=workers or (1 if on is None else None),
+            on=on,
+            parts=parts,
             command=shlex.join(["retinoscope", *sys.argv[1:]]),
         )
-        if workers is None and is_shipped(one) and place(device, device_map) == CPU:
+        if workers is None and on is None and is_shipped(one) and place(device, device_map) == CPU:
             plan = replace(plan, workers=_workers(plan.wanted))
         return replace(plan, chosen=replace(plan.filter, **given)) if given else plan
 

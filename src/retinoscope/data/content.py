@@ -68,6 +68,9 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
 def _hash(path: Path, before: _Seen | None) -> tuple[str, _Seen | None]:
     """The hash of a file's bytes, and what to remember of it, if its times can be trusted."""
     try:
+        if path.exists() and not path.is_file():
+            # A pipe or a device could be read for ever.
+            return UNREADABLE, None
         with path.open("rb") as file:
             marks = _marks(file.fileno())
             if before is not None and marks == _without_hash(before):

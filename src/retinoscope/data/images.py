@@ -50,6 +50,9 @@ def opened(
     """
     name = name or ("the image" if isinstance(source, bytes) else str(source))
     file = io.BytesIO(source) if isinstance(source, bytes) else source
+    if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+        # A pipe or a device could be read for ever.
+        raise SampleError(f"{name}: not a file but a folder, a pipe or a device. Remove it.")
     try:
         with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > max_pixels:

@@ -177,8 +177,8 @@ def _arranged(rest: str, choices: Choices) -> Dataset:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise DataError(f"{text!r} scenes: the count must be a whole number, at least 1.")
+    if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) > 0):
+        raise DataError(f"{text[:24]!r} scenes: give a whole number from 1 to 9,999,999.")
     return int(text)
 
 

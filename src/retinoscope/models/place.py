@@ -26,6 +26,13 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """A device with what it is, such as "cuda:0 (NVIDIA H100)"."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
 def place(device: str | torch.device | None, device_map: Map | None) -> torch.device | Map:
     """The one device that a model goes to, or the map by which accelerate shares it out.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from retinoscope.errors import RunError
 from retinoscope.results.sheet import damaged_sheets
 from retinoscope.results.store import Store, check_gathered, damaged_parts
 
 
-def claim(store: Store) -> list[Path]:
+def claim(store: Store) -> list[str]:
     """Make sure that everything in a run folder is this run's, and delete what is damaged.
 
     Damaged parts and lens files would stand in the way; without them their objects are measured
@@ -22,10 +20,14 @@ def claim(store: Store) -> list[Path]:
         RunError: something there is of another run, or of none that is known.
     """
     check_gathered(store)
-    damaged = [*damaged_parts(store), *damaged_sheets(store.run / "lens", store.key)]
-    for path in damaged:
+    damaged: list[str] = []
+    for table, key in damaged_parts(store):
+        store.parts.delete(table, key)
+        damaged.append(store.parts.place(table, key))
+    for path in damaged_sheets(store.run / "lens", store.key):
         try:
             path.unlink()
         except OSError as error:
             raise RunError(f"{path} is damaged and can't be deleted ({error}).") from error
+        damaged.append(str(path))
     return damaged

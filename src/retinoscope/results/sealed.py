@@ -28,8 +28,18 @@ def write_sealed(path: Path, content: bytes, run: str, name: str) -> None:
         RunError: it can't be written.
     """
     with replacing(path) as stream:
-        stream.write(content)
-        stream.write(b"\n" + _seal(content, run, name))
+        stream.write(sealed(content, run, name))
+
+
+def sealed(content: bytes, run: str, name: str) -> bytes:
+    """Content with its seal.
+
+    Args:
+        content: what is kept.
+        run: the run's key.
+        name: what it is in the run folder, such as "lens/139".
+    """
+    return content + b"\n" + _seal(content, run, name)
 
 
 def read_sealed(path: Path, run: str, name: str) -> bytes:
@@ -48,16 +58,32 @@ def read_sealed(path: Path, run: str, name: str) -> bytes:
         stored = path.read_bytes()
     except OSError as error:
         raise RunError(f"{path} can't be read ({error.strerror or error}).") from error
+    return unsealed(stored, str(path), run, name)
+
+
+def unsealed(stored: bytes, place: str, run: str, name: str) -> bytes:
+    """The content of what `sealed` made.
+
+    Args:
+        stored: content and seal.
+        place: where it was found, for errors.
+        run: the key of the run that it must be of.
+        name: what it must be in the run folder.
+
+    Raises:
+        DamagedError: a byte of it is not as it was, or it stands under another name.
+        RunError: it is whole and of another run.
+    """
     content, _, seal = stored.rpartition(b"\n")
     owner = _owner(seal)
     if owner is None or seal != _seal(content, owner, name):
         raise DamagedError(
-            f"{path} is damaged or cut off, or not the file {name!r} of a run. Delete it and give "
+            f"{place} is damaged or cut off, or not the file {name!r} of a run. Delete it and give "
             "the run's command again with the same --out: what it held is measured anew."
         )
     if owner != run:
         raise RunError(
-            f"{path} is of another run (its key is {owner}, this run's is {run}). Give another "
+            f"{place} is of another run (its key is {owner}, this run's is {run}). Give another "
             "folder with --out, or the same options as that run had."
         )
     return content

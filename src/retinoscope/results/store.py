@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -29,9 +28,10 @@ from retinoscope.results.checksums import (
     write_checksums,
 )
 from retinoscope.results.manifest import Manifest, read_manifest
+from retinoscope.results.parts import FolderParts, Parts, RemoteParts
 from retinoscope.results.records import Record, tables
 from retinoscope.results.schema import frame, schema
-from retinoscope.results.sealed import read_sealed, write_sealed
+from retinoscope.results.sealed import sealed, unsealed
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,19 @@ class Store:
     Attributes:
         run: the run folder.
         key: the run's key (`Manifest.key`), which every part carries.
+        address: where the parts are kept, for fsspec; "" is in the run folder.
     """
 
     run: Path
     key: str
+    address: str = ""
+
+    @property
+    def parts(self) -> Parts:
+        """Where the parts are kept."""
+        if self.address:
+            return RemoteParts(self.address)
+        return FolderParts(self.run / "records" / ".parts")
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,8 @@ def append(store: Store, table: str, key: str, records: Sequence[Record]) -> Non
     """
     if not key:
         raise ValueError("a part needs a key that is not empty")
-    path = _parts(store.run, table) / f"{quote(key, safe='')}.part"
-    write_sealed(path, _parquet(frame(table, records)), store.key, f"{table}/{key}")
+    content = _parquet(frame(_known(table), records))
+    store.parts.write(table, key, sealed(content, store.key, f"{table}/{key}"))
 
 
 def done(store: Store, table: str) -> set[str]:
@@ -117,19 +126,19 @@ def so_far(store: Store, table: str) -> pl.DataFrame:
     return pl.concat([frame(table, []), *(rows for _, rows in _whole_parts(store, table))])
 
 
-def damaged_parts(store: Store) -> list[Path]:
-    """The parts of every table that are not as they were written.
+def damaged_parts(store: Store) -> list[tuple[str, str]]:
+    """Table and key of the parts that are not as they were written.
 
     Raises:
         RunError: a part is of another run.
     """
     found = []
     for table in tables():
-        for path in _part_files(store.run, table):
+        for key in store.parts.keys(table):
             try:
-                _read_part(store, table, path)
+                _read_part(store, table, key)
             except DamagedError:
-                found.append(path)
+                found.append((table, key))
     return found
 
 
@@ -147,10 +156,10 @@ def consolidate(store: Store) -> None:
     kept: dict[str, str] = {}
     for table in tables():
         target = _gathered(store.run, table)
-        if not _parts(store.run, table).is_dir() and target.exists():
+        if not store.parts.known(table) and target.exists():
             kept[target.name] = _recorded(store, target)
             continue
-        parts = [_read_part(store, table, path) for path in _part_files(store.run, table)]
+        parts = [_read_part(store, table, key) for key in store.parts.keys(table)]
         rows = pl.concat([frame(table, []), *parts])
         gathered[target.name] = _parquet(rows.sort(rows.columns))
     # The checksums first: tables without them would be of no known run.
@@ -191,7 +200,7 @@ def check_gathered(store: Store) -> None:
         RunError: one is of another run, of none that is known, or damaged.
     """
     for table in tables():
-        if not _parts(store.run, table).is_dir():
+        if not store.parts.known(table):
             _read_gathered(store, table)
 
 
@@ -208,31 +217,29 @@ def _recorded(store: Store, path: Path) -> str:
     return digest(verified(path, read_checksums(path.parent, store.key)))
 
 
-def _parts(run: Path, table: str) -> Path:
+def _known(table: str) -> str:
     if table not in tables():
         raise KeyError(f"no table {table!r}; there are {', '.join(tables())}")
-    return run / "records" / ".parts" / table
+    return table
 
 
 def _gathered(run: Path, table: str) -> Path:
     return run / "records" / f"{table}.parquet"
 
 
-def _part_files(run: Path, table: str) -> Iterator[Path]:
-    return iter(sorted(_parts(run, table).glob("*.part")))
-
-
 def _whole_parts(store: Store, table: str) -> Iterator[tuple[str, pl.DataFrame]]:
-    for path in _part_files(store.run, table):
+    for key in store.parts.keys(_known(table)):
         try:
-            yield unquote(path.stem), _read_part(store, table, path)
+            yield key, _read_part(store, table, key)
         except DamagedError:
             continue
 
 
-def _read_part(store: Store, table: str, path: Path) -> pl.DataFrame:
-    name = f"{table}/{unquote(path.stem)}"
-    return _as_table(read_sealed(path, store.key, name), table, path)
+def _read_part(store: Store, table: str, key: str) -> pl.DataFrame:
+    parts = store.parts
+    place = parts.place(table, key)
+    content = unsealed(parts.read(table, key), place, store.key, f"{table}/{key}")
+    return _as_table(content, table, place)
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:
@@ -241,18 +248,18 @@ def _parquet(rows: pl.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def _as_table(content: bytes, table: str, path: Path) -> pl.DataFrame:
+def _as_table(content: bytes, table: str, place: object) -> pl.DataFrame:
     """Rows of verified bytes."""
     try:
         rows = pl.read_parquet(io.BytesIO(content))
     except PolarsError as error:
         raise RunError(
-            f"{path} is as it was written, but this version of polars can't read it ({error}). "
+            f"{place} is as it was written, but this version of polars can't read it ({error}). "
             "Read it with the version that wrote it."
         ) from error
     if rows.schema != pl.Schema(schema(table)):
         raise RunError(
-            f"{path} has other columns than this version writes "
+            f"{place} has other columns than this version writes "
             f"({', '.join(rows.columns)}). Start a new run folder, or read it with the version "
             "that wrote it."
         )

@@ -19,6 +19,7 @@ from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.target import representative
 from retinoscope.models import Checkpoint, load, mean_from_file
+from retinoscope.models.place import device_name
 from retinoscope.results.claim import claim
 from retinoscope.results.experiment import experiments
 from retinoscope.results.lock import driving
@@ -97,10 +98,10 @@ def _load(plan: Plan) -> Checkpoint:
 
 
 def _check_workers(plan: Plan, checkpoint: Checkpoint) -> None:
-    if plan.workers > 1 and checkpoint.device.type != "cpu":
+    if plan.on is None and (plan.workers or 1) > 1 and checkpoint.device.type != "cpu":
         raise RunError(
             f"{plan.workers} workers were asked for, but the model is on {checkpoint.device}, "
-            "which one process fills; leave --workers out."
+            "which one process fills; leave --workers out, or give --on ray for several GPUs."
         )
 
 
@@ -130,7 +131,7 @@ def _stages(
     for name, own_candidates in apart.items():
         counts[f"{name}: objects of its own scenes"] = len(own_candidates)
     bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart)
-    with executing(bench, plan.workers, partial(_load, plan)) as executor:
+    with executing(bench, plan.workers, plan.on, partial(_load, plan)) as executor:
         kept: list[int] = []
         if not {*own} <= {*apart}:
             choose = curation if plan.curated else uncurated
@@ -169,7 +170,8 @@ def _sitting(
         order in which it should be read.
     """
     manifest = _opened(plan, checkpoint, dataset, choices, progress)
-    store = Store(plan.out, manifest.key)
+    # Where the work is done the working folder may be another.
+    store = Store(plan.out.absolute(), manifest.key, plan.parts or "")
     begun = time.monotonic()
     status = "interrupted"
     counts = {"images": len(dataset.samples)}
@@ -195,7 +197,7 @@ def _opened(
     key, versions = configuration_key(choices), installed_versions()
     check_same(plan.out, choices)
     before = read_manifest(plan.out) if (plan.out / "manifest.json").exists() else None
-    _claimed(Store(plan.out, key), before, versions, progress)
+    _claimed(Store(plan.out, key, plan.parts or ""), before, versions, progress)
     manifest = Manifest(
         command=plan.command,
         name=plan.out.name,
@@ -210,7 +212,7 @@ def _opened(
         },
         seeds={"run": plan.settings.seed, "mean scenes": MEAN_SEED},
         versions=versions_of_sittings(before.versions, versions) if before else versions,
-        machine=this_machine(),
+        machine=this_machine() | {"device": _devices(checkpoint), **_cluster(plan)},
         started=before.started if before else _now(),
         finished="",
         seconds=before.seconds if before else 0.0,
@@ -262,6 +264,17 @@ def _counted(manifest: Manifest, plan: Plan, store: Store, counted: dict[str, in
     counts["skips"] = len(skipped)
     reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))
+
+
+def _devices(checkpoint: Checkpoint) -> str:
+    """Where the weights lie; several devices where a map shares them out."""
+    there = {parameter.device: None for parameter in checkpoint.model.parameters()}
+    return ", ".join(map(device_name, there))
+
+
+def _cluster(plan: Plan) -> dict[str, str]:
+    """That others than this machine measured, where they did."""
+    return {} if plan.on is None else {"measured on": "a Ray cluster"}
 
 
 def _now() -> str:

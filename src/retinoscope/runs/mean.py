@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import platformdirs
+from filelock import FileLock, Timeout
 
 from retinoscope.data import Dataset, Sample, load_image, open_images
 from retinoscope.data import mean_images as images_of
@@ -129,17 +131,44 @@ def measured_mean(
     """
     chosen = chosen_images(dataset, count)
     path = _cache_path(checkpoint, chosen, per_position)
-    known = _cached(path, read_mean, progress)
-    if known is not None:
-        return replace(known, skipped=(*dataset.skipped, *known.skipped))
-    progress.stage("mean visual token", len(chosen))
-    partial = path.with_suffix(".sums.safetensors")
-    sums = _streamed(checkpoint, chosen, partial, progress, per_position)
-    mean = finished(replace(sums, skipped=(*dataset.skipped, *sums.skipped)))
-    # What the data set lists as no image is not of these images, by which the mean is kept.
-    write_mean(replace(mean, skipped=sums.skipped), path)
-    partial.unlink(missing_ok=True)
+    with _alone(path, progress):
+        known = _cached(path, read_mean, progress)
+        if known is not None:
+            return replace(known, skipped=(*dataset.skipped, *known.skipped))
+        progress.stage("mean visual token", len(chosen))
+        partial = path.with_suffix(".sums.safetensors")
+        sums = _streamed(checkpoint, chosen, partial, progress, per_position)
+        mean = finished(replace(sums, skipped=(*dataset.skipped, *sums.skipped)))
+        # What the data set lists as no image is not of these images, by which the mean is kept.
+        write_mean(replace(mean, skipped=sums.skipped), path)
+        partial.unlink(missing_ok=True)
     return mean
+
+
+@contextmanager
+def _alone(path: Path, progress: Progress) -> Iterator[None]:
+    """Inside, no other process measures the same mean; who comes second waits and finds it.
+
+    Raises:
+        ModelError: the cache can't be written.
+    """
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress.note("Another process measures the same mean visual token; waiting for it.")
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise ModelError(
+            f"{path.parent}: the mean visual token can't be kept there ({error}). Choose a folder "
+            "that you may write to; the cache's is set by XDG_CACHE_HOME."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cached(path: Path, read: Callable[[Path], Cached], progress: Progress) -> Cached | None:

@@ -14,11 +14,20 @@ from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.results.experiment import experiments
 from retinoscope.results.own_settings import OwnSettings
+from retinoscope.results.sheet import LensSheet, save_sheet
 from retinoscope.results.store import Store, done, so_far
 from retinoscope.runs.candidates import key
 from retinoscope.runs.executors import Executor
 from retinoscope.runs.progress import Progress
-from retinoscope.runs.units import PAGES, Drawing, Measurement, Unit, carry_out, sheet_path
+from retinoscope.runs.units import (
+    PAGES,
+    Drawing,
+    Measurement,
+    Stopped,
+    Unit,
+    carry_out,
+    sheet_path,
+)
 
 
 def measure(
@@ -58,7 +67,10 @@ def measure(
     told.begin()
     for unit, end in executor.map(partial(carry_out, store, own), units()):
         name = unit.stage
-        if end is not None and name not in stopped:
+        if isinstance(end, LensSheet) and isinstance(unit, Drawing):
+            path = sheet_path(store.run, bench.candidates[unit.place], unit.suffix)
+            save_sheet(path, end, store.key)
+        if isinstance(end, Stopped) and name not in stopped:
             what = "drawing of lens pages" if name == PAGES else f"experiment {name}"
             stopped[name] = f"The {what} stopped: {end.reason}"
         told.step(name)

@@ -53,7 +53,12 @@ class Plan:
             the protocol (`own_settings`).
         workers: processes that measure objects; more than one for a model on the CPU alone. A
             program that asks for several must be importable without running (`if __name__ ==
-            "__main__":`). The numbers don't depend on it, but for rounding.
+            "__main__":`). The numbers don't depend on it, but for rounding. With `on`, None is one
+            for each GPU or core of the cluster.
+        on: "ray" or "ray:ADDRESS", for a Ray cluster: one that is started on this machine, or the
+            one there.
+        parts: an fsspec address at which the parts of the records are kept while the run goes on,
+            such as "s3://bucket/run"; None is the run folder.
         command: the command line, for the record.
     """
 
@@ -77,16 +82,23 @@ class Plan:
     experiments: tuple[str, ...] = field(default_factory=default_experiments)
     settings: Settings = field(default_factory=Settings)
     own: Mapping[str, OwnSettings] = field(default_factory=dict, metadata=_ASIDE)
-    workers: int = field(default=1, metadata=_ASIDE)
+    workers: int | None = field(default=1, metadata=_ASIDE)
+    on: str | None = field(default=None, metadata=_ASIDE)
+    parts: str | None = field(default=None, metadata=_ASIDE)
     command: str = field(default="", metadata=_ASIDE)
 
     def __post_init__(self) -> None:
         _check_experiments(self)
         limits = [number for number in (self.limit, self.mean_count) if number is not None]
-        if min(limits, default=1) < 1 or self.sheets < 0 or self.workers < 1:
+        if min(limits, default=1) < 1 or self.sheets < 0 or (self.workers or 1) < 1:
             raise RunError(
                 f"limit, mean_count and workers are at least 1 and sheets at least 0; got "
                 f"{self.limit}, {self.mean_count}, {self.workers} and {self.sheets}."
+            )
+        if (self.on or "ray").partition(":")[0] != "ray" or (self.on, self.workers) == (None, None):
+            raise RunError(
+                f"on is `ray` or `ray:ADDRESS`, and workers a number without it; got {self.on!r} "
+                f"and {self.workers!r}."
             )
         measured = (self.mean_images, self.mean_count, self.mean_per_position or None)
         if self.mean_file is not None and measured != (None, None, None):

@@ -1,7 +1,7 @@
 """Units: the pieces of work of a run, each small to name, and done wherever it is sent.
 
 What a unit measures is appended to the run's store where it is done; the same unit again replaces
-it. Only that it is done, or why it can't be, is told.
+it. Only that it is done is told, or why it can't be; lens sheets, which are few, are handed back.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retinoscope.data.selection import Candidate
-from retinoscope.errors import InterventionError, ModelError, RegistrationError
+from retinoscope.errors import InterventionError, ModelError, RegistrationError, RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.registry import load
 from retinoscope.results.experiment import Experiment, experiments
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord
-from retinoscope.results.sheet import save_sheet
+from retinoscope.results.sheet import LensSheet
 from retinoscope.results.store import Store, append
 from retinoscope.runs.candidates import OWN_FAULT, identity, key, target_of
 
@@ -75,7 +75,7 @@ Unit = Measurement | Drawing
 
 def carry_out(
     store: Store, own: Mapping[str, OwnSettings], bench: Bench, unit: Unit
-) -> Stopped | None:
+) -> Stopped | LensSheet | None:
     """Do one unit and keep what it measured; one object's own fault is kept as a skip.
 
     Args:
@@ -85,18 +85,23 @@ def carry_out(
         unit: what to do.
 
     Returns:
-        Why this can't be done with any object; None where it is done.
+        Why this can't be done with any object, or the lens sheet; None where it is kept.
 
     Raises:
         RunError: the store can't be written.
         RegistrationError: the experiment measured something that is none of its rows.
     """
+    if not store.address and not store.run.is_dir():
+        raise RunError(
+            f"There is no run folder {store.run} here. Share it with every node, or give an "
+            "address that all can write to with --parts (s3://...)."
+        )
     try:
         match unit:
             case Measurement():
                 _measure(store, own[unit.experiment], bench, unit)
             case Drawing():
-                _draw(store, bench, unit)
+                return _draw(store, bench, unit)
     except (ModelError, InterventionError) as error:
         return Stopped(str(error))
     return None
@@ -124,16 +129,15 @@ def _measure(store: Store, own: OwnSettings, bench: Bench, unit: Measurement) ->
         append(store, table, key(candidate), found)
 
 
-def _draw(store: Store, bench: Bench, unit: Drawing) -> None:
+def _draw(store: Store, bench: Bench, unit: Drawing) -> LensSheet | None:
     candidate = bench.candidates[unit.place]
     path = sheet_path(store.run, candidate, unit.suffix)
     try:
-        sheet = load(unit.read)(bench, target_of(bench, candidate))
+        return load(unit.read)(bench, target_of(bench, candidate))
     except OWN_FAULT as error:
         skip = SkippedRecord(PAGES, *identity(candidate), path.name, str(error))
         append(store, "skipped", f"sheet-{path.name}", [skip])
-    else:
-        save_sheet(path, sheet, store.key)
+        return None
 
 
 def sorted_out(experiment: Experiment, records: Iterable[Record]) -> dict[str, list[Record]]:

@@ -10,22 +10,29 @@ from retinoscope.models import Checkpoint
 from retinoscope.models.vision import shared_vision
 from retinoscope.runs.executors.executor import Executor, in_order
 from retinoscope.runs.executors.inline import Inline
+from retinoscope.runs.executors.on_ray import on_ray
 from retinoscope.runs.executors.processes import processes
 
 __all__ = ["Executor", "executing", "in_order"]
 
 
 @contextmanager
-def executing(bench: Bench, workers: int, reopen: Callable[[], Checkpoint]) -> Iterator[Executor]:
-    """Inside, work is done in this process (one worker) or in several.
+def executing(
+    bench: Bench, workers: int | None, on: str | None, reopen: Callable[[], Checkpoint]
+) -> Iterator[Executor]:
+    """Inside, work is done in this process (one worker), in several, or by a Ray cluster.
 
     Args:
         bench: what measuring needs.
-        workers: number of processes.
+        workers: number of processes or actors; None is as many as the cluster has places for.
+        on: "ray" or "ray:ADDRESS"; None is this machine without it.
         reopen: loads the same model anew, its mean aside, in each worker: a transformers model
             that was sent to another process doesn't work there.
     """
-    if workers > 1:
+    if on is not None:
+        with on_ray(bench, on.partition(":")[2], workers, reopen) as executor:
+            yield executor
+    elif workers is not None and workers > 1:
         with processes(bench, workers, reopen) as executor:
             yield executor
     else:
