@@ -38,7 +38,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.cluster)])
 def address(request: pytest.FixtureRequest) -> str:
     if request.param == "s3":
         return request.getfixturevalue("s3")

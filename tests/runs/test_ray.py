@@ -1,7 +1,6 @@
 """A run on a Ray cluster is the run in one process, byte for byte, whatever dies on the way.
 
-`RETINOSCOPE_KILLS=20 python -m pytest tests/runs/test_ray.py -s` kills more than the few of the
-default.
+`RETINOSCOPE_KILLS=20 python -m pytest -m cluster tests/runs/test_ray.py -s` kills more often.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from retinoscope.runs import Plan, Silent, run
 pytest.importorskip("ray")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.cluster,
     # Ray's own code leaves sockets and files to the garbage collector.
     pytest.mark.filterwarnings("default"),
 ]

@@ -94,9 +94,7 @@ def write_arranged(
     Raises:
         DataError: as `write_scenes`, or `kind` is unknown.
     """
-    kinds = kind.split("+")
-    for one in kinds:
-        arrange(one, 0, 0, sprites)
+    kinds = [one for one in kind.split("+") if arrange(one, 0, 0, sprites)]
     info = {**_info(count, seed, sprites), "kind": kind}
 
     def draw(number: int) -> WrittenScene:
