@@ -141,8 +141,8 @@ HOW = {
 Share right on {scenes:,} new scenes each, one half composed and one arranged, greedy decoding in
 float32 through plain `transformers`. Descriptions are of the composed half. An answer counts only
 when it is right to the last word. Everything is one seed. The third column is Twemoji
-again, drawn in black lines on white wherever a colour changes; training had drawings in lines of another kind. Questions about colours are left out
-there.""",
+again, drawn in black lines on white wherever a colour changes; training had drawings in lines of
+another kind. Questions about colours are left out there.""",
     "training": """\
 Share right on {scenes:,} new scenes each, of the kinds that were trained, measured in float32 at
 the end of the training by the recipe's own code, not yet through `transformers`; what is not there
