@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Interchange,
         Lens,
+        Paths,
         Predictions,
         Prompt,
         Scores,
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
         View,
         Word,
         answers,
+        interchange,
         load,
         mean_token,
+        paths,
     )
     from retinoscope.errors import RetinoscopeError
     from retinoscope.interventions import (
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         Patch,
         PathPatch,
         Site,
+        SitePatch,
         Steer,
         Write,
     )
@@ -55,16 +60,19 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Interchange",
     "Knockout",
     "Lens",
     "Noise",
     "Patch",
     "PathPatch",
+    "Paths",
     "Predictions",
     "Prompt",
     "RetinoscopeError",
     "Scores",
     "Site",
+    "SitePatch",
     "Steer",
     "TokenSet",
     "Tokens",
@@ -74,18 +82,22 @@ __all__ = [
     "Write",
     "__version__",
     "answers",
+    "interchange",
     "load",
     "mean_token",
+    "paths",
     "results",
 ]
 
 _HOMES = {
     "api": (
-        "VLM Attributed Lens Predictions Prompt Scores Tokens Video View Word answers load "
-        "mean_token".split()
+        "VLM Attributed Interchange Lens Paths Predictions Prompt Scores Tokens Video View Word "
+        "answers interchange load mean_token paths".split()
     ),
     "errors": ("RetinoscopeError",),
-    "interventions": ("Ablate Edge Knockout Noise Patch PathPatch Site Steer Write".split()),
+    "interventions": (
+        "Ablate Edge Knockout Noise Patch PathPatch Site SitePatch Steer Write".split()
+    ),
     "tokens": ("TokenSet",),
 }
 

@@ -1,8 +1,10 @@
 """The ten lines of Python: a model, a view of one prompt, and what to ask of it."""
 
 from retinoscope.api.answering import answers
+from retinoscope.api.exchanging import Interchange, interchange
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
+from retinoscope.api.routing import Paths, paths
 from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.seen import SeenFrame, SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens
@@ -16,7 +18,9 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Interchange",
     "Lens",
+    "Paths",
     "Predictions",
     "Prompt",
     "Scores",
@@ -28,6 +32,8 @@ __all__ = [
     "View",
     "Word",
     "answers",
+    "interchange",
     "load",
     "mean_token",
+    "paths",
 ]

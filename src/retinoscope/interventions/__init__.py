@@ -18,6 +18,7 @@ from retinoscope.interventions.knockout import Knockout
 from retinoscope.interventions.patch import Patch
 from retinoscope.interventions.path_patch import PathPatch
 from retinoscope.interventions.site import Site, as_site
+from retinoscope.interventions.site_patch import SitePatch
 from retinoscope.interventions.steer import Steer
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Patch",
     "PathPatch",
     "Site",
+    "SitePatch",
     "Source",
     "Steer",
     "Write",
