@@ -102,7 +102,8 @@ class Interchange:
         }
         if not kept:
             raise SelectionError(f"{direction!r} of head {head} is not part of this sweep.")
-        layers, groups = (list(dict.fromkeys(key[i] for key in kept)) for i in (0, 1))
+        layers = list(dict.fromkeys(layer for layer, _ in kept))
+        groups = list(dict.fromkeys(group for _, group in kept))
         return np.array([[kept[layer, group] for group in groups] for layer in layers])
 
     def agreement(self) -> pl.DataFrame:
@@ -139,7 +140,7 @@ class Interchange:
             )
         return "\n".join(lines)
 
-    def _map(self, direction: Direction) -> list[str]:
+    def _map(self, direction: str) -> list[str]:
         """A map of the strongest of all heads in each place, in characters."""
         share: dict[tuple[int, str], float] = {}
         for cell, found in zip(self.cells, self.carried.tolist(), strict=True):

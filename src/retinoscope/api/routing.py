@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retinoscope.api.pairing import Groups, named_positions, paired, several, spelled
 from retinoscope.interventions.edits import checked_layers
-from retinoscope.patching import DIRECTIONS, Direction, Pair, Path
+from retinoscope.patching import DIRECTIONS, Pair, Path
 from retinoscope.patching import paths as measured
 from retinoscope.tokens import Chosen
 
