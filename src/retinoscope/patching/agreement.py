@@ -11,8 +11,8 @@ from scipy import stats
 FEWEST_CELLS = 3
 """Cells below which there is no correlation to speak of."""
 
-ROUNDING = 1e-5
-"""Exact changes below this, as a share of what is to be explained, have no sign."""
+SMALL = 1e-3
+"""Exact changes below this, as a share of what is to be explained, are not asked for their sign."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Agreement:
             few cells.
         slope: least squares through zero of the approximated on the exact changes: 1 is the right
             size, above 1 exaggerates; None where nothing changes.
-        signs: cells whose exact change has a sign.
+        signs: cells whose exact change is a thousandth of the difference or more.
         sign_agreement: of these, the share whose approximated change has the same sign; None
             where there are none.
         error: the mean absolute error, in shares of the difference between the two runs.
@@ -50,7 +50,7 @@ def agreement(
         approximated: predicted ones.
     """
     n = len(exact)
-    told = np.abs(exact) > ROUNDING
+    told = np.abs(exact) > SMALL
     same = np.sign(exact[told]) == np.sign(approximated[told])
     square = float((exact**2).sum())
     varied = n >= FEWEST_CELLS and np.ptp(exact) > 0 and np.ptp(approximated) > 0

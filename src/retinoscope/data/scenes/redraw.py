@@ -1,0 +1,51 @@
+"""Redraw: the layout behind a sample of arranged scenes, to be drawn with one change."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from retinoscope.data.samples import Sample
+from retinoscope.data.scenes.arrange import arrange
+from retinoscope.data.scenes.layouts import Layout
+from retinoscope.data.scenes.render import render
+
+
+def layout_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> Layout | None:
+    """The layout that a sample was drawn from; None where it is no arranged scene of ours.
+
+    What the folder says of itself is never taken on trust: the layout is drawn again, and must
+    give the very same pixels.
+
+    Args:
+        sample: an image of a folder of `write_arranged`, or any other.
+        image: its pixels.
+    """
+    info = _info(sample.path.parent.parent / "annotations" / "instances.json")
+    if info is None or "kind" not in info:
+        return None
+    layout = arrange(info["kind"], info["seed"], sample.image_id - 1, info["sprites"])
+    return layout if np.array_equal(render(layout).image, image) else None
+
+
+def thing_at(layout: Layout, mask: Bool[np.ndarray, "height width"]) -> int | None:
+    """Which thing of a layout is seen at exactly these pixels; None where none is."""
+    for index, thing in enumerate(render(layout).objects):
+        if np.array_equal(thing.mask, mask):
+            return index
+    return None
+
+
+@lru_cache(maxsize=4)
+def _info(file: Path) -> dict[str, Any] | None:
+    """What a folder of embedded scenes says it was drawn from."""
+    if not file.is_file():
+        return None
+    info = json.loads(file.read_text("utf-8")).get("info")
+    known = isinstance(info, dict) and {"kind", "seed", "sprites"} <= info.keys()
+    return info if known else None
