@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from retinoscope.engine import look
-from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.errors import InterventionError, SampleError, SelectionError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.interchange.groups import groups_of
@@ -87,11 +87,11 @@ def _item(bench: Bench, target: Subject, query: Query, other: Counterpart) -> It
         look(bench.checkpoint, image, query.question, prefix=query.prefix)
         for image in (target.image, other.image)
     )
-    right = contrast(clean.logits, query.right).right
-    wrong = contrast(corrupt.logits, query.right).wrong
     try:
+        right = contrast(clean.logits, query.right).right
+        wrong = contrast(corrupt.logits, query.right).wrong
         runs = pair(clean, corrupt, right, wrong)
-    except SelectionError as error:
+    except (SampleError, SelectionError) as error:
         yield _skip(target, query.task, str(error))
         return
     item = _described(target, query, other, runs)

@@ -55,7 +55,8 @@ def counterpart(target: Subject, seed: int) -> Counterpart:
                 drawn = render(replace(layout, things=things))
             except DataError:  # it is too wide for its place
                 continue
-            mask = target.mask | drawn.objects[index].whole
+            # Soft edges and shadows lie outside the masks of both.
+            mask = target.mask | (drawn.image != pixels).any(-1)
             return Counterpart("exchange", Image.fromarray(drawn.image), mask, name)
     return Counterpart("noise", noise_object(target, seed), target.mask)
 

@@ -29,6 +29,9 @@ from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
 from retinoscope.results.store import Results
 
+RELAYED = ("poll", "ask")
+"""Tasks whose way is judged."""
+
 _NOTE = (
     "Two images that differ in one object are run under one question, and states of one are put "
     "into the run of the other, by layer and group of positions. Noising: the clean run with a "
@@ -86,7 +89,7 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
 def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[Verdict]:
     return (
         carrier(results["interchange"]),
-        relay(results["interchange_paths"]),
+        *(relay(results["interchange_paths"], task) for task in RELAYED),
         approximation(tables["interchange_agreement"]),
     )
 

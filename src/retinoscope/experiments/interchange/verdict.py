@@ -50,9 +50,14 @@ def carrier(records: pl.DataFrame) -> Verdict:
     )
 
 
-def relay(records: pl.DataFrame) -> Verdict:
-    """Does the difference pass through the question, or straight to the last position?"""
-    whole = records.filter(pl.col("first_layer") == 0).filter(
+def relay(records: pl.DataFrame, task: str) -> Verdict:
+    """Does the difference pass through the question, or straight to the last position?
+
+    Args:
+        records: of paths.
+        task: one of the tasks; models may take another way for another question.
+    """
+    whole = records.filter((pl.col("first_layer") == 0) & (pl.col("task") == task)).filter(
         pl.col("last_layer") == pl.col("last_layer").max()
     )
     checks = [
@@ -64,11 +69,11 @@ def relay(records: pl.DataFrame) -> Verdict:
         for direction in DIRECTIONS
     ]
     return Verdict(
-        "Relay",
-        "The question's tokens pick the difference up and hand it to the last position; it is not "
-        "read from the object directly.",
-        "Held if both conditions are met. Paths in all layers; each patched alone, so that what "
-        "two of them do together is in neither.",
+        f"Relay ({task})",
+        "The question's tokens pick the difference up and hand it to the last position, which does "
+        "not read it from the object directly.",
+        "Held if both conditions are met. Paths in all layers, each patched alone: what two of "
+        "them do together is in neither.",
         all_met(checks),
         tuple(checks),
     )
