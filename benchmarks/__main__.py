@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--works", nargs="*", default=None)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    given.works = given.works or [*"abcdefgh", *([] if given.quick else ["g2"])]
+    given.works = given.works or [*"abcdefghijk", *([] if given.quick else ["g2"])]
     names = ["small"] if given.quick else ["random", "heads", EMBEDDED]
     results: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),

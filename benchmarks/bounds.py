@@ -22,15 +22,18 @@ def bound(config: Any, length: int, work: Work) -> float | None:
     text = config.text_config
     step = text.num_hidden_layers * _layer(text, 1, length) + _head(text)
     full = _vision(config) + text.num_hidden_layers * _layer(text, length, length) + _head(text)
+    recordings = 2 if any(change.exchange for change in work.changes) else 1
     cones = sum(_cone(text, length, change) for change in work.changes)
     behind = len(work.changes) * work.tokens * step
-    return (len(work.changes) * full + behind) / (full + cones + behind)
+    return (len(work.changes) * full + behind) / (recordings * full + cones + behind)
 
 
 def _cone(text: Any, length: int, change: Change) -> float:
     first, layer = (min(change.ablate), 0) if change.ablate else (0, 0)
     if change.cut is not None:
         first, layer = min(change.cut.queries), min(change.cut.layers)
+    if change.exchange is not None:
+        first, layer = min(change.exchange.positions), change.exchange.layer
     whole = text.num_hidden_layers - 1 - layer
     # In the last layer all positions give keys and values, the last one alone goes on.
     keys = 4 * (length - first) * text.hidden_size**2

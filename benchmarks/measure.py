@@ -51,7 +51,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     work = works(subject, given.tokens)[given.work]
     tool = importlib.import_module(f"benchmarks.tools.with_{given.tool}").Tool(subject)
     changes = work.changes[: given.count] if given.count else work.changes
-    chosen = list(range(len(changes))) if tool.whole else sampled(changes, given.sample)
+    sample = getattr(tool, "sampled", sampled)
+    chosen = list(range(len(changes))) if tool.whole else sample(changes, given.sample)
     function = getattr(tool, work.kind.replace(" ", "_"))
     before, start = _peak(), time.process_time()
     output, gap = _run(function, work, [changes[index] for index in chosen], given.gap)

@@ -47,7 +47,7 @@ SIZES = {
     "heads": Size(width=512, layers=16, heads=32, side=24, vocabulary=32_000),
     "small": Size(width=256, layers=8, heads=8, side=12, vocabulary=8_000),
 }
-ONLY = {"heads": ("h",)}
+ONLY = {"heads": ("h", "k")}
 """Subjects that are there for some works alone: as many heads as LLaVA-1.5-7B has."""
 EMBEDDED = "embedded"
 
@@ -67,6 +67,11 @@ class Subject:
     inputs: dict[str, Tensor]
     visual: list[int]
     side: int
+
+    @property
+    def other(self) -> dict[str, Tensor]:
+        """The same prompt with another image: this one mirrored."""
+        return {**self.inputs, "pixel_values": self.inputs["pixel_values"].flip(-1)}
 
     @property
     def length(self) -> int:

@@ -1,4 +1,4 @@
-"""The eight pieces of work, as plain data that every tool can carry out in its own way."""
+"""The pieces of work, as plain data that every tool can carry out in its own way."""
 
 from __future__ import annotations
 
@@ -20,11 +20,27 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """States put in from the run on the other image (`Subject.other`).
+
+    Attributes:
+        positions: where.
+        layer: of the residual stream, what enters the layer; of a head, the layer it is in.
+        head: the query head whose output before the projection is exchanged; None for the stream.
+    """
+
+    positions: tuple[int, ...]
+    layer: int
+    head: int | None = None
+
+
+@dataclass(frozen=True)
 class Change:
-    """One condition: edges that are cut, or visual tokens replaced by the image's mean token."""
+    """One condition: edges cut, tokens replaced by the image's mean one, or states exchanged."""
 
     cut: Cut | None = None
     ablate: tuple[int, ...] = ()
+    exchange: Exchange | None = None
 
 
 Kind = Literal["next token", "captions", "lens", "gradients"]
@@ -83,6 +99,22 @@ def works(subject: Subject, tokens: int = 60) -> dict[str, Work]:
         for (key, title), chosen in cuts.items()
     ]
     boxes = tuple(Change(ablate=box) for box in _boxes(subject, 20))
+    behind = range(subject.visual[-1] + 1, subject.length)
+    exchanges = {
+        ("i", "patching from another image into the text, position by layer"): [
+            Exchange((position,), layer) for position in behind for layer in every[1:]
+        ],
+        ("j", "patching from another image into visual tokens, group by layer"): [
+            Exchange(group, layer) for group in groups for layer in every[1:]
+        ],
+        ("k", "patching one head from another image, at the last position"): [
+            Exchange(last, layer, head) for layer in every for head in range(subject.heads)
+        ],
+    }
+    found += [
+        Work(key, title, "next token", tuple(Change(exchange=one) for one in chosen))
+        for (key, title), chosen in exchanges.items()
+    ]
     found += [
         Work("d", "ablation of a box", "next token", boxes),
         Work("e", f"caption of {tokens} tokens, box ablated", "captions", boxes, tokens),

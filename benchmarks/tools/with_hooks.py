@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.subject import Subject
-from benchmarks.work import EVEN, Change, Cut
+from benchmarks.work import EVEN, Change, Cut, Exchange
 
 
 class Tool:
@@ -112,9 +112,51 @@ class Tool:
             output = self.model(**self.subject.inputs, use_cache=False, logits_to_keep=1)
         return output.logits[0, -1, token]
 
+    @cached_property
+    def source(self) -> dict[tuple[int, bool], Tensor]:
+        """Of the run on the other image, what enters each layer and each output projection."""
+        found: dict[tuple[int, bool], Tensor] = {}
+        with ExitStack() as stack:
+            for layer in range(self.subject.layers):
+                for heads in (False, True):
+
+                    def keep(_: Any, args: tuple, at: tuple[int, bool] = (layer, heads)) -> None:
+                        found[at] = args[0][0].clone()
+
+                    hook = self._entered(layer, heads).register_forward_pre_hook(keep)
+                    stack.callback(hook.remove)
+            self.model(**self.subject.other, use_cache=False, logits_to_keep=1)
+        return found
+
+    def _entered(self, layer: int, heads: bool) -> torch.nn.Module:
+        block = self.decoder.layers[layer]
+        return block.self_attn.o_proj if heads else block
+
+    @contextmanager
+    def _exchanged(self, one: Exchange) -> Iterator[None]:
+        """States of the other image's run at some positions, of one head or whole."""
+        heads = one.head is not None
+        source, where = self.source[one.layer, heads], list(one.positions)
+        width = source.shape[-1] // self.subject.heads
+        part = slice(one.head * width, (one.head + 1) * width) if one.head is not None else ...
+
+        def swap(_: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            hidden = args[0].clone()
+            for position in where:
+                hidden[0, position, part] = source[position, part]
+            return (hidden, *args[1:])
+
+        hook = self._entered(one.layer, heads).register_forward_pre_hook(swap)
+        try:
+            yield
+        finally:
+            hook.remove()
+
     @contextmanager
     def _hooked(self, change: Change) -> Iterator[None]:
         with ExitStack() as stack:
+            if change.exchange is not None:
+                stack.enter_context(self._exchanged(change.exchange))
             if change.ablate:
                 stack.enter_context(self._before_first(list(change.ablate), self.mean))
             if change.cut is not None:

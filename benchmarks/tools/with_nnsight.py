@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from nnsight import NNsight
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.subject import Subject
 from benchmarks.tools.with_hooks import mask_of
-from benchmarks.work import Change, Cut
+from benchmarks.work import Change, Cut, Exchange
 
 
 class Tool:
@@ -30,6 +31,8 @@ class Tool:
         for change in changes:
             if change.cut is not None:
                 rows.append(self._cut(change.cut))
+            elif change.exchange is not None:
+                rows.append(self._exchanged(change.exchange))
             else:
                 mean = self._mean() if mean is None else mean
                 rows.append(self._ablated(list(change.ablate), mean))
@@ -64,6 +67,35 @@ class Tool:
             hidden = model.model.language_model.layers[0].input.clone()
             hidden[:, positions] = mean
             model.model.language_model.layers[0].input = hidden
+            row = model.lm_head.output[0, -1].save()
+        return row
+
+    @cached_property
+    def source(self) -> dict[tuple[int, bool], Tensor]:
+        """Of the run on the other image, what enters each layer and each output projection."""
+        model, found = self.model, {}
+        with model.trace(**{**self.inputs, "pixel_values": self.subject.other["pixel_values"]}):
+            for layer in range(self.subject.layers):
+                block = model.model.language_model.layers[layer]
+                found[layer, False] = block.input.clone().save()
+                found[layer, True] = block.self_attn.o_proj.input.clone().save()
+        return found
+
+    def _exchanged(self, one: Exchange) -> Tensor:
+        model, where = self.model, list(one.positions)
+        source = self.source[one.layer, one.head is not None]
+        width = source.shape[-1] // self.subject.heads
+        with model.trace(**self.inputs):
+            block = model.model.language_model.layers[one.layer]
+            if one.head is None:
+                hidden = block.input.clone()
+                hidden[:, where] = source[:, where]
+                block.input = hidden
+            else:
+                part = slice(one.head * width, (one.head + 1) * width)
+                hidden = block.self_attn.o_proj.input.clone()
+                hidden[:, where, part] = source[:, where, part]
+                block.self_attn.o_proj.input = hidden
             row = model.lm_head.output[0, -1].save()
         return row
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,10 +11,10 @@ from torch import Tensor
 from benchmarks.subject import Subject
 from benchmarks.work import Change
 from retinoscope.attribution import integrated_gradients
-from retinoscope.engine import Recording, evaluate, generate, record
+from retinoscope.engine import Recording, capture, evaluate, generate, record
 from retinoscope.engine.generate import end_tokens
 from retinoscope.geometry import PatchGrid, Tile
-from retinoscope.interventions import Ablate, Condition, Knockout
+from retinoscope.interventions import Ablate, Condition, Knockout, Patch, SitePatch
 from retinoscope.lens import read_lens
 from retinoscope.models import Checkpoint, Encoded, Family
 from retinoscope.models.checkpoint import find_parts
@@ -32,7 +33,7 @@ class Tool:
         self.checkpoint = Checkpoint("benchmark", "", {}, model, None, family, find_parts(model))
         layout = TokenLayout(subject.length, (VisualSpan(tuple(subject.visual), grid),))
         self.encoded = Encoded(subject.inputs, layout, "")
-        self.visual = subject.visual
+        self.visual, self.other = subject.visual, subject.other
         record(self.checkpoint, self.encoded)  # the comparison made once for each model
         record(self.checkpoint, self.encoded, max_new_tokens=3)
 
@@ -63,11 +64,29 @@ class Tool:
 
     def _conditions(self, changes: Sequence[Change], recording: Recording) -> list[Condition]:
         mean = recording.residual(0)[self.visual].mean(0)
-        found: list[Condition] = []
-        for change in changes:
+        found: list[Condition] = self._exchanged(changes)
+        for change in changes if not found else ():
             if change.cut is None:
                 found.append((Ablate(change.ablate, mean),))
             else:
                 cut = change.cut
                 found.append((Knockout(cut.queries, cut.keys, cut.layers, cut.heads),))
+        return found
+
+    def _exchanged(self, changes: Sequence[Change]) -> list[Condition]:
+        """Patches from a recording of the other image; none where nothing is exchanged."""
+        asked = [change.exchange for change in changes if change.exchange is not None]
+        if not asked:
+            return []
+        source = record(self.checkpoint, replace(self.encoded, inputs=self.other))
+        layers = sorted({one.layer for one in asked if one.head is not None})
+        heads = capture(source, "z", layers=layers).load() if layers else {}
+        found: list[Condition] = []
+        for one in asked:
+            where = list(one.positions)
+            if one.head is None:
+                found.append((Patch(where, one.layer, source.residual(one.layer)[where]),))
+            else:
+                site = f"z.{one.layer}"
+                found.append((SitePatch(where, site, heads[site][where], one.head),))
         return found

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from benchmarks.subject import Subject
-from benchmarks.work import Change
+from benchmarks.work import Change, Exchange
 
 os.environ["PIP_NO_INDEX"] = "1"
 
@@ -48,8 +48,9 @@ class Tool:
             name = "blocks.0.hook_in"
             _, cache = self.bridge.run_with_cache(**self.inputs, names_filter=name)
             mean = cache[name][0, self.subject.visual].mean(0)
+        source = self._source(changes)
         hooked = (
-            self.bridge.run_with_hooks(**self.inputs, fwd_hooks=self._hooks(change, mean))
+            self.bridge.run_with_hooks(**self.inputs, fwd_hooks=self._hooks(change, mean, source))
             for change in changes
         )
         return torch.stack([logits[0, -1] for logits in hooked])
@@ -65,8 +66,31 @@ class Tool:
         states = torch.stack([cache[name][0, self.subject.visual] for name in names])
         return self.head(self.norm(states)).topk(top).indices
 
-    def _hooks(self, change: Change, mean: Tensor | None) -> list[tuple[str, Any]]:
-        spot = change.cut
+    def _source(self, changes: Sequence[Change]) -> dict[str, Tensor]:
+        """States of the run on the other image, of those sites that are exchanged."""
+        names = {_name(one.exchange) for one in changes if one.exchange is not None}
+        if not names:
+            return {}
+        other = {**self.inputs, "pixel_values": self.subject.other["pixel_values"]}
+        _, cache = self.bridge.run_with_cache(**other, names_filter=lambda name: name in names)
+        return {name: cache[name] for name in names}
+
+    def _hooks(
+        self, change: Change, mean: Tensor | None, source: dict[str, Tensor]
+    ) -> list[tuple[str, Any]]:
+        spot, one = change.cut, change.exchange
+        if one is not None:
+            name, where = _name(one), list(one.positions)
+
+            def exchange(state: Tensor, hook: Any) -> Tensor:
+                state = state.clone()
+                if one.head is None:
+                    state[:, where] = source[name][:, where]
+                else:
+                    state[:, where, one.head] = source[name][:, where, one.head]
+                return state
+
+            return [(name, exchange)]
         if spot is None:
 
             def ablate(hidden: Tensor, hook: Any) -> Tensor:
@@ -84,3 +108,7 @@ class Tool:
             return scores
 
         return [(f"blocks.{layer}.attn.hook_attn_scores", cut) for layer in spot.layers]
+
+
+def _name(one: Exchange) -> str:
+    return f"blocks.{one.layer}.{'hook_in' if one.head is None else 'attn.hook_z'}"
