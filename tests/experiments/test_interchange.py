@@ -31,9 +31,10 @@ from retinoscope.experiments.interchange.tables import (
 )
 from retinoscope.experiments.interchange.verdict import approximation, carrier, relay
 from retinoscope.experiments.settings import Settings
-from retinoscope.experiments.subject import Subject, read_subject
+from retinoscope.experiments.target import Target, read_target
 from retinoscope.models import Checkpoint, load
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord, tables
 from retinoscope.results.schema import frame as framed
 
@@ -50,9 +51,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return load(tiny.save(tmp_path_factory.mktemp("model")))
 
 
-def target_of(data: Dataset, image: int = 0, thing: int = 0) -> Subject:
+def target_of(data: Dataset, image: int = 0, thing: int = 0) -> Target:
     sample = data.samples[image]
-    return read_subject(sample, sample.annotations[thing], data.categories, SETTINGS)
+    return read_target(sample, sample.annotations[thing], data.categories, SETTINGS)
 
 
 def test_a_scene_is_drawn_again_with_one_thing_exchanged(scenes: Dataset) -> None:
@@ -102,7 +103,7 @@ def test_groups_divide_the_sequence_behind_its_beginning(
 def test_a_model_of_random_weights_gives_nothing_to_find(
     scenes: Dataset, model: Checkpoint
 ) -> None:
-    bench = Bench(model, scenes.categories, (), SETTINGS)
+    bench = Bench(model, scenes.categories, (), SETTINGS, OwnSettings())
     rows: list[Record] = []
     for image in range(4):
         rows += measure(bench, target_of(scenes, image))

@@ -9,10 +9,11 @@ import torch
 
 from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording, capture
-from retinoscope.engine.checks import Checked
-from retinoscope.engine.evaluate import groups, unproved
-from retinoscope.engine.replay import replay
-from retinoscope.engine.suffix import SuffixAttention
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.evaluate import unproved
+from retinoscope.engine.replay.passes import groups
+from retinoscope.engine.replay.replay import replay
+from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Source
 
@@ -67,11 +68,11 @@ def keys_under(
     for start, members in groups(edits, recording):
         attention = SuffixAttention(recording, start, keep=True)
         _, plan = replay(recording, [edits[i] for i in members], start, attention, wanted=[])
-        for layer, fork in enumerate(plan[:-1]):
-            if layer not in attention.kept or not fork.doing:
+        for layer, batch in enumerate(plan[:-1]):
+            if layer not in attention.kept or not batch.edits:
                 continue
             keys, values = attention.kept[layer]
-            for member, row in zip(*fork.touched(members), strict=True):
+            for member, row in zip(*batch.touched(members), strict=True):
                 held = found[member].layers
                 late = [(i, p - start) for i, p in enumerate(positions[member]) if p >= start]
                 if layer in held and late:

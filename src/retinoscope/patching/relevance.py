@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording
-from retinoscope.engine.taps import ModuleTap, first_input
+from retinoscope.engine.recording.taps import ModuleTap, first_input
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Site
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
-from retinoscope.experiments.subject import Subject, random_source
+from retinoscope.experiments.target import Target, random_source
 from retinoscope.tokens import TokenLayout, TokenSet, at, last, visual
 
 NEAR = 2
@@ -19,7 +19,7 @@ GROUPS = ("object", "other objects", "near", "far", "matched", "question", "last
 
 def groups_of(
     layout: TokenLayout,
-    target: Subject,
+    target: Target,
     mask: Bool[np.ndarray, "height width"],
     settings: Settings,
 ) -> dict[str, tuple[int, ...]]:

@@ -21,7 +21,7 @@ from retinoscope.experiments.interchange.records import (
     InterchangeRecord,
     PathRecord,
 )
-from retinoscope.experiments.subject import Subject
+from retinoscope.experiments.target import Target, skip
 from retinoscope.interventions import Site
 from retinoscope.patching import (
     APPROXIMATIONS,
@@ -36,6 +36,7 @@ from retinoscope.patching import (
     pair,
     paths,
 )
+from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import Query, ask, queries_of
 
@@ -54,7 +55,7 @@ ROUTES = (
 BY_LAYER = (ROUTES[0], ROUTES[2])
 
 
-def measure(bench: Bench, target: Subject) -> Iterator[Record]:
+def measure(bench: Bench[OwnSettings], target: Target) -> Iterator[Record]:
     """Every pair of runs of one object: a row for the item, then its cells, paths and errors."""
     found = counterpart(target, bench.settings.seed)
     queries, skipped = _queries(bench, target)
@@ -63,7 +64,7 @@ def measure(bench: Bench, target: Subject) -> Iterator[Record]:
         yield from _item(bench, target, query, found)
 
 
-def _queries(bench: Bench, target: Subject) -> tuple[list[Query], list[SkippedRecord]]:
+def _queries(bench: Bench[OwnSettings], target: Target) -> tuple[list[Query], list[SkippedRecord]]:
     """Questions that the next token answers: of the tasks, and of the scene where it has others."""
     settings, tokenizer = bench.settings, bench.checkpoint.tokenizer
     asked, unasked = queries_of(
@@ -82,7 +83,9 @@ def _queries(bench: Bench, target: Subject) -> tuple[list[Query], list[SkippedRe
     return queries, [_skip(target, task, reason) for task, reason in missing.items()]
 
 
-def _item(bench: Bench, target: Subject, query: Query, other: Counterpart) -> Iterator[Record]:
+def _item(
+    bench: Bench[OwnSettings], target: Target, query: Query, other: Counterpart
+) -> Iterator[Record]:
     clean, corrupt = (
         look(bench.checkpoint, image, query.question, prefix=query.prefix)
         for image in (target.image, other.image)
@@ -106,7 +109,7 @@ def _item(bench: Bench, target: Subject, query: Query, other: Counterpart) -> It
     yield from _Measured(target, query.task, runs, groups).records()
 
 
-def _described(target: Subject, query: Query, other: Counterpart, runs: Pair) -> InterchangeItem:
+def _described(target: Target, query: Query, other: Counterpart, runs: Pair) -> InterchangeItem:
     clean, corrupt = runs.ends
     decode = runs.clean.checkpoint.tokenizer.decode
     return InterchangeItem(
@@ -137,7 +140,7 @@ class _Measured:
         groups: positions by name.
     """
 
-    target: Subject
+    target: Target
     task: str
     runs: Pair
     groups: Mapping[str, tuple[int, ...]]
@@ -221,6 +224,5 @@ class _Measured:
         return self.target.sample.image_id, annotation.object_id, annotation.class_name, self.task
 
 
-def _skip(target: Subject, condition: str, reason: str) -> SkippedRecord:
-    ids = (target.sample.image_id, target.annotation.object_id)
-    return SkippedRecord("interchange", *ids, condition, reason)
+def _skip(target: Target, condition: str, reason: str) -> SkippedRecord:
+    return skip("interchange", target, condition, reason)

@@ -14,7 +14,7 @@ from retinoscope.data.scenes.redraw import layout_of, thing_at
 from retinoscope.data.scenes.render import render
 from retinoscope.errors import DataError
 from retinoscope.experiments.curation import noise_object
-from retinoscope.experiments.subject import Subject, random_source
+from retinoscope.experiments.target import Target, random_source
 
 TRIES = 8
 """Other classes that are tried in an object's place: some are of another shape and don't fit."""
@@ -37,7 +37,7 @@ class Counterpart:
     other: str = ""
 
 
-def counterpart(target: Subject, seed: int) -> Counterpart:
+def counterpart(target: Target, seed: int) -> Counterpart:
     """A minimal pair where the scene can be drawn again, else the object's pixels as noise.
 
     Args:
@@ -61,7 +61,7 @@ def counterpart(target: Subject, seed: int) -> Counterpart:
     return Counterpart("noise", noise_object(target, seed), target.mask)
 
 
-def _others(target: Subject, seed: int) -> Sequence[str]:
+def _others(target: Target, seed: int) -> Sequence[str]:
     """Classes that the image does not hold, in a random order."""
     present = {one.class_name for one in target.sample.annotations}
     absent = [name for name in NAMES if name not in present]
