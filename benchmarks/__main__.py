@@ -47,12 +47,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
     parser.add_argument("--tools", nargs="*", default=list(NAMES), choices=list(NAMES))
-    parser.add_argument("--works", nargs="*", default=None)
+    parser.add_argument("--works", nargs="*", default=None, help="these alone; others are kept")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
+    some = given.works is not None
     given.works = given.works or [*"abcdefghijk", *([] if given.quick else ["g2"])]
     names = ["small"] if given.quick else ["random", "heads", EMBEDDED]
-    results: dict[str, Any] = {
+    results = _known(given.quick) if some else {}
+    results = results or {
         "date": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {given.threads} thread(s)",
         "how": "seconds of processor time with the recording counted; ~ scaled from a sample; "
@@ -63,11 +65,28 @@ def main() -> None:
         for name in names:
             folder = Path(scratch) / name
             make(name, folder)
-            results["subjects"][name] = _subject(folder, given)
+            found = _subject(folder, given)
+            found["works"] = _merged(results["subjects"].get(name), found["works"])
+            results["subjects"][name] = found
             _write(results, given.quick)
-        results["sweeps"] = _sweeps(Path(scratch), given)
+        if {"a", "b"} <= set(given.works):
+            results["sweeps"] = _sweeps(Path(scratch), given)
     _write(results, given.quick)
     print(table(results))
+
+
+def _known(quick: bool) -> dict[str, Any]:
+    """What was measured before, where there is any."""
+    file = (ENVIRONMENTS / "quick" if quick else HERE) / "results.json"
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}
+
+
+def _merged(before: dict[str, Any] | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows measured now, and those that were not measured again, by letter."""
+    today = datetime.date.today().isoformat()
+    known = {row["key"]: row for row in (before["works"] if before else [])}
+    known |= {row["key"]: {**row, "date": today} for row in rows}
+    return [known[key] for key in sorted(known)]
 
 
 def _write(results: dict[str, Any], quick: bool) -> None:

@@ -25,8 +25,17 @@ def table(results: dict[str, Any]) -> str:
         lines = [head, ["---"] * len(head), *(_row(row, tools) for row in found["works"])]
         parts.append(f"### {subject}: {found['about']}")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        parts += ["\n".join(_failures(found["works"]))]
+        parts += ["\n".join(_failures(found["works"])), _dates(found["works"], results["date"])]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _dates(rows: Iterable[dict[str, Any]], usual: str) -> str:
+    """Which rows were measured on another day than the rest."""
+    days: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("date", usual) != usual:
+            days.setdefault(row["date"], []).append(f"({row['key']})")
+    return "\n".join(f"Measured {day}: {', '.join(keys)}." for day, keys in days.items())
 
 
 def _row(row: dict[str, Any], tools: Iterable[str]) -> list[str]:
