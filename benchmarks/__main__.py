@@ -1,6 +1,7 @@
 """Measure every tool on every piece of work, each alone in its process, and write the table.
 
     python -m benchmarks [--quick] [--tools retinoscope hooks ...] [--works a b ...]
+        [--subjects random ...]
 
 Tools of others run in their own environments, which `benchmarks/setup` makes; where a tool has
 none, the table says so.
@@ -31,6 +32,8 @@ HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".bench"
 OURS = ("retinoscope", REFERENCE)
 """Tools that run in this very environment."""
+SUBJECTS = ["random", "heads", EMBEDDED]
+"""Models that are measured, but for quick results."""
 LACKING: dict[str, tuple[str, ...]] = {
     "nnsight": ("captions", "gradients"),
     "transformer_lens": ("captions", "gradients"),
@@ -47,12 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
     parser.add_argument("--tools", nargs="*", default=list(NAMES), choices=list(NAMES))
+    parser.add_argument("--subjects", nargs="*", default=SUBJECTS, choices=SUBJECTS)
     parser.add_argument("--works", nargs="*", default=None, help="these alone; others are kept")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     some = given.works is not None
     given.works = given.works or [*"abcdefghijk", *([] if given.quick else ["g2"])]
-    names = ["small"] if given.quick else ["random", "heads", EMBEDDED]
+    names = ["small"] if given.quick else given.subjects
     results = _known(given.quick) if some else {}
     results = results or {
         "date": datetime.date.today().isoformat(),
