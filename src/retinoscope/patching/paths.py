@@ -25,9 +25,9 @@ class Path:
 
     Attributes:
         direction: which run is changed.
-        layers: decoder layers in which the second group reads the first, ascending; each later
-            group reads the one before it in every layer behind the first of them (and behind
-            those that the steps before it take).
+        layers: decoder layers in which the second group reads the first, ascending. Each later
+            group reads the one before it in every attending layer behind the first of them, and
+            behind those that the steps before it take.
         hops: at least two groups; all that the last one changes reaches the answer as it will.
     """
 
@@ -67,6 +67,11 @@ def _check(path: Path, recording: Recording) -> None:
     steps = len(path.hops) - 1
     if steps < 1:
         raise SelectionError("A path leads over at least two groups of positions.")
+    if any(call.owner is not None for call in recording.calls):
+        raise SelectionError(
+            f"Some layers of {recording.checkpoint.name} read the keys and values of earlier ones, "
+            "so that the path through one layer can't be told from that through another."
+        )
     most = recording.layer_count - steps
     if not path.layers or not 0 <= path.layers[0] <= most:
         raise SelectionError(
@@ -86,7 +91,8 @@ def _conditions(runs: Pair, asked: Sequence[Path], direction: Direction) -> list
     while going:
         for index in going:
             path = asked[index]
-            layers = path.layers if step == 1 else range(path.layers[0] + step - 1, last)
+            behind = range(path.layers[0] + step - 1, last)
+            layers = path.layers if step == 1 else [n for n in behind if n in given[index].layers]
             keys, queries = path.hops[step - 1], path.hops[step]
             found[index] = (PathPatch(queries, keys, layers, given[index]),)
         going = [index for index in going if len(asked[index].hops) > step + 1]

@@ -150,14 +150,13 @@ class _Measured:
         recording = self.runs.clean
         layers = range(recording.layer_count)
         late = {name: self.groups[name] for name in HEADS_AT if name in self.groups}
-        yield from self._sweep("residual stream", cells(self.groups, layers, (), DIRECTIONS))
-        heads = range(recording.head_count)
         able = [layer for layer in layers if recording.has(Site("z", layer))]
-        if able:
-            yield from self._sweep("heads", cells(late, able, heads, DIRECTIONS))
+        asked = cells(self.groups, layers, (), DIRECTIONS)
+        asked += cells(late, able, range(recording.head_count), DIRECTIONS)
+        yield from self._sweep(asked)
         yield from self._paths()
 
-    def _sweep(self, part: str, asked: Sequence[Cell]) -> Iterator[Record]:
+    def _sweep(self, asked: Sequence[Cell]) -> Iterator[Record]:
         ends, own = self.runs.ends, exact(self.runs, asked)
         carried = self._carried(asked, own)
         theirs: dict[str, np.ndarray] = {}
@@ -165,7 +164,7 @@ class _Measured:
             try:
                 theirs[method] = self._carried(asked, approximated(self.runs, asked, method))
             except InterventionError as error:
-                yield _skip(self.target, f"{self.task}: {part}, {method}", str(error))
+                yield _skip(self.target, f"{self.task}: {method}", str(error))
         for index, cell in enumerate(asked):
             guesses = {m: float(theirs[m][index]) if m in theirs else None for m in APPROXIMATIONS}
             yield InterchangeRecord(
@@ -181,14 +180,20 @@ class _Measured:
                 carried=float(carried[index]),
                 **guesses,
             )
-        for direction in DIRECTIONS:
-            here = np.array([cell.direction == direction for cell in asked])
-            for method, guess in theirs.items():
-                found = asdict(agreement(carried[here], guess[here]))
-                cells_compared = found.pop("n")
-                yield AgreementRecord(
-                    *self._name(), direction, part, method, cells=cells_compared, **found
-                )
+        yield from self._agreements(asked, carried, theirs)
+
+    def _agreements(
+        self, asked: Sequence[Cell], carried: np.ndarray, theirs: Mapping[str, np.ndarray]
+    ) -> Iterator[AgreementRecord]:
+        """How wrong each approximation is, of the stream and of heads apart."""
+        for part, heads in (("residual stream", False), ("heads", True)):
+            for direction in DIRECTIONS:
+                here = np.array([(c.direction, c.head >= 0) == (direction, heads) for c in asked])
+                for method, guess in theirs.items() if here.any() else ():
+                    found = asdict(agreement(carried[here], guess[here]))
+                    count = found.pop("n")
+                    name = (*self._name(), direction, part, method)
+                    yield AgreementRecord(*name, cells=count, **found)
 
     def _paths(self) -> Iterator[Record]:
         count = self.runs.clean.layer_count
