@@ -23,7 +23,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Views:
     vlm = rs.VLM(load(folder))
     drawn = np.random.default_rng(0).integers(0, 255, (2, 56, 56, 3), dtype=np.uint8)
     question = "Is there a dog in this image ?"
-    one, other = (vlm.look(Image.fromarray(pixels), question, room=0) for pixels in drawn)
+    one, other = (vlm.look(Image.fromarray(pixels), question, max_new_tokens=0) for pixels in drawn)
     return one, other
 
 
@@ -108,7 +108,7 @@ def test_the_two_directions_of_equal_ends_mirror_each_other(views: Views) -> Non
     [
         ({"directions": "sideways"}, SelectionError, "sideways"),
         ({"approximations": "guess"}, SelectionError, "guess"),
-        ({"groups": {}}, SelectionError, "No group"),
+        ({"groups": {}}, SelectionError, "by name"),
         ({"groups": {"none": []}}, InterventionError, "empty set"),
         ({"layers": tiny.LAYERS + 1}, InterventionError, "layers"),
         ({"layers": tiny.LAYERS, "heads": 0}, InterventionError, "layers"),

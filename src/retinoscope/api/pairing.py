@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from retinoscope.api.view import View
+from retinoscope.brief import brief
 from retinoscope.errors import SelectionError
 from retinoscope.interventions.edits import checked_positions
 from retinoscope.patching import Pair, pair
 from retinoscope.tokens import Chosen
-
-if TYPE_CHECKING:
-    from retinoscope.api.view import View
 
 Groups = Mapping[str, Chosen]
 """Positions by name: token sets, positions or masks of the clean view."""
 
 
 def paired(clean: View, corrupt: View, right: str | int | None, wrong: str | int | None) -> Pair:
-    """The two runs beside each other, words as tokens."""
+    """The two runs beside each other, words as tokens.
+
+    Raises:
+        SelectionError: one is no view, a word can't be spelled, or as `retinoscope.patching.pair`.
+    """
+    for view in (clean, corrupt):
+        if not isinstance(view, View):
+            raise SelectionError(
+                f"{brief(view)} ({type(view).__name__}) is no view; give what vlm.look returned."
+            )
     one, other = (None if word is None else clean._token(word) for word in (right, wrong))
     return pair(clean.recording, corrupt.recording, one, other)
 
@@ -31,8 +39,11 @@ def named_positions(view: View, groups: Groups | None) -> dict[str, tuple[int, .
         text = behind or list(layout.text)
         groups = {"image": layout.visual, "text": [p for p in text if p != layout.last]}
         groups = {name: some for name, some in groups.items() if some} | {"last": view.last}
-    if not groups:
-        raise SelectionError("No group of positions was given; name at least one.")
+    if not isinstance(groups, Mapping) or not groups:
+        raise SelectionError(
+            f"Groups are positions by name, such as {{'dog': dog, 'last': view.last}}; got "
+            f"{brief(groups)}."
+        )
     return {
         str(name): checked_positions(some, recording, f"The group {name!r}")
         for name, some in groups.items()

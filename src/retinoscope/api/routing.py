@@ -110,7 +110,7 @@ def paths(
     named = named_positions(clean, given)
     count, steps = clean.recording.layer_count, len(named) - 1
     if layers is None:
-        layers = range(max(0, count - steps + 1))
+        layers = range(max(0, count - max(steps, 1) + 1))
     each = [layers] if isinstance(layers, int) else list(layers)
     spans = [checked_layers(one, count, "paths") for one in each]
     hops = tuple(named.values())
