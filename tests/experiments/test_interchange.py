@@ -43,7 +43,7 @@ SETTINGS = Settings()
 
 @pytest.fixture(scope="module")
 def scenes() -> Dataset:
-    return arranged_scenes("scatter", 4, seed=5)
+    return arranged_scenes("scatter+rows", 4, seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,23 @@ def arrange(kind: str, seed: int, index: int, sprites: SpriteSplit = "train") ->
     return Layout(kind, theme, tuple(things), int(rng.integers(2**31)), sprites)
 
 
+def in_turn(kinds: str, seed: int, number: int, sprites: SpriteSplit = "train") -> Layout:
+    """One scene of a collection: of one kind, or of several joined by "+", which take turns.
+
+    Args:
+        kinds: such as "rows" or "rows+groups".
+        seed: of the collection.
+        number: of the scene, from 0.
+        sprites: "train" or "heldout".
+
+    Raises:
+        DataError: a kind is unknown.
+    """
+    names = kinds.split("+")
+    turn, place = divmod(number, len(names))
+    return arrange(names[place], seed, turn, sprites)
+
+
 def style(rng: np.random.Generator) -> int:
     """A seed of how a thing is drawn."""
     return int(rng.integers(2**31))

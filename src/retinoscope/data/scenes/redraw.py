@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from retinoscope.data.samples import Sample
-from retinoscope.data.scenes.arrange import arrange
+from retinoscope.data.scenes.arrange import in_turn
 from retinoscope.data.scenes.layouts import Layout
 from retinoscope.data.scenes.render import render
 
@@ -29,7 +29,7 @@ def layout_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> Lay
     info = _info(sample.path.parent.parent / "annotations" / "instances.json")
     if info is None or "kind" not in info:
         return None
-    layout = arrange(info["kind"], info["seed"], sample.image_id - 1, info["sprites"])
+    layout = in_turn(info["kind"], info["seed"], sample.image_id - 1, info["sprites"])
     return layout if np.array_equal(render(layout).image, image) else None
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from retinoscope.data.scenes.arrange import arrange
+from retinoscope.data.scenes.arrange import in_turn
 from retinoscope.data.scenes.asking import Asked, ask
 from retinoscope.data.scenes.classes import CLASSES, NAMES
 from retinoscope.data.scenes.compose import SceneObject, compose, mask_box
@@ -94,12 +94,12 @@ def write_arranged(
     Raises:
         DataError: as `write_scenes`, or `kind` is unknown.
     """
-    kinds = [one for one in kind.split("+") if arrange(one, 0, 0, sprites)]
+    for place in range(kind.count("+") + 1):
+        in_turn(kind, 0, place, sprites)
     info = {**_info(count, seed, sprites), "kind": kind}
 
     def draw(number: int) -> WrittenScene:
-        turn, place = divmod(number, len(kinds))
-        picture = render(arrange(kinds[place], seed, turn, sprites))
+        picture = render(in_turn(kind, seed, number, sprites))
         asked = tuple(ask(picture.layout))
         return WrittenScene(picture.image, picture.objects, asked, picture.in_front, True)
 
