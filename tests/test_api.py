@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import retinoscope as rs
+from retinoscope import attribution
 from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.data import embedded_scenes, load_image, object_mask
 from retinoscope.errors import InterventionError, ModelError, SelectionError
@@ -154,6 +155,31 @@ def test_scores_as_data_are_the_scores(view, dog):
     for wrong in ("aardvark", 10**6, -1):
         with pytest.raises(SelectionError, match="tokenizer can spell"):
             view.integrated_gradients(wrong)
+
+
+def test_every_score_of_tokens_is_the_attribution_of_the_run(view):
+    recording, yes = view.recording, int(view.recording.logits.argmax())
+    shown = {
+        "rollout": attribution.attention_rollout(recording),
+        "raw_attention": attribution.raw_attention(recording),
+        "alti": attribution.alti(recording),
+        "chefer": attribution.chefer_relevance(recording, yes),
+        "gradient_x_input": attribution.gradient_x_input(recording, yes),
+        "attribution_patching": attribution.attribution_patching(recording, yes),
+    }
+    for name, expected in shown.items():
+        found = getattr(view, name)()
+        assert torch.equal(found.values, expected), name
+        assert (found.tokens, found.frame().height) == (view.tokens.visual, 144)
+    word = view.gradient_x_input("No")
+    assert "'No'" in word.name and not torch.equal(word.values, shown["gradient_x_input"])
+    text = view.rollout(without=view.tokens.text, residual=0).values
+    assert torch.equal(
+        text,
+        attribution.attention_rollout(recording, residual=0, without=recording.layout.text),
+    )
+    both = view.gradient_x_input(lambda logits: logits[yes] - logits[0])
+    assert torch.allclose(both.values, shown["gradient_x_input"] - view.gradient_x_input(0).values)
 
 
 def test_the_mean_is_put_into_a_loaded_model(view):

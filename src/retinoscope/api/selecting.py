@@ -153,5 +153,15 @@ def _read(mask: Any) -> Any:
     return [_read(one) for one in mask] if isinstance(mask, list | tuple) else mask
 
 
+def chosen_tokens(recording: Recording, tokens: Chosen) -> TokenSet:
+    """Whatever names tokens, as a TokenSet; None is all visual ones.
+
+    Raises:
+        SelectionError: a position lies outside the prompt, or it names no tokens.
+    """
+    layout = recording.layout
+    return visual(layout) if tokens is None else at(layout, as_positions(layout, tokens))
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and math.isfinite(value)
