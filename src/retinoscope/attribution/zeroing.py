@@ -51,13 +51,16 @@ def zeroing_scores(recording: Recording, layer: int) -> Float[Tensor, "positions
     length = recording.length
     clean = recording.residual(layer)
     apart = torch.zeros(length, length, dtype=torch.float64, device=clean.device)
-    whole = _zeroed(recording, layer, [])[0].double()
-    for start in range(0, length, ROWS):
-        some = [*range(start, min(length, start + ROWS))]
-        changed = _zeroed(recording, layer, some).double()
-        near = torch.cosine_similarity(changed, whole.expand_as(changed), dim=-1)
-        apart[:, some] = (1 - near).clamp(min=0).T
+    whole = _zeroed(recording, layer, [], 0)[0].double()
     allowed = recording.calls[layer].allowed[:length, :length].to(apart.device)
+    for at in range(0, length, ROWS):
+        some = [*range(at, min(length, at + ROWS))]
+        readers = allowed[:, some].any(1).nonzero().flatten().tolist()
+        # What stands before the first reader can't change.
+        start = readers[0] if readers else length
+        changed = _zeroed(recording, layer, some, start).double()
+        near = torch.cosine_similarity(changed, whole[start:].expand_as(changed), dim=-1)
+        apart[start:, some] = (1 - near).clamp(min=0).T
     apart = apart.masked_fill(~allowed, 0)
     total = apart.sum(-1, keepdim=True)
     own = torch.eye(length, dtype=torch.float64, device=apart.device)
@@ -65,25 +68,26 @@ def zeroing_scores(recording: Recording, layer: int) -> Float[Tensor, "positions
 
 
 def _zeroed(
-    recording: Recording, layer: int, positions: list[int]
+    recording: Recording, layer: int, positions: list[int], start: int
 ) -> Float[Tensor, "rows positions width"]:
-    """What leaves the layer with one position's value zeroed in each row; clean without any."""
+    """What leaves the layer from `start` on, one position's value zeroed in each row.
+
+    Clean without positions. Keys and values are those of the clean run: what enters the layer is.
+    """
     length, clean = recording.length, recording.calls[layer]
+    assert clean.keys is not None and clean.values is not None
+    keys, values = clean.keys[:, :, :length], clean.values[:, :, :length]
 
     def attention(call: AttentionCall) -> tuple[Tensor, Tensor | None]:
-        allowed = clean.allowed[:length, :length].to(call.query.device)
-        if clean.owner is not None and clean.keys is not None and clean.values is not None:
-            rows = (len(call.query), -1, -1, -1)
-            call = replace(
-                call,
-                key=clean.keys[:, :, :length].expand(rows),
-                value=clean.values[:, :, :length].expand(rows),
-            )
-        value = call.value.clone()
+        allowed = clean.allowed[start:length, :length].to(call.query.device)
+        rows = (len(call.query), -1, -1, -1)
+        value = values.expand(rows).clone()
         for index, position in enumerate(positions):
             value[index, :, position] = 0
-        return replace(call, value=value).masked(allowed[None, None]).run()
+        call = replace(call, key=keys.expand(rows), value=value)
+        return call.masked(allowed[None, None]).run()
 
-    rows = recording.stream[layer].expand(max(1, len(positions)), -1, -1)
+    entering = recording.stream[layer][start:]
+    rows = entering.expand(max(1, len(positions)), -1, -1).contiguous()
     with attending(recording.checkpoint.parts.decoder, attention):
-        return call_layer(recording, layer, rows.contiguous(), torch.arange(length))
+        return call_layer(recording, layer, rows, torch.arange(start, length))
