@@ -10,8 +10,8 @@ from torch import Tensor
 
 from retinoscope.attribution.layers import last_row, require_attention, visual_scores
 from retinoscope.engine import Recording
-from retinoscope.engine.arguments import call_layer
-from retinoscope.engine.attention import AttentionCall, attending
+from retinoscope.engine.recording.attention import AttentionCall, attending
+from retinoscope.engine.recording.mixing import call_layer
 
 ROWS = 32
 """Positions whose value is zeroed in one pass of a layer."""

@@ -60,3 +60,5 @@ def _map(axis: Axes, cells: pl.DataFrame, column: str) -> None:
     axis.set_aspect("equal")
     axis.set_xticks([])
     axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)

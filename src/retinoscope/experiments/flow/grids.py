@@ -106,3 +106,17 @@ def agreement_grid(agreement: pl.DataFrame) -> Grid:
     ]
     heads = ("task, over", "score", "Spearman's rho, mean over items")
     return Grid("Does mass rank as effects do?", heads, tuple(rows))
+
+
+def gap_grid(gaps: pl.DataFrame) -> Grid:
+    """Where the last position looks and nothing is lost, or the other way round."""
+    rows = [
+        (
+            Cell(f"{row['task']}: layer {row['layer']}, {row['group']}"),
+            Cell(percent(row["attention"])),
+            Cell(percent(row["drop"])),
+        )
+        for row in gaps.iter_rows(named=True)
+    ]
+    heads = ("where", "attention of the last position", "logit difference lost when cut")
+    return Grid("Where mass and effect part most", heads, tuple(rows))

@@ -12,6 +12,7 @@ from retinoscope.experiments.flow.figures import curve_figure, cut_figure
 from retinoscope.experiments.flow.grids import (
     agreement_grid,
     cut_grid,
+    gap_grid,
     item_grid,
     pair_grid,
     score_grid,
@@ -22,6 +23,7 @@ from retinoscope.experiments.flow.tables import (
     areas,
     curves,
     cut_table,
+    gap_table,
     items,
     pair_table,
     score_table,
@@ -47,12 +49,14 @@ _NOTE = (
 def _tables(results: Results, protocol: Protocol) -> Tables:
     records = results["flow"]
     found = areas(records)
+    cuts = cut_table(results["flow_cuts"])
     return {
         "flow_items": items(records),
         "flow_scores": score_table(found),
         "flow_pairs": pair_table(found),
         "flow_curves": curves(records),
-        "flow_layers": cut_table(results["flow_cuts"]),
+        "flow_layers": cuts,
+        "flow_gaps": gap_table(cuts),
         "flow_agreement": agreement_table(results["flow_blocks"], results["flow_cuts"]),
         "flow_map": block_map(results["flow_blocks"]),
     }
@@ -70,12 +74,13 @@ def _section(tables: Tables) -> Section:
     main = filled(
         *(score_grid(scores, task, value) for task in shown_tasks(scores)),
     )
+    gaps = filled(gap_grid(tables["flow_gaps"]))
     kinds = ((QUERIES[0], FORMS[0]), (QUERIES[0], FORMS[1]), (QUERIES[1], FORMS[0]))
     others = [one for one in scores["value"].unique(maintain_order=True) if one != value]
     return Section(
         "Attention flow: is rollout evidence of extraction?",
         _NOTE,
-        grids=(*filled(item_grid(tables["flow_items"])), *main),
+        grids=(*filled(item_grid(tables["flow_items"])), *main, *gaps),
         folded=filled(
             pair_grid(pairs),
             *(cut_grid(cuts, task, *kind) for task in shown_tasks(cuts) for kind in kinds),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from retinoscope.experiments.flow.records import CONTROLS, SCORES
+from retinoscope.experiments.flow.records import CONTROLS, FORMS, QUERIES, SCORES
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import estimate_columns
 from retinoscope.results.statistics import Estimate, holm, mean, signed_rank
@@ -165,6 +165,27 @@ def cut_table(records: pl.DataFrame) -> pl.DataFrame:
         rank("task"), "task", "queries", "form", "layer", "group"
     )
     return _adjusted(table, ["task", "queries", "form"])
+
+
+def gap_table(cuts: pl.DataFrame, most: int = 3) -> pl.DataFrame:
+    """Where attention and effect part most: the cells of each task, the widest gap first.
+
+    Args:
+        cuts: `cut_table`.
+        most: cells of each task.
+
+    Returns:
+        task, layer, group, attention, drop, gap (attention less drop, both shares) of the last
+        position's renormalised cuts.
+    """
+    cells = cuts.filter((pl.col("queries") == QUERIES[0]) & (pl.col("form") == FORMS[0]))
+    gaps = cells.with_columns(gap=pl.col("attention") - pl.col("drop")).drop_nulls("gap")
+    widest = gaps.sort(rank("task"), "task", pl.col("gap").abs(), descending=[False, False, True])
+    return (
+        widest.group_by("task", maintain_order=True)
+        .head(most)
+        .select("task", "layer", "group", "attention", "drop", "gap")
+    )
 
 
 def dropped(records: pl.DataFrame) -> pl.DataFrame:
