@@ -182,6 +182,29 @@ def test_every_score_of_tokens_is_the_attribution_of_the_run(view):
     assert torch.allclose(both.values, shown["gradient_x_input"] - view.gradient_x_input(0).values)
 
 
+def test_the_clean_answer_is_followed_word_by_word(view, dog):
+    described = rs.VLM(view.recording.checkpoint).look(view.image)
+    clean, without = (), (rs.Ablate(dog.dilate(1)),)
+    found = described.teacher_forced([clean, without])
+    assert "".join(found.words).strip() == described.answer()
+    assert found.frame().columns[3:] == ["word", "token", "probability"]
+    assert found.frame().height == 2 * len(found.tokens)
+    names = {one.class_name for one in SCENE.annotations}
+    name = next(word.strip() for word in found.words if word.strip() in names)
+    place = [word.strip() for word in found.words].index(name)
+    before = described.before(name)
+    assert before.recording.length == described.recording.length + place
+    assert before.recording.encoded.prompt.endswith("".join(found.words[:place]))
+    for row, condition in enumerate((clean, without)):
+        chance = before.evaluate([condition]).probability[0, found.tokens[place]]
+        assert float(found.probability[row, place]) == pytest.approx(float(chance), abs=1e-4)
+    assert float(before.chefer(name).values.sum()) > 0
+    assert described.before(0).recording is described.recording
+    for wrong in ("aardvark", len(found.tokens) + 1, -1):
+        with pytest.raises(SelectionError, match="answer"):
+            described.before(wrong)
+
+
 def test_the_mean_is_put_into_a_loaded_model(view):
     checkpoint = view.recording.checkpoint
     vlm = rs.VLM(checkpoint)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Forced,
         Lens,
         Predictions,
         Prompt,
@@ -55,6 +56,7 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Forced",
     "Knockout",
     "Lens",
     "Noise",
@@ -81,7 +83,7 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Lens Predictions Prompt Scores Tokens Video View Word answers load "
+        "VLM Attributed Forced Lens Predictions Prompt Scores Tokens Video View Word answers load "
         "mean_token".split()
     ),
     "errors": ("RetinoscopeError",),

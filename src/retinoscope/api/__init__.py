@@ -1,6 +1,7 @@
 """The ten lines of Python: a model, a view of one prompt, and what to ask of it."""
 
 from retinoscope.api.answering import answers
+from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
 from retinoscope.api.scores import Attributed, Scores
@@ -16,6 +17,7 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Forced",
     "Lens",
     "Predictions",
     "Prompt",

@@ -27,6 +27,7 @@ from retinoscope.tokens import (
     row,
     text,
     under,
+    visual,
     word,
 )
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.api.attributing import Attributable
+from retinoscope.api.forced import Forced, place_of
 from retinoscope.api.lens import Lens
 from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens, chosen_tokens
@@ -21,6 +22,8 @@ from retinoscope.engine import (
     SiteTable,
     capture,
     evaluate,
+    extended,
+    forced,
     generate,
     gradient,
 )
@@ -101,6 +104,41 @@ class View(Attributable):
         """
         found = generate(self.recording, as_conditions(conditions))
         return [self.recording.checkpoint.text(one.tokens) for one in found]
+
+    def teacher_forced(self, conditions: Conditions) -> Forced:
+        """How likely each token of the clean answer is under each condition, given as to `answers`.
+
+        Each is predicted behind the clean answer so far; `.frame()` has a row for each.
+
+        Raises:
+            InterventionError: an intervention can't be applied, or the view was looked at with
+                max_new_tokens=0.
+        """
+        asked = as_conditions(conditions)
+        (clean,) = generate(self.recording, [()])
+        found = forced(self.recording, asked, clean.tokens)
+        return Forced(self, tuple(asked), clean.tokens, found)
+
+    def before(self, word: str | int) -> View:
+        """The view whose last position predicts a word of the clean answer.
+
+        All that is asked of it is about that word: `view.before("car").chefer()` is the relevance
+        for "car", `.attention(3, 1)[-1]` the attention at its place, `.top(rs.Ablate(tokens))`
+        what the ablation makes of it.
+
+        Args:
+            word: of the clean answer, where it stands first; or its place among the answer's
+                tokens, from 0.
+
+        Raises:
+            SelectionError: the answer does not hold it.
+            ModelError: the model writes its answer in a sequence of its own.
+        """
+        (clean,) = generate(self.recording, [()])
+        place = place_of(self.recording, clean.tokens, word)
+        so_far = clean.tokens[:place]
+        text = self.recording.checkpoint.tokenizer.decode(list(so_far))
+        return View(extended(self.recording, so_far, text), self.prompt)
 
     def evaluate(self, conditions: Conditions) -> Predictions:
         """Next-token logits under each condition, given as to `answers`."""
