@@ -186,7 +186,8 @@ def test_the_clean_answer_is_followed_word_by_word(view, dog):
     described = rs.VLM(view.recording.checkpoint).look(view.image)
     clean, without = (), (rs.Ablate(dog.dilate(1)),)
     found = described.teacher_forced([clean, without])
-    assert "".join(found.words).strip() == described.answer()
+    checkpoint = view.recording.checkpoint
+    assert checkpoint.text(found.tokens) == described.answer()
     assert found.frame().columns[3:] == ["word", "token", "probability"]
     assert found.frame().height == 2 * len(found.tokens)
     names = {one.class_name for one in SCENE.annotations}
@@ -194,7 +195,7 @@ def test_the_clean_answer_is_followed_word_by_word(view, dog):
     place = [word.strip() for word in found.words].index(name)
     before = described.before(name)
     assert before.recording.length == described.recording.length + place
-    assert before.recording.encoded.prompt.endswith("".join(found.words[:place]))
+    assert before.recording.encoded.prompt.endswith(f" {checkpoint.text(found.tokens[:place])}")
     for row, condition in enumerate((clean, without)):
         chance = before.evaluate([condition]).probability[0, found.tokens[place]]
         assert float(found.probability[row, place]) == pytest.approx(float(chance), abs=1e-4)

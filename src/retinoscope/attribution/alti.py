@@ -21,9 +21,9 @@ CHUNK = 1 << 28
 def alti(recording: Recording) -> Float[Tensor, " tokens"]:
     """Contributions of attention blocks, carried through the layers (Ferrando et al. 2022).
 
-    arXiv 2203.04212, in the pre-norm form of arXiv 2305.12535: attention's output at a position,
-    with the residual stream it is added to, is a sum of one vector for each position that is read
-    (its value, weighted and projected; the position's own with the residual stream). A part's
+    arXiv 2203.04212, for layers that norm what they read: attention's output at a position, with
+    the residual stream it is added to, is a sum of one vector for each position that is read (its
+    value, weighted and projected; the position's own with the residual stream). A part's
     contribution is max(0, |sum| - |sum - part|) in the 1-norm, scaled so that a position's
     contributions add up to 1; the layers' matrices are multiplied. MLPs are not in it.
 

@@ -19,6 +19,7 @@ from retinoscope.engine.replay.decoding import Decoding
 from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Condition, Edits, as_condition
+from retinoscope.models.encode import answer_begun
 from retinoscope.tokens import TokenLayout
 
 
@@ -119,5 +120,6 @@ def extended(recording: Recording, tokens: Sequence[int], text: str = "") -> Rec
         )
     inputs = with_tokens(encoded.inputs, recording.length, tokens, recording.text_types)
     layout = TokenLayout(encoded.layout.length + len(tokens), encoded.layout.spans)
-    longer = replace(encoded, inputs=inputs, layout=layout, prompt=encoded.prompt + text)
+    prompt = answer_begun(encoded.prompt, text.strip())
+    longer = replace(encoded, inputs=inputs, layout=layout, prompt=prompt)
     return record(checkpoint, longer, max_new_tokens=recording.max_new_tokens)

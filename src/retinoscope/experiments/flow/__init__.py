@@ -11,6 +11,6 @@ EXPERIMENT = Experiment(
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
     settings=FlowSettings,
-    place=6.1,
+    place=11,
     next_token=True,
 )
