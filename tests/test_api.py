@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import retinoscope as rs
+from retinoscope import attribution
 from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.data import embedded_scenes, load_image, object_mask
 from retinoscope.errors import InterventionError, ModelError, SelectionError
@@ -154,6 +155,55 @@ def test_scores_as_data_are_the_scores(view, dog):
     for wrong in ("aardvark", 10**6, -1):
         with pytest.raises(SelectionError, match="tokenizer can spell"):
             view.integrated_gradients(wrong)
+
+
+def test_every_score_of_tokens_is_the_attribution_of_the_run(view):
+    recording, yes = view.recording, int(view.recording.logits.argmax())
+    shown = {
+        "rollout": attribution.attention_rollout(recording),
+        "raw_attention": attribution.raw_attention(recording),
+        "alti": attribution.alti(recording),
+        "chefer": attribution.chefer_relevance(recording, yes),
+        "gradient_x_input": attribution.gradient_x_input(recording, yes),
+        "attribution_patching": attribution.attribution_patching(recording, yes),
+    }
+    for name, expected in shown.items():
+        found = getattr(view, name)()
+        assert torch.equal(found.values, expected), name
+        assert (found.tokens, found.frame().height) == (view.tokens.visual, 144)
+    word = view.gradient_x_input("No")
+    assert "'No'" in word.name and not torch.equal(word.values, shown["gradient_x_input"])
+    text = view.rollout(without=view.tokens.text, residual=0).values
+    assert torch.equal(
+        text,
+        attribution.attention_rollout(recording, residual=0, without=recording.layout.text),
+    )
+    both = view.gradient_x_input(lambda logits: logits[yes] - logits[0])
+    assert torch.allclose(both.values, shown["gradient_x_input"] - view.gradient_x_input(0).values)
+
+
+def test_the_clean_answer_is_followed_word_by_word(view, dog):
+    described = rs.VLM(view.recording.checkpoint).look(view.image)
+    clean, without = (), (rs.Ablate(dog.dilate(1)),)
+    found = described.teacher_forced([clean, without])
+    checkpoint = view.recording.checkpoint
+    assert checkpoint.text(found.tokens) == described.answer()
+    assert found.frame().columns[3:] == ["word", "token", "probability"]
+    assert found.frame().height == 2 * len(found.tokens)
+    names = {one.class_name for one in SCENE.annotations}
+    name = next(word.strip() for word in found.words if word.strip() in names)
+    place = [word.strip() for word in found.words].index(name)
+    before = described.before(name)
+    assert before.recording.length == described.recording.length + place
+    assert before.recording.encoded.prompt.endswith(f" {checkpoint.text(found.tokens[:place])}")
+    for row, condition in enumerate((clean, without)):
+        chance = before.evaluate([condition]).probability[0, found.tokens[place]]
+        assert float(found.probability[row, place]) == pytest.approx(float(chance), abs=1e-4)
+    assert float(before.chefer(name).values.sum()) > 0
+    assert described.before(0).recording is described.recording
+    for wrong in ("aardvark", len(found.tokens) + 1, -1):
+        with pytest.raises(SelectionError, match="answer"):
+            described.before(wrong)
 
 
 def test_the_mean_is_put_into_a_loaded_model(view):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Forced,
         Interchange,
         Lens,
         Paths,
@@ -60,6 +61,7 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Forced",
     "Interchange",
     "Knockout",
     "Lens",
@@ -91,8 +93,8 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Interchange Lens Paths Predictions Prompt Scores Tokens Video View Word "
-        "answers interchange load mean_token paths".split()
+        "VLM Attributed Forced Interchange Lens Paths Predictions Prompt Scores Tokens Video View "
+        "Word answers interchange load mean_token paths".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": (

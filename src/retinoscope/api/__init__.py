@@ -2,6 +2,7 @@
 
 from retinoscope.api.answering import answers
 from retinoscope.api.exchanging import Interchange, interchange
+from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
 from retinoscope.api.routing import Paths, paths
@@ -18,6 +19,7 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Forced",
     "Interchange",
     "Lens",
     "Paths",

@@ -56,7 +56,7 @@ class Lens:
         Raises:
             SelectionError: k is not from 1 to the size of the vocabulary.
         """
-        reading, texts = self._with(k), Texts(self.view)
+        reading, texts = self._with(k), Texts(self.view.recording)
         ids, shares = reading.ids[..., :k].tolist(), reading.probabilities[..., :k].tolist()
         return [
             [
@@ -92,7 +92,7 @@ class Lens:
 
         Columns: word, token, layer, position, rank (0 is the likeliest) and probability.
         """
-        reading, texts = self.reading, Texts(self.view)
+        reading, texts = self.reading, Texts(self.view.recording)
         shares, ranks = reading.log_probability.exp().tolist(), reading.rank.tolist()
         rows = [
             (texts(token), token, layer, position, ranks[t][layer][n], shares[t][layer][n])

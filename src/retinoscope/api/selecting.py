@@ -27,6 +27,7 @@ from retinoscope.tokens import (
     row,
     text,
     under,
+    visual,
     word,
 )
 
@@ -151,6 +152,16 @@ def _read(mask: Any) -> Any:
     if isinstance(mask, Image.Image):
         return covered(mask)
     return [_read(one) for one in mask] if isinstance(mask, list | tuple) else mask
+
+
+def chosen_tokens(recording: Recording, tokens: Chosen) -> TokenSet:
+    """Whatever names tokens, as a TokenSet; None is all visual ones.
+
+    Raises:
+        SelectionError: a position lies outside the prompt, or it names no tokens.
+    """
+    layout = recording.layout
+    return visual(layout) if tokens is None else at(layout, as_positions(layout, tokens))
 
 
 def _is_number(value: object) -> bool:

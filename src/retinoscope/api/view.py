@@ -10,19 +10,20 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from retinoscope.api.attributing import Attributable
+from retinoscope.api.forced import Forced, place_of
 from retinoscope.api.lens import Lens
-from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.seen import SeenImage, SeenVideo
-from retinoscope.api.selecting import Tokens
-from retinoscope.api.words import Predictions, Word, checked_count
-from retinoscope.attribution import attention_rollout, integrated_gradients
+from retinoscope.api.selecting import Tokens, chosen_tokens
+from retinoscope.api.words import Predictions, Word, checked_count, token_of
 from retinoscope.engine import (
     Activations,
-    Recording,
     Score,
     SiteTable,
     capture,
     evaluate,
+    extended,
+    forced,
     generate,
     gradient,
 )
@@ -30,8 +31,7 @@ from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import read_changed
 from retinoscope.models import Prompt
-from retinoscope.tasks import first_tokens
-from retinoscope.tokens import Chosen, TokenSet, as_positions, at, held, last
+from retinoscope.tokens import Chosen, TokenSet, held, last
 
 Conditions = Intervention | Condition | Sequence[Intervention | Sequence[Intervention]]
 """Several conditions, of which each may be an intervention alone; or one of them."""
@@ -41,7 +41,7 @@ WORDS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class View(Attributable):
     """One prompt, run once; made by `VLM.look`.
 
     Attributes:
@@ -49,7 +49,6 @@ class View:
         prompt: what was shown and asked.
     """
 
-    recording: Recording
     prompt: Prompt
 
     def __repr__(self) -> str:
@@ -106,6 +105,41 @@ class View:
         found = generate(self.recording, as_conditions(conditions))
         return [self.recording.checkpoint.text(one.tokens) for one in found]
 
+    def teacher_forced(self, conditions: Conditions) -> Forced:
+        """How likely each token of the clean answer is under each condition, given as to `answers`.
+
+        Each is predicted behind the clean answer so far; `.frame()` has a row for each.
+
+        Raises:
+            InterventionError: an intervention can't be applied, or the view was looked at with
+                max_new_tokens=0.
+        """
+        asked = as_conditions(conditions)
+        (clean,) = generate(self.recording, [()])
+        found = forced(self.recording, asked, clean.tokens)
+        return Forced(self, tuple(asked), clean.tokens, found)
+
+    def before(self, word: str | int) -> View:
+        """The view whose last position predicts a word of the clean answer.
+
+        All that is asked of it is about that word: `view.before("car").chefer()` is the relevance
+        for "car", `.attention(3, 1)[-1]` the attention at its place, `.top(rs.Ablate(tokens))`
+        what the ablation makes of it.
+
+        Args:
+            word: of the clean answer, where it stands first; or its place among the answer's
+                tokens, from 0.
+
+        Raises:
+            SelectionError: the answer does not hold it.
+            ModelError: the model writes its answer in a sequence of its own.
+        """
+        (clean,) = generate(self.recording, [()])
+        place = place_of(self.recording, clean.tokens, word)
+        so_far = clean.tokens[:place]
+        text = self.recording.checkpoint.tokenizer.decode(list(so_far))
+        return View(extended(self.recording, so_far, text), self.prompt)
+
     def evaluate(self, conditions: Conditions) -> Predictions:
         """Next-token logits under each condition, given as to `answers`."""
         asked = as_conditions(conditions)
@@ -140,9 +174,12 @@ class View:
         k = min(WORDS, vocabulary) if k is None else checked_count(k, vocabulary)
         given: Any = track
         words = given if isinstance(given, list | tuple) else [given]
-        condition, tracked = _together(interventions), [self._token(word) for word in words]
+        condition, tracked = (
+            _together(interventions),
+            [token_of(self.recording, word) for word in words],
+        )
         reading = read_changed(
-            self.recording, condition, self._chosen(tokens), k=k, tracked=tracked
+            self.recording, condition, chosen_tokens(self.recording, tokens), k=k, tracked=tracked
         )
         return Lens(reading, self, condition)
 
@@ -216,78 +253,9 @@ class View:
             SelectionError: the word or token is not there.
             InterventionError: as in `capture`, or the function gives no single number.
         """
-        score = self._token(of) if isinstance(of, str | int) else of
+        score = token_of(self.recording, of) if isinstance(of, str | int) else of
         condition = _together(interventions)
         return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
-
-    def rollout(self) -> Scores:
-        """The share of the last position that comes from each visual token, by attention alone.
-
-        See `retinoscope.attribution.attention_rollout`; with the text's shares they add up to 1.
-
-        Raises:
-            ModelError: the model does not show its attention, or can't be replayed.
-        """
-        shares = attention_rollout(self.recording)
-        return Scores(self.tokens.visual, shares, "attention rollout to the last position")
-
-    def integrated_gradients(
-        self, word: str | int | None = None, tokens: Chosen = None, **options: Any
-    ) -> Attributed:
-        """How much each visual token adds to the score of a word of the answer.
-
-        Args:
-            word: what to explain, at the place of the answer's first token: a word, which stands
-                for its first token, or a token's id; None is the clean answer's own. For a later
-                word of the answer, look with `prefix="It is a"`.
-            tokens: to which tokens; None is all visual ones.
-            options: `target`, `baseline`, `tolerance`, `most` and `chunk`, as
-                `retinoscope.attribution.integrated_gradients` takes them.
-
-        Raises:
-            SelectionError: the word or the tokens are not there.
-            ModelError: the model's layers can't be replayed.
-        """
-        recording, chosen = self.recording, self._chosen(tokens)
-        token = int(recording.logits.argmax()) if word is None else self._token(word)
-        found = integrated_gradients(recording, token, positions=sorted(chosen), **options)
-        probability = float(recording.logits.float().softmax(-1)[token])
-        explained = Word(recording.checkpoint.tokenizer.decode([token]), probability, token)
-        name = f"integrated gradients of {explained.text!r}"
-        return Attributed(
-            tokens=chosen,
-            values=found.score,
-            name=name,
-            word=explained,
-            magnitude=found.magnitude,
-            difference=found.difference,
-            gap=found.gap,
-            converged=found.converged,
-        )
-
-    def _chosen(self, tokens: Chosen) -> TokenSet:
-        if tokens is None:
-            return self.tokens.visual
-        layout = self.recording.layout
-        return at(layout, as_positions(layout, tokens))
-
-    def _token(self, word: str | int) -> int:
-        """A token's id; of a word, that of its first token, as the answer would begin with it."""
-        logits, tokenizer = self.recording.logits, self.recording.checkpoint.tokenizer
-        if isinstance(word, int) and 0 <= word < len(logits):
-            return word
-        spelled = {*first_tokens(tokenizer, [word])} if isinstance(word, str) else set()
-        if spelled:
-            # At the beginning of an answer some tokenizers write a word without its space.
-            bare = tokenizer.encode(word, add_special_tokens=False)[:1]
-            spelled |= {
-                i for i in bare if i != tokenizer.unk_token_id and tokenizer.decode([i]).strip()
-            }
-            return max(spelled, key=lambda token: float(logits[token]))
-        raise SelectionError(
-            f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
-            f"id of 0..{len(logits) - 1}."
-        )
 
 
 def _together(interventions: Sequence[Any]) -> Condition:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from retinoscope.engine import Outcome
+from retinoscope.engine import Outcome, Recording
 from retinoscope.errors import SelectionError
 from retinoscope.interventions import Condition
+from retinoscope.tasks import first_tokens
 
 if TYPE_CHECKING:
     from retinoscope.api.view import View
@@ -56,7 +57,7 @@ class Predictions(Outcome):
         """
         k = checked_count(k, self.logits.shape[-1])
         found = self.probability.topk(k, dim=-1)
-        texts = Texts(self.view)
+        texts = Texts(self.view.recording)
         return [
             [Word(texts(token), share, token) for token, share in zip(ids, shares, strict=True)]
             for ids, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
@@ -81,8 +82,8 @@ class Predictions(Outcome):
 class Texts:
     """Tokens as text, each decoded once."""
 
-    def __init__(self, view: View) -> None:
-        self._tokenizer: Any = view.recording.checkpoint.tokenizer
+    def __init__(self, recording: Recording) -> None:
+        self._tokenizer: Any = recording.checkpoint.tokenizer
         self._known: dict[int, str] = {}
 
     def __call__(self, token: int) -> str:
@@ -90,6 +91,29 @@ class Texts:
         if token not in self._known:
             self._known[token] = self._tokenizer.decode([token])
         return self._known[token]
+
+
+def token_of(recording: Recording, word: str | int) -> int:
+    """A token's id; of a word, that of its first token, as the answer would begin with it.
+
+    Raises:
+        SelectionError: the tokenizer can't spell the word, or the id is not in the vocabulary.
+    """
+    logits, tokenizer = recording.logits, recording.checkpoint.tokenizer
+    if isinstance(word, int) and 0 <= word < len(logits):
+        return word
+    spelled = {*first_tokens(tokenizer, [word])} if isinstance(word, str) else set()
+    if spelled:
+        # At the beginning of an answer some tokenizers write a word without its space.
+        bare = tokenizer.encode(word, add_special_tokens=False)[:1]
+        spelled |= {
+            i for i in bare if i != tokenizer.unk_token_id and tokenizer.decode([i]).strip()
+        }
+        return max(spelled, key=lambda token: float(logits[token]))
+    raise SelectionError(
+        f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
+        f"id of 0..{len(logits) - 1}."
+    )
 
 
 def checked_count(k: object, most: int) -> int:

@@ -1,6 +1,28 @@
 """Which visual tokens an answer rests on, read from one recorded run."""
 
+from retinoscope.attribution.alti import alti
+from retinoscope.attribution.effects import ablation_effects
+from retinoscope.attribution.gradient_scores import (
+    attribution_patching,
+    chefer_relevance,
+    gradient_x_input,
+)
 from retinoscope.attribution.gradients import Attribution, integrated_gradients
-from retinoscope.attribution.rollout import attention_rollout
+from retinoscope.attribution.raw import attention_by_layer, raw_attention
+from retinoscope.attribution.rollout import attention_rollout, attention_sinks
+from retinoscope.attribution.zeroing import value_zeroing
 
-__all__ = ["Attribution", "attention_rollout", "integrated_gradients"]
+__all__ = [
+    "Attribution",
+    "ablation_effects",
+    "alti",
+    "attention_by_layer",
+    "attention_rollout",
+    "attention_sinks",
+    "attribution_patching",
+    "chefer_relevance",
+    "gradient_x_input",
+    "integrated_gradients",
+    "raw_attention",
+    "value_zeroing",
+]

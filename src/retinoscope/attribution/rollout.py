@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.attribution.layers import last_row, require_attention, states_of, visual_scores
 from retinoscope.engine import Recording
-from retinoscope.engine.recording.attention import AttentionCall, attending, eager_attention
-from retinoscope.engine.recording.mixing import call_layer
-from retinoscope.errors import ModelError
+from retinoscope.errors import InterventionError
 
 
 @torch.no_grad()
-def attention_rollout(recording: Recording) -> Float[Tensor, " tokens"]:
+def attention_rollout(
+    recording: Recording,
+    *,
+    residual: float = 0.5,
+    without: Sequence[int] = (),
+    order: Sequence[int] | None = None,
+) -> Float[Tensor, " tokens"]:
     """The share of the last position that comes from each visual token (Abnar & Zuidema 2020).
 
-    In each layer the attention weights are averaged over heads and mixed half and half with the
-    identity, which stands for the residual connection; the layers' matrices are multiplied. Only
-    the last position's row of the product is carried, from the last layer down, so one layer's
-    weights are in memory at a time.
+    In each layer the attention weights are averaged over heads and mixed with the identity, which
+    stands for the residual connection; the layers' matrices are multiplied. Only the last
+    position's row of the product is carried, from the last layer down.
+
+    Args:
+        recording: the clean run.
+        residual: the identity's share, 0 (attention alone) to 1; the authors' is one half.
+        without: positions from which nothing is taken, such as attention sinks or text: their
+            columns are zeroed in every layer and each row is scaled to its sum again. The last
+            position is never left out.
+        order: the layers, the one nearest the answer first; None is from the last down. Another
+            order is a control.
 
     Returns:
         One share for each visual token, ascending by position, 0 to 1, float32 on the CPU; with
@@ -30,36 +43,50 @@ def attention_rollout(recording: Recording) -> Float[Tensor, " tokens"]:
     Raises:
         ModelError: the model's layers can't be replayed, or a layer mixes positions otherwise
             than by attention within the sequence.
+        InterventionError: the residual's share is not from 0 to 1.
     """
-    recording.require_replay("Attention rollout")
-    row = torch.zeros(recording.length)
-    row[-1] = 1.0
-    for layer in reversed(range(recording.layer_count)):
-        weights = _weights(recording, layer).float().mean(0).cpu()
-        row = 0.5 * row + 0.5 * (row @ weights)
-    return row[list(recording.encoded.layout.visual)]
+    if not 0 <= residual <= 1:
+        raise InterventionError(f"The residual's share is from 0 to 1; got {residual}.")
+    require_attention(recording, "attention rollout")
+    left_out = [position for position in without if position != recording.length - 1]
+    row = last_row(recording)
+    for _, states in states_of(recording, ["attn_probs"], order):
+        weights = states["attn_probs"].float().mean(1).cpu()
+        if left_out:
+            weights = _without(weights, left_out)
+        row = residual * row + (1 - residual) * (row @ weights)
+    return visual_scores(recording, row)
 
 
-def _weights(recording: Recording, layer: int) -> Float[Tensor, "heads positions positions"]:
-    """The clean run's attention weights in one layer, rows adding up to 1."""
-    found: list[Tensor] = []
-    length = recording.length
+def _without(
+    weights: Float[Tensor, "queries keys"], positions: Sequence[int]
+) -> Float[Tensor, "queries keys"]:
+    """Attention with some keys taken out; a query that read nothing else keeps to itself."""
+    weights = weights.clone()
+    weights[:, positions] = 0
+    total = weights.sum(-1, keepdim=True)
+    return torch.where(total > 0, weights / total.clamp(min=1e-12), torch.eye(len(weights)))
 
-    def attention(call: AttentionCall) -> tuple[Tensor, Tensor | None]:
-        clean = recording.calls[layer]
-        allowed = clean.allowed[:length, :length].to(call.query.device)
-        if clean.owner is not None and clean.keys is not None and clean.values is not None:
-            call = replace(call, key=clean.keys[:, :, :length], value=clean.values[:, :, :length])
-        output, weights = replace(call, base=eager_attention).masked(allowed[None, None]).run()
-        if weights is not None:
-            found.append(weights[0])
-        return output, None
 
-    with attending(recording.checkpoint.parts.decoder, attention):
-        call_layer(recording, layer, recording.stream[layer][None], torch.arange(length))
-    if len(found) != 1:
-        raise ModelError(
-            f"Decoder layer {layer} of {recording.checkpoint.name} does not show its attention "
-            "weights, so attention rollout is not defined for this model."
-        )
-    return found[0]
+@torch.no_grad()
+def attention_sinks(recording: Recording, deviations: float = 3.0) -> tuple[int, ...]:
+    """Positions that receive far more attention than others, whoever asks.
+
+    The attention that each position receives is averaged over layers, heads and the queries that
+    may read it; sinks lie above the mean of all positions by so many standard deviations
+    (after Xiao et al. 2023, arXiv 2309.17453, who found them at the first positions).
+
+    Raises:
+        ModelError: as `attention_rollout`.
+    """
+    require_attention(recording, "a search for attention sinks")
+    received = torch.zeros(recording.length)
+    for layer, states in states_of(recording, ["attn_probs"]):
+        length = recording.length
+        readers = recording.calls[layer].allowed[:length, :length].sum(0).clamp(min=1).cpu()
+        received += states["attn_probs"].float().mean(1).sum(0).cpu() / readers
+    # The last positions are read by hardly anybody but themselves.
+    settled = received[:-1]
+    above = received > settled.mean() + deviations * settled.std()
+    above[-1] = False
+    return tuple(above.nonzero().flatten().tolist())

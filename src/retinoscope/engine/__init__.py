@@ -3,6 +3,7 @@
 from retinoscope.engine.answer import Response, answer
 from retinoscope.engine.capture import Activations, capture, changed_stream
 from retinoscope.engine.evaluate import Outcome, evaluate
+from retinoscope.engine.forced import extended, forced
 from retinoscope.engine.generate import Generation, Stop, generate
 from retinoscope.engine.gradient import Score, gradient
 from retinoscope.engine.look import look
@@ -23,6 +24,8 @@ __all__ = [
     "capture",
     "changed_stream",
     "evaluate",
+    "extended",
+    "forced",
     "generate",
     "gradient",
     "look",

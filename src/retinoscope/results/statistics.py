@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -121,6 +122,32 @@ def holm(values: Sequence[float]) -> list[float]:
         greatest = max(greatest, min(1.0, (len(values) - rank) * values[index]))
         adjusted[index] = greatest
     return adjusted
+
+
+def signed_rank(values: Sequence[float | None], images: Sequence[int]) -> float | None:
+    """Wilcoxon's signed-rank p, two-sided: are the images' mean values centred on 0?
+
+    An image is one case, however many of its objects were measured; images at exactly 0 take part
+    as ties do (Pratt 1959). The exact distribution is taken where it can be.
+
+    Args:
+        values: one for each object; None is left out.
+        images: the image of each.
+
+    Returns:
+        1 where all are 0; None where there are fewer than FEWEST images.
+    """
+    known: dict[int, list[float]] = {}
+    for value, image in zip(values, images, strict=True):
+        if value is not None and not math.isnan(value):
+            known.setdefault(image, []).append(value)
+    means = [math.fsum(each) / len(each) for each in known.values()]
+    if len(means) < FEWEST:
+        return None
+    if not any(means):
+        return 1.0
+    found: Any = stats.wilcoxon(means, zero_method="pratt")
+    return float(found.pvalue)
 
 
 def fewest_pairs(level: float) -> int:
