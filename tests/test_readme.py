@@ -9,8 +9,9 @@ import pytest
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-OUTPUT = re.findall(r"^```\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+BLOCKS = [block for language, block in FENCED if language == "python"]
+OUTPUT = [block for language, block in FENCED if not language]
 
 
 def test_the_ten_lines_print_what_stands_below_them(capsys: pytest.CaptureFixture[str]):
