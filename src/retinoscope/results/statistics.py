@@ -199,6 +199,33 @@ def pooled_share(hits: Sequence[int], totals: Sequence[int], images: Sequence[in
     return _estimate(parts, wholes, [image for _, _, image in known])
 
 
+def lost_share(
+    clean: Sequence[float | None], left: Sequence[float | None], images: Sequence[int]
+) -> Estimate:
+    """The share of all items' clean values that is lost: their whole loss over their whole.
+
+    Not the mean of each item's share: an item whose clean value is barely above 0 would outweigh
+    all others. Below 0 the values grew.
+
+    Args:
+        clean: of each item, such as the logit difference of the right answer; items without one,
+            or with one that is not above 0, are left out.
+        left: under the condition.
+        images: the image of each.
+
+    Raises:
+        ValueError: the three are not of one length.
+    """
+    known = [
+        (whole - part, whole, image)
+        for whole, part, image in zip(clean, left, images, strict=True)
+        if whole is not None and part is not None and whole > 0
+    ]
+    parts = np.array([lost for lost, _, _ in known], dtype=np.float64)
+    wholes = np.array([whole for _, whole, _ in known], dtype=np.float64)
+    return _estimate(parts, wholes, [image for _, _, image in known])
+
+
 def _estimate(
     parts: Float[np.ndarray, " n"], wholes: Float[np.ndarray, " n"], images: Sequence[int]
 ) -> Estimate:

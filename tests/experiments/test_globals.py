@@ -1,0 +1,227 @@
+"""Global features: what is planted in records is found; a random model holds nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import coco_scene
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+import torch
+
+from retinoscope.data import Filter, open_data, select
+from retinoscope.engine import capture, evaluate, look
+from retinoscope.experiments import OwnSettings, Settings, read_target
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.globals.measure import measure
+from retinoscope.experiments.globals.reading import erase, far, words
+from retinoscope.experiments.globals.records import GlobalRecord, ReadRecord, TypeRecord
+from retinoscope.experiments.globals.report import REPORT
+from retinoscope.experiments.globals.tables import answer_table, kind_table, read_table
+from retinoscope.experiments.globals.trials import sets_of, trials
+from retinoscope.experiments.globals.types import (
+    attention_received,
+    kinds,
+    massiveness,
+    outstanding,
+)
+from retinoscope.experiments.globals.verdict import global_features, outlier_tokens
+from retinoscope.experiments.objects import scene_of
+from retinoscope.models import load
+from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
+from retinoscope.tokens import visual
+from tests.experiments.test_pairs import drawn, frame
+
+IMAGES = 12
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench[OwnSettings]:
+    folder = tmp_path_factory.mktemp("globals")
+    data = open_data(f"coco:{coco_scene.write(folder / 'data')}")
+    pairs = select(data, Filter(0, None, None, one_per_image=True)).candidates
+    settings = Settings(values=("zero",), max_new_tokens=4)
+    return Bench(load(tiny.save(folder / "model")), data.categories, pairs, settings, OwnSettings())
+
+
+def test_a_random_model_holds_nothing_and_every_set_is_asked_both_ways(
+    bench: Bench[OwnSettings],
+) -> None:
+    read = (read_target(*pair, bench.categories, bench.settings) for pair in bench.candidates)
+    rows: list[Any] = [row for target in read for row in measure(bench, target)]
+    answers, lens = frame(rows, GlobalRecord), frame(rows, ReadRecord)
+    found = kind_table(frame(rows, TypeRecord))
+    for verdict in (global_features(answers, lens), outlier_tokens(answers, found)):
+        assert verdict.outcome != HELD
+    modes = answers.filter(pl.col("token_type") == "background", ~pl.col("random"))["mode"]
+    assert {"ablate", "keep", "permute"} <= set(modes)
+    assert read_table(lens).filter(pl.col("layer") == 0).height
+    assert found.filter(pl.col("token_type") == "all")["tokens"].to_list() == [16.0]
+    assert answer_table(answers).height
+
+
+def test_kept_and_replaced_are_complements_and_random_sets_as_large(
+    bench: Bench[OwnSettings],
+) -> None:
+    target = read_target(*bench.candidates[0], bench.categories, bench.settings)
+    recording = look(bench.checkpoint, target.image, "Describe this image .")
+    scene, _ = scene_of(recording, target.sample, bench.settings)
+    own = scene.tokens[target.annotation.object_id]
+    found = kinds(recording)
+    sets = sets_of(scene, own, found)
+    everything = visual(recording.layout)
+    kinds_together = set()
+    for tokens in found.tokens.values():
+        kinds_together |= tokens.positions
+    assert kinds_together == everything.positions
+    given = {
+        (t.token_type, t.mode, t.random): t
+        for t in trials(recording, sets, 1, bench.settings, None)
+    }
+    for (name, mode, random), trial in given.items():
+        (one,) = trial.condition
+        assert trial.tokens == len(sets[name])
+        if mode == "keep":
+            other = given[name, "ablate", random].condition[0]
+            assert not one.tokens & other.tokens and one.tokens | other.tokens == everything
+    # Tokens that change places with themselves change nothing where each stays.
+    states = recording.residual(0)[list(everything)]
+    permuted = given["background", "permute", False].condition[0]
+    assert sorted(map(tuple, permuted.value.tolist())) == sorted(
+        map(tuple, recording.residual(0)[list(scene.background)].tolist())
+    )
+    same = replace(permuted, tokens=everything, value=states)
+    assert torch.allclose(evaluate(recording, [(same,)]).logits[0], recording.logits, atol=1e-5)
+
+
+def test_attention_received_is_a_share_of_what_the_text_gives(bench: Bench[OwnSettings]) -> None:
+    target = read_target(*bench.candidates[0], bench.categories, bench.settings)
+    recording = look(bench.checkpoint, target.image, "Describe this image .")
+    received = attention_received(recording)
+    behind = [p for p in recording.layout.text if p > recording.layout.visual[-1]]
+    whole = capture(recording, "attn_probs", positions=behind).stack("attn_probs")
+    assert whole.sum(-1).allclose(torch.ones(()), atol=1e-5)
+    assert 0 < float(received.sum()) < 1
+    seen = list(recording.layout.visual)
+    assert torch.allclose(received, whole[..., seen].mean((0, 1, 2)), atol=1e-6)
+
+
+def test_what_stands_out_is_found_and_nothing_where_all_are_alike() -> None:
+    even = torch.linspace(1, 1.1, 50)
+    assert not outstanding(even, 1.0).any()
+    planted = even.clone()
+    planted[[3, 7]] = 9.0
+    assert outstanding(planted, 3.0).nonzero().flatten().tolist() == [3, 7]
+    states = torch.ones(20, 64)
+    states[5, 11] = 60.0
+    assert int(massiveness(states).argmax()) == 5
+    assert outstanding(massiveness(states), 3.0).nonzero().flatten().tolist() == [5]
+
+
+def test_erased_objects_leave_no_pixel_and_far_patches_touch_none(
+    bench: Bench[OwnSettings],
+) -> None:
+    target = read_target(*bench.candidates[0], bench.categories, bench.settings)
+    recording = look(bench.checkpoint, target.image, "Describe this image .")
+    scene, _ = scene_of(recording, target.sample, bench.settings)
+    after, before = np.array(erase(target.image, scene)), np.array(target.image)
+    covered = np.any([thing.mask for thing in scene.things.values()], axis=0)
+    assert len(np.unique(after[covered], axis=0)) == 1
+    assert (after != before).any(-1).sum() <= sum(34 * 34 for _ in scene.things)
+    assert not far(scene).dilate(1) & ~scene.background
+
+
+def test_chance_is_that_of_other_images_classes(bench: Bench[OwnSettings]) -> None:
+    sample, other = bench.candidates[0][0], bench.candidates[1][0]
+    found = words(sample, [other], bench.categories, bench.checkpoint.tokenizer)
+    assert found.present and not found.present & found.absent
+    assert found.others[0] <= found.present | found.absent
+    assert not found.number & found.wrong
+
+
+def read_rows(present: float, null: float, tokens: float, pixels: float) -> pl.DataFrame:
+    rows = [
+        ReadRecord(
+            *(image, 1, state, "far background", layer, 50, share, null, 0.0, 0.0, 0.0, 0.0, 0.5)
+        )
+        for image in range(IMAGES)
+        for layer in range(5)
+        for state, share in (("clean", present), ("tokens", tokens), ("pixels", pixels))
+    ]
+    return frame(rows, ReadRecord)
+
+
+def answers(changed: dict[tuple[str, str, bool], bool], images: int = IMAGES) -> pl.DataFrame:
+    rows = [
+        GlobalRecord(
+            *(image, 1, "dog", "poll", "?", kind, mode, random, 9, 144, "Yes", not wrong),
+            *(-1.0 if wrong else 2.0, True, 2.0),
+        )
+        for image in range(images)
+        for (kind, mode, random), wrong in {("none", "", False): False, **changed}.items()
+    ]
+    return frame(rows, GlobalRecord)
+
+
+FAR, KEPT, ALL = (
+    ("far background", "ablate", False),
+    ("far background", "keep", False),
+    ("all", "ablate", False),
+)
+
+
+def test_planted_global_features_are_judged_genuine_used_or_an_artefact() -> None:
+    there, unused = read_rows(0.3, 0.03, 0.03, 0.03), {FAR: False, KEPT: True, ALL: True}
+    found = global_features(answers(unused), there)
+    assert found.outcome == NOT_HELD
+    assert found.checks[-1].found.endswith("genuine, unused")
+    for used in ({**unused, FAR: True}, {**unused, KEPT: False}):
+        found = global_features(answers(used), there)
+        assert found.outcome == HELD
+        assert found.checks[-1].found.endswith("genuine and used")
+    for artefact in (read_rows(0.3, 0.3, 0.3, 0.0), read_rows(0.3, 0.03, 0.3, 0.3)):
+        found = global_features(answers(unused), artefact)
+        assert found.outcome == NOT_HELD
+        assert found.checks[-1].found.endswith("an artefact")
+    few = global_features(answers(unused, images=3), there.filter(pl.col("image_id") < 3))
+    assert few.outcome.startswith("too few")
+    assert global_features(answers({}, 0), there.head(0)).outcome == NOT_MEASURED
+
+
+def types(on_objects: int) -> pl.DataFrame:
+    rows = [
+        TypeRecord(i, 1, "norm outliers", 4, 144, on_objects, 0, 1.0, None) for i in range(IMAGES)
+    ]
+    return kind_table(frame(rows, TypeRecord))
+
+
+def test_planted_outliers_are_found_against_random_tokens() -> None:
+    kind = "norm outliers"
+    planted = {(kind, "ablate", False): True, (kind, "ablate", True): False}
+    assert outlier_tokens(answers(planted), types(1)).outcome == HELD
+    same = {(kind, "ablate", False): True, (kind, "ablate", True): True}
+    assert outlier_tokens(answers(same), types(1)).outcome == NOT_HELD
+    assert outlier_tokens(answers({}), types(1).head(0)).outcome == NOT_MEASURED
+    assert outlier_tokens(answers(planted, images=3), types(1)).outcome.startswith("too few")
+
+
+def test_what_lies_on_objects_is_no_outlier_that_answers_need() -> None:
+    planted = {("norm outliers", "ablate", False): True, ("norm outliers", "ablate", True): False}
+    verdict = outlier_tokens(answers(planted), types(4))
+    assert verdict.outcome == NOT_MEASURED
+    assert "100 % of them lie on objects" in verdict.checks[0].condition
+
+
+def test_the_report_draws_what_there_is_and_nothing_of_nothing() -> None:
+    records = answers({FAR: False, KEPT: True, ALL: True})
+    lens = read_rows(0.3, 0.03, 0.03, 0.03)
+    found = frame(
+        [TypeRecord(i, 1, "norm outliers", i % 2, 144, 0, 0, None, None) for i in range(4)],
+        TypeRecord,
+    )
+    some = {"globals": records, "globals_read": lens, "globals_types": found}
+    assert drawn(REPORT, some) == (2, 2)
+    assert drawn(REPORT, {name: table.head(0) for name, table in some.items()}) == (0, 0)
