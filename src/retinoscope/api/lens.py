@@ -13,7 +13,7 @@ from retinoscope.experiments.lens.sheets import read_sheet
 from retinoscope.experiments.montage import montage
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition
-from retinoscope.lens import LensReading, read_changed
+from retinoscope.lens import LensReading, StateLens, read_changed
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.showing import HEIGHT, Shown, show
 
@@ -29,16 +29,19 @@ class Lens:
         reading: the numbers.
         view: the view that was read.
         condition: the interventions in force; () is the clean run.
+        by: what reads the states; None is the logit lens.
     """
 
     reading: LensReading
     view: View
     condition: Condition = ()
+    by: StateLens | None = None
 
     def __repr__(self) -> str:
         layers, tokens, k = self.reading.ids.shape
+        kind = f"{self.by.kind} lens, " if self.by else ""
         changed = f", under {described(self.condition)}" if self.condition else ""
-        return f"Lens({layers} layers of {tokens} tokens, {k} words each{changed})"
+        return f"Lens({kind}{layers} layers of {tokens} tokens, {k} words each{changed})"
 
     def top(self, k: int = 5) -> list[list[list[str]]]:
         """The k likeliest words of every layer and token: `top(5)[layer][token]`.
@@ -127,8 +130,9 @@ class Lens:
         conditions: dict[str, Condition] = {"clean": ()}
         if self.condition:
             conditions["changed"] = self.condition
+        title = f"{self.by.kind.capitalize()} lens" if self.by else "Logit lens"
         sheets = [
-            read_sheet(recording, "Logit lens", shown, words, objects, condition, name)
+            read_sheet(recording, title, shown, words, objects, condition, name, self.by)
             for name, condition in conditions.items()
         ]
         return show(lens_page(*sheets), height=height)
@@ -138,4 +142,4 @@ class Lens:
         reading, recording = self.reading, self.view.recording
         if checked_count(k, recording.logits.shape[-1]) <= reading.ids.shape[-1]:
             return reading
-        return read_changed(recording, self.condition, reading.positions, k=k)
+        return read_changed(recording, self.condition, reading.positions, k=k, lens=self.by)

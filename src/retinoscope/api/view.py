@@ -16,6 +16,7 @@ from retinoscope.api.lens import Lens
 from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens, chosen_tokens
 from retinoscope.api.words import Predictions, Word, checked_count, token_of
+from retinoscope.attribution import LogitAttribution, logit_attribution
 from retinoscope.engine import (
     Activations,
     Score,
@@ -29,7 +30,7 @@ from retinoscope.engine import (
 )
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
-from retinoscope.lens import read_changed
+from retinoscope.lens import FittedLens, StateLens, read_changed
 from retinoscope.models import Prompt
 from retinoscope.tokens import Chosen, TokenSet, held, last
 
@@ -157,17 +158,20 @@ class View(Attributable):
         *interventions: Intervention | Sequence[Intervention],
         k: int | None = None,
         track: str | int | Sequence[str | int] = (),
+        by: FittedLens | StateLens | None = None,
     ) -> Lens:
-        """The logit lens over some tokens, k words each.
+        """The logit lens, or another one, over some tokens, k words each.
 
         Args:
             tokens: which: a TokenSet, positions or a mask; None is all visual ones.
             interventions: in force together; without any, the clean run is read.
             k: words of each token and layer; None is 10, or the whole vocabulary if it has fewer.
             track: words to follow exactly by their first token, or tokens' ids, wherever they rank.
+            by: another lens than the logit lens, such as `retinoscope.lens.read_fitted(path)`.
 
         Raises:
             SelectionError: no token is given, k is out of range, or a word can't be spelled.
+            ModelError: the lens was fitted on another model.
             InterventionError: an intervention can't be applied here.
         """
         vocabulary = self.recording.logits.shape[-1]
@@ -178,10 +182,10 @@ class View(Attributable):
             _together(interventions),
             [token_of(self.recording, word) for word in words],
         )
-        reading = read_changed(
-            self.recording, condition, chosen_tokens(self.recording, tokens), k=k, tracked=tracked
-        )
-        return Lens(reading, self, condition)
+        lens = by.lens(self.recording) if isinstance(by, FittedLens) else by
+        asked = (self.recording, condition, chosen_tokens(self.recording, tokens))
+        reading = read_changed(*asked, k=k, tracked=tracked, lens=lens)
+        return Lens(reading, self, condition, lens)
 
     @property
     def sites(self) -> SiteTable:
@@ -256,6 +260,24 @@ class View(Attributable):
         score = token_of(self.recording, of) if isinstance(of, str | int) else of
         condition = _together(interventions)
         return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
+
+    def logit_attribution(
+        self,
+        word: str | int,
+        tokens: Chosen = None,
+        *interventions: Intervention | Sequence[Intervention],
+        layer: int | None = None,
+        against: str | int | None = None,
+    ) -> LogitAttribution:
+        """Direct logit attribution, exact: `retinoscope.attribution.logit_attribution` tells all.
+
+        Read at `tokens` (None: the last position) and place `layer`, less another word, `against`.
+        """
+        chosen = sorted(self.last if tokens is None else chosen_tokens(self.recording, tokens))
+        other = None if against is None else token_of(self.recording, against)
+        token = token_of(self.recording, word)
+        asked = (self.recording, token, chosen, _together(interventions))
+        return logit_attribution(*asked, layer=layer, against=other)
 
 
 def _together(interventions: Sequence[Any]) -> Condition:

@@ -1,4 +1,4 @@
-"""Which visual tokens an answer rests on, read from one recorded run."""
+"""What an answer rests on, read from one recorded run: visual tokens, sublayers and heads."""
 
 from retinoscope.attribution.alti import alti
 from retinoscope.attribution.effects import ablation_effects
@@ -8,12 +8,14 @@ from retinoscope.attribution.gradient_scores import (
     gradient_x_input,
 )
 from retinoscope.attribution.gradients import Attribution, integrated_gradients
+from retinoscope.attribution.logits import LogitAttribution, logit_attribution
 from retinoscope.attribution.raw import attention_by_layer, raw_attention
 from retinoscope.attribution.rollout import attention_rollout, attention_sinks
 from retinoscope.attribution.zeroing import value_zeroing
 
 __all__ = [
     "Attribution",
+    "LogitAttribution",
     "ablation_effects",
     "alti",
     "attention_by_layer",
@@ -23,6 +25,7 @@ __all__ = [
     "chefer_relevance",
     "gradient_x_input",
     "integrated_gradients",
+    "logit_attribution",
     "raw_attention",
     "value_zeroing",
 ]

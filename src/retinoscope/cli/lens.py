@@ -46,6 +46,12 @@ def lens(
         bool,
         typer.Option("--text", help="Also write what the prompt's words decode to, as a CSV file."),
     ] = False,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--lens", help="What reads the states: logit, tuned, ... or a file of `lens fit`."
+        ),
+    ] = "logit",
     out: Annotated[Path, typer.Option(help="Where to put the pages.")] = Path("lens"),
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of the answer.")] = 40,
     revision: Revision = None,
@@ -57,7 +63,7 @@ def lens(
     """Show what every patch of an image decodes to at every layer, as a page to look at.
 
     With `--ablate`, a second page for each image sets the clean run and the one without those
-    tokens side by side, and their difference.
+    tokens side by side, and their difference. `retinoscope lens fit` fits other lenses.
     """
     if value not in VALUES:
         raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
@@ -70,6 +76,7 @@ def lens(
     from retinoscope.models import load as load_checkpoint
     from retinoscope.report.render import write_lens_pages
     from retinoscope.results.sheet import LensSheet
+    from retinoscope.runs.lens_fit import found_lens
 
     console = Console(stderr=as_json)
     options = model_options(revision, dtype, device, device_map)
@@ -78,6 +85,7 @@ def lens(
             vlm = load(model, mean_images=mean_images, progress=bars, **options)
     else:
         vlm = VLM(load_checkpoint(model, **options))
+    fitted = None if by == "logit" else found_lens(by, vlm.checkpoint)
     tracked = [word.strip() for word in words.split(",") if word.strip()]
     sheets: dict[str, LensSheet] = {}
     made: list[dict[str, Any]] = []
@@ -89,17 +97,20 @@ def lens(
         shown = montage(view.recording.layout, view.prompt)
         marked = [selected(shown, tokens.layout, tokens, "what is replaced")] if tokens else []
         asked = (view.recording, path.name, shown, tracked, marked)
-        sheets[path.stem] = read_sheet(*asked)
+        lens = fitted and fitted.lens(view.recording)
+        sheets[path.stem] = read_sheet(*asked, lens=lens)
         made.append({"image": path, "page": out / f"{path.stem}.html", "replaced": 0})
         if text:
             _write_text(view, out / f"{path.stem}-text.csv", console)
         if tokens:
             stand_in = "the mean token" if value == "mean" else value
             name = f"{len(tokens)} tokens replaced by {stand_in}"
-            sheets[f"{path.stem}@ablated"] = read_sheet(*asked, (_ablation(tokens, value),), name)
+            changed = (_ablation(tokens, value),)
+            sheets[f"{path.stem}@ablated"] = read_sheet(*asked, changed, name, lens)
             page = out / f"{path.stem}@ablated.html"
             made.append({"image": path, "page": page, "replaced": len(tokens), "by": value})
-    index = write_lens_pages(sheets, out, title="Logit lens")
+    title = f"{fitted.kind.capitalize()} lens" if fitted else "Logit lens"
+    index = write_lens_pages(sheets, out, title=title)
     if as_json:
         print_json({"index": index, "pages": made})
         return

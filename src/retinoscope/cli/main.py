@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
 from retinoscope.cli.check import check
 from retinoscope.cli.compare import compare
 from retinoscope.cli.lens import lens
+from retinoscope.cli.lens_fit import fit
 from retinoscope.cli.look import look
 from retinoscope.cli.mean import mean
 from retinoscope.cli.models import models
@@ -26,6 +28,19 @@ ABOUT = (
     "Look inside the eye of a vision-language model: where it keeps what it sees, and how that "
     "reaches its answer."
 )
+
+
+class ImagesOrFit(typer.core.TyperGroup):
+    """`lens fit ...`, or `lens IMAGES...`: what is no command is an image or an option of those."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command that takes images in front, where none is named."""
+        return super().parse_args(ctx, args if args[:1] == ["fit"] else ["pages", *args])
+
+
+lenses = typer.Typer(cls=ImagesOrFit, help=lens.__doc__)
+lenses.command("pages", hidden=True)(lens)
+lenses.command("fit")(fit)
 
 commands = typer.Typer(
     name="retinoscope",
@@ -59,7 +74,7 @@ commands.command()(reproduce)
 commands.command()(report)
 commands.command()(compare)
 commands.command()(look)
-commands.command()(lens)
+commands.add_typer(lenses, name="lens")
 commands.command()(mean)
 commands.command()(serve)
 commands.command()(models)

@@ -10,6 +10,7 @@ from retinoscope.engine.look import look
 from retinoscope.engine.record import record
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.sites import SiteTable
+from retinoscope.engine.streams import changed_streams
 
 __all__ = [
     "Activations",
@@ -23,6 +24,7 @@ __all__ = [
     "answer",
     "capture",
     "changed_stream",
+    "changed_streams",
     "evaluate",
     "extended",
     "forced",

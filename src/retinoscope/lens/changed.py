@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from retinoscope.engine import Recording, changed_stream
 from retinoscope.interventions import Condition
+from retinoscope.lens.lenses import StateLens
 from retinoscope.lens.reading import LensReading
 from retinoscope.lens.unembedding import read_lens
 
@@ -18,6 +19,7 @@ def read_changed(
     *,
     k: int = 5,
     tracked: Sequence[int] = (),
+    lens: StateLens | None = None,
 ) -> LensReading:
     """Read the residual stream as tokens under a condition, as `read_lens` reads the clean one.
 
@@ -28,10 +30,11 @@ def read_changed(
         positions: where to read, as in `read_lens`.
         k: as in `read_lens`.
         tracked: as in `read_lens`.
+        lens: as in `read_lens`.
 
     Raises:
         SelectionError, InterventionError: as in `read_lens` and `changed_stream`.
     """
     # Only the stream is read, so that the clean run's other parts may stay as they are.
     states = replace(recording, stream=changed_stream(recording, condition))
-    return read_lens(states, positions, k=k, tracked=tracked)
+    return read_lens(states, positions, k=k, tracked=tracked, lens=lens)

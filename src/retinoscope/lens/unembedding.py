@@ -10,6 +10,7 @@ from torch import Tensor
 
 from retinoscope.engine import Recording
 from retinoscope.errors import SelectionError
+from retinoscope.lens.lenses import StateLens, logit_lens
 from retinoscope.lens.reading import LensReading
 
 CHUNK_LOGITS = 2**22
@@ -25,6 +26,7 @@ def read_lens(
     tracked: Sequence[int] = (),
     chunk: int | None = None,
     norm_last_twice: bool = False,
+    lens: StateLens | None = None,
 ) -> LensReading:
     """Read the clean residual stream as tokens (paper, section 4.1; nostalgebraist's logit lens).
 
@@ -41,13 +43,16 @@ def read_lens(
         chunk: states unembedded at once; None bounds the logits in memory to 16 MiB. Never are the
             logits of all layers and positions held together.
         norm_last_twice: repeat the original's mistake in the last layer.
+        lens: another lens than the logit lens; probabilities are then shares of the words that it
+            knows (all alike where it reads nothing).
 
     Raises:
         SelectionError: no position, a position outside the sequence, a k or a token id outside
-            the vocabulary, or a chunk below 1.
+            the vocabulary (or the lens' words), or a chunk below 1.
     """
     chosen, vocabulary = tuple(positions), recording.logits.shape[-1]
-    _check(chosen, k, tracked, chunk, recording)
+    by = lens or logit_lens(recording)
+    _check(chosen, k, tracked, chunk, recording, by)
     size = chunk or max(1, CHUNK_LOGITS // vocabulary)
     count, followed = (recording.layer_count + 1) * len(chosen), len(tracked)
     # Room for all results first: kept one by one between the large pieces, they would keep freed
@@ -60,8 +65,8 @@ def read_lens(
         torch.empty(count, followed, dtype=torch.long),
     )
     at = 0
-    for states in _states(recording, chosen, size, norm_last_twice):
-        found = _read(recording.unembed(states).float(), k, tracked)
+    for place, states in _states(recording, chosen, size, norm_last_twice):
+        found = _read(by.scores(states, place), k, tracked)
         for store, part in zip(stores, found, strict=True):
             store[at : at + len(states)] = part
         at += len(states)
@@ -80,14 +85,14 @@ def read_lens(
 
 def _states(
     recording: Recording, positions: tuple[int, ...], size: int, norm_last_twice: bool
-) -> Iterable[Float[Tensor, "rows width"]]:
-    """The chosen states, layer after layer, in pieces of at most `size` that never cross layers."""
+) -> Iterable[tuple[int, Float[Tensor, "rows width"]]]:
+    """The places with the chosen states, in pieces of at most `size` that never cross layers."""
     for place in range(recording.layer_count + 1):
         states = recording.residual(place)[list(positions)]
         # Without a norm that was found, unembedding says that it can't be done.
         if norm_last_twice and place == recording.layer_count and recording.norm is not None:
             states = recording.norm(states.to(next(recording.norm.parameters(), states).device))
-        yield from states.split(size)
+        yield from ((place, some) for some in states.split(size))
 
 
 def _read(
@@ -121,6 +126,7 @@ def _check(
     tracked: Sequence[int],
     chunk: int | None,
     recording: Recording,
+    lens: StateLens,
 ) -> None:
     vocabulary = recording.logits.shape[-1]
     if not positions or not 0 <= min(positions) <= max(positions) < recording.length:
@@ -128,8 +134,16 @@ def _check(
             f"The lens was given {len(positions)} positions, {list(positions[:3])} first; give at "
             f"least one of 0..{recording.length - 1}."
         )
-    if not 1 <= k <= vocabulary:
-        raise SelectionError(f"The lens keeps 1 to {vocabulary} tokens; got k={k}.")
+    words = lens.words(0)
+    most = vocabulary if words is None else len(words)
+    if not 1 <= k <= most:
+        raise SelectionError(f"The lens keeps 1 to {most} tokens; got k={k}.")
+    unknown = [token for token in tracked if words is not None and token not in words]
+    if unknown:
+        raise SelectionError(
+            f"The {lens.kind} lens was fitted on {most} words; token ids {unknown[:5]} are not "
+            "among them. Fit one with them, or follow others."
+        )
     astray = [token for token in tracked if not 0 <= token < vocabulary]
     if astray:
         raise SelectionError(

@@ -32,7 +32,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
             stream.write(save(stored, metadata=told))
     except (RunError, SafetensorError) as error:
         raise ModelError(
-            f"{path}: the mean visual token can't be written there ({error}). Choose a folder with "
+            f"{path} can't be written ({error}). Choose a folder with "
             "space that you may write to; the cache's is set by XDG_CACHE_HOME."
         ) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +14,9 @@ from retinoscope.engine.recording.taps import ModuleTap, tapped
 from retinoscope.engine.replay.batch_rows import BatchRows, batch_rows, forked
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits, Site, Write
+
+Seen = Callable[[int, BatchRows, Sequence[int], Tensor], None]
+"""Is given a place, its rows, the positions that are run and the rows' states there."""
 
 FEW = 4
 """Positions that are not worth a detour in the last layer."""
@@ -57,6 +60,7 @@ def replay(
     attention: SuffixAttention | None = None,
     end: int | None = None,
     wanted: Sequence[int] | None = None,
+    seen: Seen | None = None,
 ) -> tuple[Float[Tensor, "rows wanted width"], list[BatchRows]]:
     """The residual stream after the last layer under each condition, raw, from `start` on.
 
@@ -67,6 +71,7 @@ def replay(
         attention: to keep the keys and values of the suffix.
         end: replay only up to this position; None is the whole prompt.
         wanted: positions of the suffix, from 0, whose stream is asked for; None is every one.
+        seen: told of the stream at every place, after what is written there.
 
     Returns:
         One row for each way in which conditions differ, and how the rows forked: the last of them's
@@ -84,6 +89,8 @@ def replay(
     with attending(recording.checkpoint.parts.decoder, attention):
         for place, batch in enumerate(plan):
             hidden = _inputs(hidden, recording, place, batch, positions)
+            if seen is not None:
+                seen(place, batch, positions, hidden)
             attention.shared.follow(place, batch, stop)
             if short and place == last:
                 positions = [positions[index] for index in chosen]

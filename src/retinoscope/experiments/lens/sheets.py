@@ -19,7 +19,7 @@ from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import Target
 from retinoscope.interventions import Ablate, Condition
-from retinoscope.lens import read_changed
+from retinoscope.lens import StateLens, read_changed
 from retinoscope.models import Checkpoint, as_prompt
 from retinoscope.results.sheet import LensSheet, ObjectOutline
 from retinoscope.tasks import first_tokens, spelled
@@ -88,6 +88,7 @@ def read_sheet(
     objects: Sequence[ObjectOutline],
     condition: Condition = (),
     name: str = "clean",
+    lens: StateLens | None = None,
 ) -> LensSheet:
     """A lens sheet of a recorded run, with the model's answer.
 
@@ -100,6 +101,7 @@ def read_sheet(
         objects: outlines to draw.
         condition: the interventions in force; () is the clean run.
         name: the condition in words.
+        lens: what reads the states; None is the logit lens.
 
     Raises:
         InterventionError: the condition can't be applied, or the recording has no room.
@@ -114,6 +116,7 @@ def read_sheet(
         layout.visual,
         k=min(WORDS_KEPT, recording.logits.shape[-1]),
         tracked=list(tracked.values()),
+        lens=lens,
     )
     used, top = np.unique(reading.ids.numpy(), return_inverse=True)
     names = spelled(tokenizer)

@@ -1,0 +1,127 @@
+"""The drivers as tables to read: shares of the logit and interventions side by side."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from retinoscope.experiments.drivers.tables import PARTS
+from retinoscope.experiments.drivers.verdict import named
+from retinoscope.report.grids import Cell, Grid, Row, estimate_cell, own_n
+from retinoscope.report.wording import DASH, interval, number, percent, probability
+
+VALUES = ("mean", "resampled", "frozen", "noise")
+HEADS = 12
+"""Heads that are listed; the CSV has them all."""
+
+
+def beside_grid(shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
+    """Every sublayer: what it adds to the logit, and what is lost without it."""
+    tasks = _tasks(answers)
+    rows = []
+    for part in PARTS:
+        layers = effects.filter(part=part)["layer"].unique().sort().to_list()
+        for layer in sorted(layers, key=lambda one: (one < 0, one)):
+            where = {"part": part, "layer": layer}
+            rows.append(
+                (
+                    Cell(named(where)),
+                    *(_added(shares, read_at, part, layer) for read_at in ("last", "best")),
+                    *(_lost(_row(effects, **where, value=v, region="image")) for v in VALUES),
+                    _lost(_row(effects, **where, value="mean", region="background")),
+                    *(
+                        _wrong(_row(answers, task=task, **where, value="mean", region="image"))
+                        for task in tasks
+                    ),
+                )
+            )
+    heads = (
+        *("", "at the last layer", "at each object's best layer"),
+        *("mean", "resampled", "frozen", "noise", "mean, background only"),
+        *tasks,
+    )
+    groups = (("", 1), ("adds to the logit", 2), ("best share lost, points", 5))
+    groups += (("answers lost without it (mean)", len(tasks)),) if tasks else ()
+    return Grid(
+        "Sublayers: what they add, and what is lost without them", heads, tuple(rows), groups
+    )
+
+
+def source_grid(effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
+    """Object patches cut off from one source in every layer."""
+    tasks = _tasks(answers)
+    rows = []
+    for row in effects.filter(part="source").iter_rows(named=True):
+        where = {name: row[name] for name in ("part", "layer", "value", "region")}
+        rows.append(
+            (
+                Cell(row["value"]),
+                estimate_cell(row, "share", scale=100, unit=" %"),
+                _lost(row),
+                estimate_cell(row, "last", scale=100, unit=" %"),
+                *(_wrong(_row(answers, task=task, **where)) for task in tasks),
+            )
+        )
+    heads = ("can't be read", "best share", "lost, points", "share at the last layer", *tasks)
+    groups = (("", 4), ("answers lost", len(tasks))) if tasks else ()
+    return Grid("Sources: object patches that can't read ...", heads, tuple(rows), groups)
+
+
+def head_grid(shares: pl.DataFrame) -> Grid:
+    """The heads that add most, either way, at the last layer."""
+    strongest = (
+        shares.filter(read_at="last", part="head")
+        .sort(pl.col("logit").abs(), "layer", "head", descending=[True, False, False])
+        .head(HEADS)
+    )
+    rows = tuple(
+        (
+            Cell(f"layer {row['layer']}, head {row['head']}"),
+            estimate_cell(row, "logit", digits=2),
+        )
+        for row in strongest.iter_rows(named=True)
+    )
+    return Grid(f"Heads: the {len(rows)} that add most to the logit", ("", "logit"), rows)
+
+
+def effect_grid(effects: pl.DataFrame) -> Grid:
+    """Every intervention with the test of it."""
+    rows = tuple(
+        (
+            Cell(f"{named(row)}, {row['value']}", row["region"]),
+            estimate_cell(row, "share", scale=100, unit=" %"),
+            _lost(row),
+            Cell(f"{row['fell']} / {row['rose']}", f"of {row['objects']}"),
+            Cell(probability(row["p_holm"] if row["p_holm"] is not None else row["p"])),
+        )
+        for row in effects.iter_rows(named=True)
+    )
+    heads = ("", "best share", "lost, points", "fell / rose", "p (Holm for single sublayers)")
+    return Grid("Every intervention on the lens", heads, rows)
+
+
+def _tasks(answers: pl.DataFrame) -> tuple[str, ...]:
+    return tuple(answers["task"].unique().sort(descending=True).to_list())
+
+
+def _row(table: pl.DataFrame, **where: str | int) -> Row | None:
+    found = table.filter([pl.col(name) == value for name, value in where.items()])
+    return found.row(0, named=True) if found.height else None
+
+
+def _added(shares: pl.DataFrame, read_at: str, part: str, layer: int) -> Cell:
+    """A part's share; all layers of it together without an interval of their own."""
+    rows = shares.filter(read_at=read_at, part=part)
+    if layer < 0:
+        return Cell(number(sum(rows["logit"].to_list()), 2)) if rows.height else Cell(DASH)
+    return estimate_cell(_row(rows, layer=layer), "logit", digits=2)
+
+
+def _lost(row: Row | None) -> Cell:
+    return estimate_cell(row, "loss", scale=100)
+
+
+def _wrong(row: Row | None) -> Cell:
+    if row is None or not row["n"]:
+        return Cell(DASH)
+    span = interval(row["decrease_low"], row["decrease_high"])
+    return Cell(percent(row["decrease"]), "\n".join((span, *own_n(row, None))))

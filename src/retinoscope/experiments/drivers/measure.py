@@ -1,0 +1,177 @@
+"""What drives the refinement: interventions on sublayers, read by the lens and by answers.
+
+Open question 1 of the paper. Every intervention acts at visual positions alone; the lens reads the
+object's patches, and the same interventions stand in force while questions about it are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from retinoscope.attribution import logit_attribution
+from retinoscope.engine import Recording, answer, changed_streams, look
+from retinoscope.errors import InterventionError, ModelError, SelectionError
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.contrast import contrast
+from retinoscope.experiments.drivers.outputs import other_images, sublayers
+from retinoscope.experiments.drivers.records import (
+    DriverAnswerRecord,
+    DriverRecord,
+    DriverShareRecord,
+)
+from retinoscope.experiments.drivers.trials import CLEAN, Trial, source_trials, sublayer_trials
+from retinoscope.experiments.selections import object_tokens
+from retinoscope.experiments.target import Target, random_source, skip
+from retinoscope.results.own_settings import OwnSettings
+from retinoscope.results.records import Record
+from retinoscope.tasks import first_tokens, queries_of
+from retinoscope.tasks.describe import QUESTION
+from retinoscope.tokens import TokenSet
+
+
+def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
+    """The drivers of one object's word.
+
+    Raises:
+        SampleError, SelectionError, TokenMapError: this object can't be measured.
+        ModelError, InterventionError: this model can't be.
+    """
+    recording = look(bench.checkpoint, target.image, QUESTION)
+    tokens = object_tokens(recording.layout, target.mask, bench.settings)
+    words = first_tokens(bench.checkpoint.tokenizer, [target.class_name])
+    if not words:
+        raise SelectionError(f"The tokenizer can't spell {target.class_name!r}.")
+    trials, missing = _trials(bench, target, recording, tokens)
+    lens = _lens(recording, target, tokens, trials, set(words))
+    shares, headless = _shares(recording, target, tokens, words[0], _best_place(lens))
+    answers, unasked = _answers(bench, target, [trial for trial in trials if trial.asked])
+    missing += headless + unasked
+    return [*lens, *answers, *shares, *(skip("drivers", target, *one) for one in missing)]
+
+
+def _trials(
+    bench: Bench[OwnSettings], target: Target, recording: Recording, tokens: TokenSet
+) -> tuple[list[Trial], list[tuple[str, str]]]:
+    chosen, absent = sublayers(recording)
+    image_id, settings = target.sample.image_id, bench.settings
+    drawn = random_source(settings.seed, target.annotation.object_id, "drivers")
+    made, missing = sublayer_trials(
+        *(recording, tokens, chosen, other_images(bench), image_id),
+        seed=int(drawn.integers(2**30)),
+    )
+    sources, unread = source_trials(recording, tokens)
+    reason = "what it adds can't be told from the rest of its layer"
+    missing += [(f"{part} {layer}", reason) for part, layer in absent]
+    return [CLEAN, *made, *sources], missing + unread
+
+
+def _lens(
+    recording: Recording,
+    target: Target,
+    tokens: TokenSet,
+    trials: Sequence[Trial],
+    words: set[int],
+) -> list[DriverRecord]:
+    """How many of the object's patches read as its word, at every place under every trial."""
+    positions = sorted(tokens)
+    found: list[DriverRecord] = []
+    streams = changed_streams(recording, [trial.condition for trial in trials], positions)
+    for index, stream in sorted(streams, key=lambda one: one[0]):
+        trial = trials[index]
+        top = recording.unembed(stream).argmax(-1).cpu().numpy()
+        named = np.isin(top, list(words)).sum(-1).tolist()
+        found += [
+            DriverRecord(
+                image_id=target.sample.image_id,
+                object_id=target.annotation.object_id,
+                class_name=target.class_name,
+                part=trial.part,
+                layer=trial.layer,
+                value=trial.value,
+                region=trial.region,
+                place=place,
+                patches=len(positions),
+                named=count,
+            )
+            for place, count in enumerate(named)
+        ]
+    return found
+
+
+def _best_place(lens: Sequence[DriverRecord]) -> int:
+    """Where most patches of the clean run name the object: the earliest such place."""
+    clean = [one for one in lens if one.part == "none"]
+    return max(clean, key=lambda one: (one.named, -one.place)).place
+
+
+def _answers(
+    bench: Bench[OwnSettings], target: Target, trials: Sequence[Trial]
+) -> tuple[list[DriverAnswerRecord], list[tuple[str, str]]]:
+    """The answers to every question that the next token answers, under every trial."""
+    checkpoint, settings = bench.checkpoint, bench.settings
+    asked, unasked = queries_of(
+        *(settings.tasks, target, checkpoint.tokenizer), always_a=settings.protocol.always_a
+    )
+    queries = [one for one in asked if not (one.written or one.control) and one.right]
+    recordings = [look(checkpoint, target.image, q.question, prefix=q.prefix) for q in queries]
+    conditions = [trial.condition for trial in trials]
+    responses = answer([(recording, conditions) for recording in recordings])
+    found: list[DriverAnswerRecord] = []
+    for query, response in zip(queries, responses, strict=True):
+        logits = response.outcome.logits
+        pair = contrast(logits[0], query.right)
+        differences = pair.difference(logits).tolist()
+        right = [token in query.right for token in logits.argmax(-1).tolist()]
+        found += [
+            DriverAnswerRecord(
+                image_id=target.sample.image_id,
+                object_id=target.annotation.object_id,
+                class_name=target.class_name,
+                task=query.task,
+                prompt=query.question,
+                part=trial.part,
+                layer=trial.layer,
+                value=trial.value,
+                region=trial.region,
+                right=right[index],
+                right_clean=right[0],
+                difference=differences[index],
+                difference_clean=differences[0],
+            )
+            for index, trial in enumerate(trials)
+        ]
+    return found, [(one.task, one.reason) for one in unasked]
+
+
+def _shares(
+    recording: Recording, target: Target, tokens: TokenSet, word: int, best: int
+) -> tuple[list[DriverShareRecord], list[tuple[str, str]]]:
+    """The word's logit shared out over parts, behind all layers and where it is read best."""
+    found: list[DriverShareRecord] = []
+    missing: list[tuple[str, str]] = []
+    for read_at, place in (("last", recording.layer_count), ("best", best)):
+        try:
+            shared = logit_attribution(recording, word, sorted(tokens), layer=place)
+        except (ModelError, InterventionError) as error:
+            return [], [("logit attribution", str(error))]
+        rows = shared.frame().group_by("part", "layer", "head", maintain_order=True).mean()
+        parts = [*rows.select("part", "layer", "head", "logit").iter_rows()]
+        parts.append(("logit", None, None, float(shared.logit.mean())))
+        missing = [(f"heads of layer {at}", why) for at, why in shared.headless.items()]
+        found += [
+            DriverShareRecord(
+                image_id=target.sample.image_id,
+                object_id=target.annotation.object_id,
+                class_name=target.class_name,
+                read_at=read_at,
+                place=place,
+                part=part,
+                layer=-1 if layer is None else layer,
+                head=-1 if head is None else head,
+                logit=logit,
+            )
+            for part, layer, head, logit in parts
+        ]
+    return found, missing
