@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import pytest
-from retinoscope.cli.look_tables import knockout_table, lens_table
 from rich.console import Console
 
 from retinoscope.experiments.knockout.records import KnockoutRecord
@@ -14,7 +13,7 @@ from retinoscope.experiments.lens.records import LensRecord
 
 @pytest.mark.parametrize("name", ["[/red]", "[bold]dog", "[link=x]"])
 def test_a_name_is_text_and_never_markup(name: str) -> None:
-    lens = [
+    rows = [
         LensRecord(1, 1, name, region, layer, 4, 1, 2, 3.0, -1.0, 2.0)
         for region in ("object", "background")
         for layer in range(2)
@@ -42,6 +41,6 @@ def test_a_name_is_text_and_never_markup(name: str) -> None:
     )
     stream = io.StringIO()
     console = Console(file=stream, width=120, color_system=None)
-    console.print(lens_table(lens))
-    console.print(knockout_table([cut]))
+    console.print(lens._table(rows))
+    console.print(knockout._table([cut]))
     assert stream.getvalue().count(name) >= 3
