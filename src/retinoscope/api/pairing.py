@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retinoscope.api.view import View
+from retinoscope.api.words import token_of
 from retinoscope.brief import brief
 from retinoscope.errors import SelectionError
 from retinoscope.interventions.edits import checked_positions
@@ -27,7 +28,9 @@ def paired(clean: View, corrupt: View, right: str | int | None, wrong: str | int
             raise SelectionError(
                 f"{brief(view)} ({type(view).__name__}) is no view; give what vlm.look returned."
             )
-    one, other = (None if word is None else clean._token(word) for word in (right, wrong))
+    one, other = (
+        None if word is None else token_of(clean.recording, word) for word in (right, wrong)
+    )
     return pair(clean.recording, corrupt.recording, one, other)
 
 
