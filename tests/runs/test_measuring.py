@@ -99,7 +99,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def lens(bench: Bench, store: Store) -> None:
     own = {"lens": OwnSettings()}
-    measuring.measure(own, Inline(bench), bench, range(3), 0, store, Silent())
+    measuring.measure(own, {}, Inline(bench), bench, range(3), 0, store, Silent())
 
 
 def gathered(store: Store) -> dict[str, bytes]:

@@ -61,3 +61,10 @@ def test_the_representative_is_any_object_and_always_the_same() -> None:
     )
     assert len(places) >= 5
     assert all(representative(one, 0) is representative(one, 0) for one in samples[:5])
+
+
+def test_a_dear_experiment_measures_fewer_unless_a_number_is_asked_for(tmp_path: Path) -> None:
+    plan = Plan(tmp_path, experiments=("lens", "drivers"))
+    assert plan.most == {"drivers": experiments()["drivers"].most}
+    assert replace(plan, limit=100).most == {}
+    assert replace(plan, data="coco:somewhere").most == {}

@@ -60,6 +60,9 @@ class Experiment:
         scenes: data of its own, such as "arranged:rows:60", that it measures in place of the run's
             where these are the embedded scenes; "" where the run's will do. A run's limit bounds
             them too.
+        most: how many objects of the embedded scenes it measures where a run has no limit, so
+            that all experiments together take minutes; None is as many as the run. Other data
+            are measured whole.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Experiment:
     by_default: bool = False
     sheets: tuple[Sheets, ...] = ()
     scenes: str = ""
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in self.records:

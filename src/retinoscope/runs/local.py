@@ -137,7 +137,7 @@ def _stages(
             choose = curation if plan.curated else uncurated
             kept = choose(executor, bench, store, plan.wanted, progress)
             counts["objects to measure"] = len(kept)
-        measure(own, executor, bench, kept, plan.sheets, store, progress)
+        measure(own, plan.most, executor, bench, kept, plan.sheets, store, progress)
 
 
 def _apart(plan: Plan) -> dict[str, tuple[Candidate, ...]]:

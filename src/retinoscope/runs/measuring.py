@@ -32,6 +32,7 @@ from retinoscope.runs.units import (
 
 def measure(
     own: Mapping[str, OwnSettings],
+    most: Mapping[str, int],
     executor: Executor,
     bench: Bench,
     kept: Sequence[int],
@@ -43,6 +44,7 @@ def measure(
 
     Args:
         own: the experiments, each with its own settings, in the order in which they begin.
+        most: of the experiments that measure fewer, how many objects.
         executor: where the work is done.
         bench: whose candidates are measured.
         kept: the objects' places among them.
@@ -53,7 +55,7 @@ def measure(
     Raises:
         RunError: an experiment stopped, or none measured anything.
     """
-    stages = [_of(name, bench, kept, store) for name in own]
+    stages = [_of(name, bench, kept[: most.get(name)], store) for name in own]
     stages.append(_pages(list(own), bench, kept[:sheets], store))
     told = _Told(progress, stages)
     stopped: dict[str, str] = {}

@@ -132,6 +132,14 @@ class Plan:
         return {name: scenes for name, scenes in own.items() if scenes}
 
     @property
+    def most(self) -> dict[str, int]:
+        """The experiments that measure fewer objects here than the run, and how many."""
+        if not source_of(self.data).stand_in or self.limit is not None:
+            return {}
+        known = {name: experiments()[name].most for name in self.experiments}
+        return {name: most for name, most in known.items() if most is not None}
+
+    @property
     def mean_wanted(self) -> int | None:
         """How many images the mean is over at most; None is every one."""
         return OWN_COUNT if self.mean_count is None and not self.mean_images else self.mean_count
@@ -196,6 +204,7 @@ def configuration(
         "experiments": {name: recorded(plan.own_settings(name)) for name in plan.experiments},
         "settings": recorded(plan.settings),
         "own_scenes": plan.own_scenes,
+        "most": plan.most,
     }
 
 

@@ -19,4 +19,5 @@ EXPERIMENT = Experiment(
     report=f"{__name__}.report:REPORT",
     place=10,
     next_token=True,
+    most=40,
 )

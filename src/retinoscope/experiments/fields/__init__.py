@@ -10,4 +10,5 @@ EXPERIMENT = Experiment(
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
     place=13,
+    most=40,
 )

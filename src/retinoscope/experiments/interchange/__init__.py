@@ -21,5 +21,5 @@ EXPERIMENT = Experiment(
     report=f"{__name__}.report:REPORT",
     place=18,
     next_token=True,
-    scenes="arranged:rows+scatter:40",
+    scenes="arranged:rows+scatter:24",
 )

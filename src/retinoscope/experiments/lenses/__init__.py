@@ -11,4 +11,5 @@ EXPERIMENT = Experiment(
     report=f"{__name__}.report:REPORT",
     place=11,
     next_token=True,
+    most=40,
 )

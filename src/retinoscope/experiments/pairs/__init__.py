@@ -12,5 +12,5 @@ EXPERIMENT = Experiment(
     report=f"{__name__}.report:REPORT",
     settings=PairsSettings,
     place=12,
-    scenes="arranged:overlap+congruent+groups+twins:120",
+    scenes="arranged:overlap+congruent+groups+twins:60",
 )

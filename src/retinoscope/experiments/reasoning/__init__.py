@@ -10,5 +10,5 @@ EXPERIMENT = Experiment(
     measure=f"{__name__}.measure:measure",
     report=f"{__name__}.report:REPORT",
     place=16,
-    scenes="arranged:rows+groups:80",
+    scenes="arranged:rows+groups:60",
 )
