@@ -30,7 +30,8 @@ def elements(tables: Tables) -> dict[str, str]:
 
 
 def drawn(tables: Tables) -> dict[str, Figure]:
-    sketches = [sketch for part in every_part() for sketch in part.report.sketches(tables)]
+    papers = [part.report for part in every_part() if part.experiment.by_default]
+    sketches = [sketch for report in papers for sketch in report.sketches(tables)]
     return {s.name: figure for s in sketches if (figure := s.draw()) is not None}
 
 
