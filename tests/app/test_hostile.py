@@ -19,6 +19,7 @@ from retinoscope.app import create_app
 from retinoscope.app.guard import HEADERS, Guard
 from retinoscope.app.listening import address, bound, server
 from retinoscope.app.session import Session
+from tests.app.loops import run_apart
 
 IDLE = 0.4
 
@@ -73,7 +74,7 @@ def test_more_requests_than_there_is_room_for_are_turned_away_with_the_headers()
         first.cancel()
         return sent
 
-    start, _ = asyncio.run(ask())
+    start, _ = run_apart(ask())
     assert start["status"] == 503
     assert _kept_to_itself((k.decode(), v.decode()) for k, v in start["headers"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
@@ -15,13 +14,14 @@ from retinoscope.app.shelf import Shelf
 from retinoscope.app.streaming import stream
 from retinoscope.app.turns import Busy, Turns
 from retinoscope.errors import SelectionError
+from tests.app.loops import run_apart
 
 
 def collect(turns: Turns, job) -> list[dict]:
     async def run():
         return [json.loads(line) async for line in stream(turns, job)]
 
-    return asyncio.run(run())
+    return run_apart(run())
 
 
 def test_progress_is_told_line_by_line():
@@ -80,7 +80,7 @@ def test_a_question_that_nobody_waits_for_is_dropped():
         await lines.aclose()
 
     first, _ = turns.admit(lambda: gate.wait(10))
-    asyncio.run(leave())
+    run_apart(leave())
     gate.set()
     first.result(10)
     turns.admit(lambda: done.append("next"))[0].result(10)
