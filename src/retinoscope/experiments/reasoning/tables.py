@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.pairing import estimate_columns
-from retinoscope.results.statistics import Estimate, Rate, mcnemar, mean, rate
+from retinoscope.results.statistics import Estimate, Rate, lost_share, mcnemar, mean, rate
 
 ITEM = ("image_id", "object_id", "question")
 PLACES = ("anchor", "between", "answer", "distractor", "random", "one counted")
@@ -157,9 +157,8 @@ def _by_layer(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _lost(group: pl.DataFrame) -> dict[str, Any]:
     wrong = int((~group["right"]).sum())
-    ahead = group.filter(pl.col("clean_difference") > 0)
-    share = (ahead["clean_difference"] - ahead["difference"]) / ahead["clean_difference"]
-    drop = mean(share.to_list(), ahead["image_id"].to_list())
+    columns = ("clean_difference", "difference", "image_id")
+    drop = lost_share(*(group[name].to_list() for name in columns))
     told = group["predicted"].drop_nulls()
     return {
         "n": group.height,
