@@ -226,7 +226,13 @@ def test_everything_public_prints_in_at_most_a_screen(view, dog):
         rs.VLM(recording.checkpoint),
         *(view, view.tokens, view.tokens.visual, view.tokens.visual - dog, recording),
         *(recording.checkpoint, recording.checkpoint.family, recording.checkpoint.parts),
-        *(recording.encoded, recording.layout, recording.layout.spans[0].grid, recording.calls[0]),
+        *(
+            recording.encoded,
+            recording.layout,
+            recording.layout.spans[0].grid,
+            recording.layers[0],
+            recording.replay,
+        ),
         *(recording.layout.spans[0], lens, lens.reading, outcome, view.rollout()),
         *(
             view.integrated_gradients(),

@@ -32,12 +32,12 @@ def recorded(name: str) -> Recording:
 def test_shares_add_up_to_the_models_own_logit(name: str) -> None:
     recording = recorded(name)
     parts: Any = recording.checkpoint.parts
-    assert recording.norm is not None
+    norm = recording.require_replay("This").norm
     positions = [2, recording.length // 2, recording.length - 1]
     for layer in (0, 2, recording.layer_count):
         found = logit_attribution(recording, 7, positions, layer=layer)
         state = recording.stream[layer][positions]
-        logits = parts.head(recording.norm(state))
+        logits = parts.head(norm(state))
         expected = logits[:, 7] - logits.mean(-1)
         assert torch.allclose(found.logit, expected.double(), atol=1e-5)
         assert found.gap <= 1e-4 * max(1.0, float(found.logit.abs().max()))
@@ -73,7 +73,7 @@ def test_a_layer_that_scales_the_stream_is_refused() -> None:
 
 
 def test_a_model_whose_states_are_no_words_is_refused() -> None:
-    with pytest.raises(ModelError, match="can't be turned into logits"):
+    with pytest.raises(ModelError, match="Logit attribution needs a model"):
         logit_attribution(recorded("gemma3n_text"), 7, [3])
 
 
@@ -99,8 +99,8 @@ def test_a_silenced_part_has_no_share_and_its_own_share_is_what_is_missing() -> 
         recording.stream[-1][last]
         - capture(recording, f"mlp_out.{layers - 1}")[Site("mlp_out", layers - 1)][last]
     )
-    assert recording.norm is not None
-    frozen = frozen_norm(recording.norm, recording.stream[-1][[last]])
+    norm = recording.require_replay("This").norm
+    frozen = frozen_norm(norm, recording.stream[-1][[last]])
     parts: Any = recording.checkpoint.parts
     head = parts.head.weight.double()
     direction = head[7] - head.mean(0)

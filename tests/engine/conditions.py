@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from retinoscope.engine import Recording
+from retinoscope.engine import Recording, Unreplayable
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.interventions import (
     Ablate,
     Condition,
@@ -78,9 +79,9 @@ def conditions(recording: Recording) -> dict[str, list[Condition]]:
 
 def attention_layers(recording: Recording) -> list[int]:
     """Layers in which positions of the sequence attend to each other."""
-    if not recording.calls:
+    if recording.fallback is not None:
         return list(range(recording.layer_count))
-    return [i for i, call in enumerate(recording.calls) if call.mixing == "attention"]
+    return [i for i, one in enumerate(recording.layers) if isinstance(one.mixing, SelfAttention)]
 
 
 def windows(layers: list[int]) -> list[list[int]]:
@@ -90,9 +91,9 @@ def windows(layers: list[int]) -> list[list[int]]:
 
 def readable(recording: Recording, query: int, keys: list[int], layers: list[int]) -> list[int]:
     """Those keys that the query reads in one of the layers; else the key just before it."""
-    if not recording.calls:
+    if recording.fallback is not None:
         return keys
-    found = [k for k in keys if any(recording.calls[i].allowed[query, k] for i in layers)]
+    found = [k for k in keys if any(recording.layers[i].allowed[query, k] for i in layers)]
     return found or [query - 1]
 
 
@@ -103,3 +104,11 @@ def visual_cut(recording: Recording, front: list[int], back: list[int], layers: 
         keys = readable(recording, query, front, layers[:2])
         edges += [Edge(layer, (query,), tuple(keys)) for layer in layers[:2]]
     return Cut(tuple(edges))
+
+
+def slowly(recording: Recording) -> Recording:
+    """The same recording, which generates by full forward passes; as it is where it does so."""
+    if isinstance(recording.replay, Unreplayable):
+        return recording
+    slow = replace(recording.replay, generation=Unreplayable("said so"))
+    return replace(recording, replay=slow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from retinoscope.api import VLM, View
-from retinoscope.engine import evaluate
+from retinoscope.engine import evaluate, record, states
+from retinoscope.engine.states import full_states, replayed_states
 from retinoscope.errors import InterventionError, SelectionError
-from retinoscope.interventions import Ablate, Knockout, PathPatch, Site, Steer
+from retinoscope.interventions import Ablate, Condition, Knockout, PathPatch, Site, Steer, resolve
 from retinoscope.models import load
+from tests.engine import families
+from tests.engine.conditions import attention_layers
 
 
 @pytest.fixture(scope="module")
@@ -27,26 +31,29 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> View:
     )
 
 
-def passes(view: View) -> list[int]:
+def layer_runs(view: View) -> list[int]:
+    """The layers that run from now on."""
     seen: list[int] = []
-    view.recording.checkpoint.parts.layers[0].register_forward_hook(lambda *_: seen.append(1))
+    for index, layer in enumerate(view.recording.checkpoint.parts.layers):
+        layer.register_forward_hook(lambda *_, index=index: seen.append(index))
     return seen
 
 
 def test_states_are_computed_when_they_are_asked_for(view: View) -> None:
-    seen = passes(view)
+    every = list(range(tiny.LAYERS))
+    view.capture(["attn_out.0", "final_norm"]).load()  # their kinds are proved
+    seen = layer_runs(view)
     cache = view.capture(["attn_out", "resid_post.1", "final_norm"])
-    del seen[:]
     assert len(cache) == tiny.LAYERS + 2
     assert str(cache.sites[0]) == "attn_out.0"
     assert torch.equal(cache["resid_post.1"], view.recording.stream[2])
     assert not seen, "the clean stream is recorded"
     first = cache["attn_out.2"]
     assert cache["blocks.2.attn.hook_out"] is first
-    assert len(seen) == 1
+    assert seen == [2], "a clean state takes its layer alone"
     cache.load()
     cache.load()
-    assert len(seen) == 2
+    assert sorted(seen) == every
     held = sum(state.numel() * state.element_size() for state in cache.values())
     assert cache.nbytes == held
     stacked = cache.stack("attn_out")
@@ -63,10 +70,72 @@ def test_positions_are_cut_and_conditions_in_force(view: View) -> None:
     clean = view.capture("mlp_out", layers=[1], positions=some)
     assert clean["mlp_out.1"].shape == (2, tiny.WIDTH)
     whole = view.capture("mlp_out", layers=[1])["mlp_out.1"]
-    assert torch.equal(clean["mlp_out.1"], whole[[5, 6]])
+    assert torch.allclose(clean["mlp_out.1"], whole[[5, 6]], atol=1e-6)
     changed = view.capture("mlp_out", Ablate(some, "zero"), layers=[1])["mlp_out.1"]
     assert torch.allclose(changed[:5], whole[:5], atol=1e-6)
     assert not torch.allclose(changed[5:], whole[5:], atol=1e-4)
+
+
+def test_a_condition_is_replayed_as_far_as_it_is_asked_for(view: View) -> None:
+    late = Ablate([view.recording.length - 2], "zero")
+    view.capture("mlp_out.1", late)["mlp_out.1"]  # the kind is proved
+    seen = layer_runs(view)
+    view.capture("mlp_out.1", late)["mlp_out.1"]
+    assert seen == [0, 1, 1], "the cone up to the layer, and the layer for what comes before"
+    del seen[:]
+    view.capture("mlp_out.1", late, positions=view.last)["mlp_out.1"]
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["llava", "gemma3", "mllama", "lfm2_vl", "qwen3_vl", "paligemma2"])
+def test_replayed_states_are_those_of_the_full_forward(name: str) -> None:
+    recording = record(*families.build(name))
+    last = recording.length - 1
+    every = [site for site in recording.sites.taps if recording.has(site)]
+    causal = [site for site in every if site.name != "attn_scores"]
+    cut = Knockout([last], [last - 1], [attention_layers(recording)[-1]])
+    written = Steer([last - 2], 1, torch.ones(recording.state_shape(Site("resid_pre", 0))))
+    given: list[tuple[Condition, list[Site]]] = [
+        ((), every),
+        ((Ablate([last - 4], "zero"),), causal),
+        ((written, cut), causal),
+    ]
+    for condition, sites in given:
+        edits = resolve(condition, recording)
+        with torch.no_grad():
+            found = replayed_states(recording, sites, edits, range(recording.length))
+            expected = full_states(recording, sites, edits, range(recording.length))
+        for site in sites:
+            torch.testing.assert_close(
+                found[site], expected[site], atol=1e-5, rtol=1e-5, msg=f"{site} {condition}"
+            )
+
+
+def test_scores_of_keys_that_are_not_read_are_those_of_the_full_forward(view: View) -> None:
+    given = view.capture("attn_scores", layers=[2])  # clean ones are proved first
+    assert given["attn_scores.2"].shape[0] == view.recording.length
+    ablated = Ablate([view.recording.length - 2], "zero")
+    found = view.capture("attn_scores.2", ablated)["attn_scores.2"]
+    edits = resolve((ablated,), view.recording)
+    site, every = Site("attn_scores", 2), range(view.recording.length)
+    with torch.no_grad():
+        expected = full_states(view.recording, [site], edits, every)[site]
+    assert torch.equal(found, expected)
+
+
+def test_a_kind_of_site_that_replays_wrongly_is_taken_from_the_full_forward(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = states.replayed_states
+
+    def wrong(*given: Any) -> dict[Site, Tensor]:
+        return {site: 2 * state for site, state in plain(*given).items()}
+
+    monkeypatch.setattr(states, "replayed_states", wrong)
+    site, every = Site("mlp_in", 1), range(view.recording.length)
+    with torch.no_grad():
+        expected = states.full_states(view.recording, [site], (), every)[site]
+    assert torch.equal(view.capture(site)[site], expected)
 
 
 def test_attention_adds_up_and_shows_a_knockout(view: View) -> None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from retinoscope.engine import Recording, answer, changed_stream, evaluate, generate, record
+from retinoscope.engine import (
+    Recording,
+    Unreplayable,
+    answer,
+    changed_stream,
+    evaluate,
+    generate,
+    record,
+)
 from retinoscope.engine.edits.full import following
 from retinoscope.engine.replay.batch_rows import batch_rows
 from retinoscope.errors import InterventionError
@@ -85,7 +93,7 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="module")
 def falling_back(recording: Recording) -> Recording:
-    return replace(recording, fallback="said so", calls=())
+    return replace(recording, replay=Unreplayable("said so"))
 
 
 REFUSED = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Ablate, Condition, Knockout, resolve
 from retinoscope.models import Checkpoint, encode
 from tests.engine import families
+from tests.engine.conditions import slowly
 from tests.engine.families.parts import IMAGE, Built, text_only, text_options
 from tests.engine.oracle import oracle_generate
 from tests.models.tiny_tiles import ovis2
@@ -55,7 +55,7 @@ def leaving(recording: Recording) -> list[Condition]:
 def test_keys_that_leave_the_window_are_gone(name: str) -> None:
     checkpoint, encoded = families.build(name)
     recording = record(checkpoint, encoded, max_new_tokens=MAX_NEW_TOKENS)
-    forced = replace(recording, generation_fallback="said so")
+    forced = slowly(recording)
     given = leaving(forced) if name != "paligemma2" else leaving(forced)[2:]
     found = [list(one.tokens) for one in generate(forced, given)]
     for one, tokens in zip(given, found, strict=True):
@@ -73,8 +73,8 @@ def test_keys_that_leave_the_chunk_are_gone(monkeypatch: pytest.MonkeyPatch) -> 
     given: list[Condition] = [
         (Knockout([last], keys, [0, 2]),) for keys in ([last - 6], [last - 2, last - 1])
     ]
-    assert not recording.calls[0].allowed[last + 3, last - 6]
-    found = generate(replace(recording, generation_fallback="said so"), given)
+    assert not recording.layers[0].allowed[last + 3, last - 6]
+    found = generate(slowly(recording), given)
     for one, other in zip(found, generate(recording, given), strict=True):
         assert one.tokens == other.tokens
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -83,7 +83,7 @@ def test_keys_that_leave_the_chunk_are_gone(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", ["gemma3n_text", "gemma3"])
 def test_keys_that_the_prompt_does_not_read_are_still_refused(name: str) -> None:
     recording = record(*families.build(name), max_new_tokens=MAX_NEW_TOKENS)
-    forced = replace(recording, generation_fallback="said so")
+    forced = slowly(recording)
     last = forced.length - 1
     with pytest.raises(InterventionError, match="finds no edge at"):
         generate(forced, [(Knockout([last], [last - 9], [0]),)])
@@ -152,7 +152,7 @@ def test_a_model_that_says_its_image_token_goes_on() -> None:
         assert recording.generation_fallback is None
         given: list[Condition] = [(), (Ablate([6, 7], "zero"),)]
         found = generate(recording, given)
-        forced = generate(replace(recording, generation_fallback="said so"), given)
+        forced = generate(slowly(recording), given)
     for one, other in zip(found, forced, strict=True):
         assert one.tokens == other.tokens == (IMAGE,) * MAX_NEW_TOKENS
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)

@@ -87,7 +87,7 @@ def plain(checkpoint: Checkpoint, encoded: Encoded, recording: object, one: Cond
 def test_image_states_can_be_cut_in_cross_attention() -> None:
     checkpoint, encoded = families.build("mllama")
     recording = record(checkpoint, encoded)
-    states = recording.calls[1].allowed.shape[1]
+    states = recording.layers[1].allowed.shape[1]
     last = recording.length - 1
     given = [
         (Cut((Edge(layer, (last - 2, last), tuple(range(at, states, 2)), heads),)),)

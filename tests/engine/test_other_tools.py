@@ -94,7 +94,7 @@ def test_interp_engine_captures_the_same(name: str) -> None:
         expected = next(iter(theirs.tensors.values()))[0]
         if site.name in ("attn_scores", "attn_probs"):
             expected = expected.transpose(0, 1)
-            allowed = recording.calls[LAYER].allowed[:, None]
+            allowed = recording.layers[LAYER].allowed[:, None]
             state, expected = (s.masked_fill(~allowed, 0.0) for s in (state, expected))
         assert torch.allclose(state, expected.reshape(state.shape), atol=1e-5), site
 

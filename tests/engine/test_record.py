@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from retinoscope.engine import evaluate, generate, record
+from retinoscope.engine import Unreplayable, capture, evaluate, generate, record
+from retinoscope.engine.recording import captured
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Ablate, Condition, Knockout, resolve
 from retinoscope.models import Checkpoint, Encoded
@@ -126,7 +126,7 @@ def test_falling_back_generates_the_same() -> None:
     recording = record(checkpoint, encoded, max_new_tokens=5)
     given: list[Condition] = [(), (Ablate([6, 7], "zero"),)]
     given.append((Knockout([recording.length - 1], [5, 6], [1, 2]),))
-    forced = replace(recording, fallback="said so", calls=())
+    forced = replace(recording, replay=Unreplayable("said so"))
     assert [g.tokens for g in generate(forced, given)] == [
         g.tokens for g in generate(recording, given)
     ]
@@ -178,12 +178,12 @@ def test_every_layer_sees_the_whole_prompt(monkeypatch: pytest.MonkeyPatch) -> N
     checkpoint, encoded = families.build("gemma4")
     recording = record(checkpoint, encoded)
     assert {len(state) for state in recording.stream} == {recording.length}
-    assert [call.owner for call in recording.calls] == [None, None, None, None, 2, 3]
+    assert [one.mixing.owner for one in recording.layers] == [None, None, None, None, 2, 3]
     with torch.no_grad():
         plain = checkpoint.model(**encoded.inputs).logits[0, -1]
     assert torch.allclose(plain, recording.logits, atol=1e-5)
     by_number = {"logits_to_keep": 1}
-    monkeypatch.setattr(import_module("retinoscope.engine.record"), "keeping", lambda *_: by_number)
+    monkeypatch.setattr(captured, "keeping", lambda *_: by_number)
     with pytest.raises(ModelError, match=r"layer 4 .* saw 1 positions"):
         record(checkpoint, encoded)
 
@@ -191,7 +191,7 @@ def test_every_layer_sees_the_whole_prompt(monkeypatch: pytest.MonkeyPatch) -> N
 def test_memory_is_stated() -> None:
     recording = record(*families.build("llava"))
     stream = sum(state.numel() * 4 for state in recording.stream)
-    kept = sum(2 * call.keys.numel() * 4 for call in recording.calls if call.keys is not None)
+    kept = sum(2 * one.mixing.keys.numel() * 4 for one in recording.layers)
     assert stream + kept < recording.nbytes < 1.5 * (stream + kept)
 
 
@@ -199,3 +199,14 @@ def test_states_of_a_model_that_falls_back_are_not_unembedded() -> None:
     recording = record(*families.build("gemma3n_text"))
     with pytest.raises(ModelError, match="4 dimensions"):
         recording.unembed(recording.residual(2))
+
+
+@pytest.mark.parametrize("name", ["florence2", "gemma3n_text"])
+def test_a_recording_that_falls_back_still_answers_for_itself(name: str) -> None:
+    recording = record(*families.build(name))
+    assert recording.fallback is not None
+    assert recording.causal
+    assert recording.nbytes > 0
+    assert f"full passes: {recording.fallback}" in repr(recording)
+    (found,) = capture(recording, "resid_post.1").load().values()
+    assert torch.equal(found, recording.stream[2])

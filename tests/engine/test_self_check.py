@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from retinoscope.engine import Recording, evaluate, generate, record
 from retinoscope.engine.edits.full import full_logits
-from retinoscope.engine.recording import mixing
+from retinoscope.engine.recording import replayable
 from retinoscope.engine.recording.agreement import disagreement, gap
+from retinoscope.engine.recording.layer import RecordedLayer, SelfAttention
 from retinoscope.engine.recording.vocabulary import TokenInput
 from retinoscope.engine.replay import decoding, sharing, suffix
 from retinoscope.engine.replay import replay as replaying
@@ -43,11 +44,12 @@ def fault(family: str = "llava") -> Callable[[Plant], Plant]:
 
 def _attending(patch: pytest.MonkeyPatch, change: Callable[..., tuple[Any, ...]]) -> None:
     """Attention gets other arguments, in replay and in decoding."""
+    plain = sharing.attend
 
     def attend(*given: Any) -> Any:
-        return sharing.attend(*change(*given))
+        return plain(*change(*given))
 
-    for module in (suffix, decoding):
+    for module in (sharing, decoding):
         patch.setattr(module, "attend", attend)
 
 
@@ -125,30 +127,31 @@ def a_head_of_the_output_lost(patch: pytest.MonkeyPatch) -> None:
         output[:, :, -1] = 0
         return output, weights
 
-    for module in (suffix, decoding):
+    for module in (sharing, decoding):
         patch.setattr(module, "attend", attend)
 
 
 @fault()
 def positions_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    _positions(patch, suffix)
+    _positions(patch, generated=False)
 
 
 @fault()
 def generated_positions_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    _positions(patch, decoding)
+    _positions(patch, generated=True)
 
 
 @fault("qwen2_vl")
 def generated_positions_of_several_axes_off_by_one(patch: pytest.MonkeyPatch) -> None:
-    _positions(patch, decoding)
+    _positions(patch, generated=True)
 
 
-def _positions(patch: pytest.MonkeyPatch, module: Any) -> None:
-    def shifted(recording: Recording, layer: int, hidden: Tensor, at: Tensor) -> Tensor:
-        return mixing.call_layer(recording, layer, hidden, (at - 1).clamp_min(0))
+def _positions(patch: pytest.MonkeyPatch, generated: bool) -> None:
+    def shifted(_: Any, layer: RecordedLayer, hidden: Tensor, at: Tensor, before: Tensor) -> Tensor:
+        behind = int(at[0]) >= len(layer.allowed) - MAX_NEW_TOKENS
+        return layer(hidden, (at - 1).clamp_min(0) if behind == generated else at)
 
-    patch.setattr(module, "call_layer", shifted)
+    patch.setattr(SelfAttention, "step", shifted)
 
 
 @fault()
@@ -230,28 +233,22 @@ def writes_added_twice(patch: pytest.MonkeyPatch) -> None:
 @fault()
 def a_pass_of_several_rows_differs(patch: pytest.MonkeyPatch) -> None:
     """As layers that are told something of each position, for one row."""
-    plain = mixing.call_layer
+    plain = RecordedLayer.__call__
 
-    def call(recording: Recording, layer: int, hidden: Tensor, at: Tensor) -> Tensor:
-        output = plain(recording, layer, hidden, at)
-        return output[:1].expand(len(hidden), -1, -1)
+    def call(layer: RecordedLayer, hidden: Tensor, at: Tensor) -> Tensor:
+        return plain(layer, hidden, at)[:1].expand(len(hidden), -1, -1)
 
-    patch.setattr(suffix, "call_layer", call)
+    patch.setattr(RecordedLayer, "__call__", call)
 
 
 @fault("qwen3_vl")
 def additions_between_layers_forgotten(patch: pytest.MonkeyPatch) -> None:
-    plain = replaying._entering
-
-    def entering(hidden: Tensor, recording: Recording, *others: Any) -> Tensor:
-        return plain(hidden, replace(recording, additions={}), *others)
-
-    patch.setattr(replaying, "_entering", entering)
+    patch.setattr(Recording, "additions", {})
 
 
 @fault("lfm2_vl")
 def left_context_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(mixing, "reach_back", lambda *_: 0)
+    patch.setattr(replayable, "reach_back", lambda *_: 0)
 
 
 @fault("lfm2_vl")

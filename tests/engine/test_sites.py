@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -19,11 +19,12 @@ from retinoscope.engine import (
     record,
 )
 from retinoscope.engine.edits.full import full_logits
-from retinoscope.engine.replay import suffix
+from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Context, Edge, Edits, Site, Write
 from retinoscope.interventions.site import LAYER_SITES
 from retinoscope.models import Encoded
 from tests.engine import families
+from tests.engine.conditions import attention_layers, slowly
 from tests.engine.site_oracle import run
 from tests.engine.test_families import FALLING_BACK
 
@@ -138,7 +139,7 @@ def test_writes_of_several_sites_go_together(name: str) -> None:
     recording = record(*families.build(name), max_new_tokens=4)
     assert recording.fallback is None
     every, last = sites(recording), recording.length - 1
-    layer = next(i for i, call in enumerate(recording.calls) if call.mixing == "attention")
+    layer = attention_layers(recording)[0]
     cut = Edge(layer, (last,), (last - 1,))
     given = [
         tuple(write(recording, site, seed + 1) for seed, site in enumerate(every[:: 4 + n]))
@@ -149,7 +150,7 @@ def test_writes_of_several_sites_go_together(name: str) -> None:
     logits = evaluate(recording, asked).logits
     for edits, found in zip(given, logits, strict=True):
         assert torch.allclose(found, full_logits(recording, edits)[0], atol=1e-5)
-    apart = replace(recording, generation_fallback="said so")
+    apart = slowly(recording)
     for found, expected in zip(generate(recording, asked), generate(apart, asked), strict=True):
         assert found.tokens == expected.tokens
         assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
@@ -158,8 +159,7 @@ def test_writes_of_several_sites_go_together(name: str) -> None:
 def test_writes_behind_the_layers() -> None:
     recording = record(*families.build("llava"))
     last, states = recording.length - 1, recording.stream[-1]
-    norm = recording.norm
-    assert norm is not None
+    norm = recording.require_replay("This").norm
     head = recording.checkpoint.parts.head
     with torch.no_grad():
         expected = head(norm(states[last]) * 0.5)
@@ -177,7 +177,7 @@ def test_writes_behind_the_layers() -> None:
 def led(recording: Recording, other: Recording) -> list[Edits]:
     """Paths from another run: all heads, one head of a group, several queries and layers."""
     last = recording.length - 1
-    attending = [i for i, call in enumerate(recording.calls) if call.mixing == "attention"]
+    attending = attention_layers(recording)
     owning = [i for i in attending if recording.has(Site("key", i))]
     keys = (last - 5, last - 2)
     cache = capture(other, ["key", "value"], layers=owning, positions=keys)
@@ -211,7 +211,7 @@ def test_a_patched_path_is_the_plain_way(name: str) -> None:
         assert torch.allclose(full_logits(recording, edits)[0], expected, atol=1e-5 * scale)
         assert not torch.allclose(logits, recording.logits, atol=1e-5)
     if name in ("llava", "gemma3", "qwen2_vl"):
-        apart, asked = replace(recording, generation_fallback="so"), [(Raw(e),) for e in given]
+        apart, asked = slowly(recording), [(Raw(e),) for e in given]
         for one, other in zip(generate(recording, asked), generate(apart, asked), strict=True):
             assert one.tokens == other.tokens
             assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -248,7 +248,7 @@ def test_a_replay_that_misses_a_site_gives_way_to_the_full_forward(
     recording = record(*families.build("llava"), max_new_tokens=3)
     edits = (write(recording, Site("z", 1), 1),)
     asked = [(Raw(edits),)]
-    monkeypatch.setattr(suffix, "apply", lambda state, *_: state)
+    monkeypatch.setattr(SuffixAttention, "_step", lambda _, __, state: state)
     expected = full_logits(recording, edits)[0]
     assert torch.allclose(evaluate(recording, asked).logits[0], expected, atol=1e-5)
     assert float(generate(recording, asked)[0].probabilities[0]) == pytest.approx(

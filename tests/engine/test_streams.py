@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from retinoscope.engine import changed_stream, changed_streams, record
+from retinoscope.engine import Unreplayable, changed_stream, changed_streams, record
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, Site, Write
 from tests.engine import families
@@ -39,7 +39,9 @@ def test_streams_of_many_conditions_are_those_of_full_passes(name: str) -> None:
         torch.testing.assert_close(found[index], states, atol=2e-5, rtol=1e-4)
     assert not torch.equal(found[len(asked) - 1], found[0])
     states = found[len(asked) - 1]
-    whole = dict(changed_streams(replace(recording, fallback="it can't"), asked[-1:], where))
+    whole = dict(
+        changed_streams(replace(recording, replay=Unreplayable("it can't")), asked[-1:], where)
+    )
     torch.testing.assert_close(whole[0], states, atol=2e-5, rtol=1e-4)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from retinoscope.engine import Recording, evaluate, generate, record
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.interventions import Condition, resolve
 from retinoscope.models import Checkpoint, Encoded, encode
 from tests.engine import families
@@ -35,7 +36,7 @@ def built(kind: str) -> tuple[Checkpoint, Encoded]:
 
 def attending(recording: Recording) -> int:
     """How many layers attend."""
-    return sum(call.mixing == "attention" for call in recording.calls)
+    return sum(isinstance(one.mixing, SelfAttention) for one in recording.layers)
 
 
 @pytest.mark.parametrize("kind", KINDS)

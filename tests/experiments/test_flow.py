@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from retinoscope.data import Annotation, Sample
-from retinoscope.engine import evaluate, look
+from retinoscope.engine import Unreplayable, evaluate, look
 from retinoscope.experiments import Settings, Target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.flow.agreement import agreement_table, block_map, spearman
@@ -259,7 +259,7 @@ def test_a_model_that_is_run_whole_is_skipped_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def whole(*args: Any, **options: Any) -> Any:
-        return replace(look(*args, **options), fallback="it can't")
+        return replace(look(*args, **options), replay=Unreplayable("it can't"))
 
     monkeypatch.setattr("retinoscope.experiments.flow.item.look", whole)
     (record,) = measure(bench_of(checkpoint_of(tiny.model())), targets()[0])

@@ -11,7 +11,7 @@ import tiny
 import torch
 from PIL import Image
 
-from retinoscope.engine import Recording, evaluate, look
+from retinoscope.engine import Recording, Unreplayable, evaluate, look
 from retinoscope.errors import RunError
 from retinoscope.experiments.knockout.cut import Cut
 from retinoscope.experiments.knockout.measure import under_cuts
@@ -59,18 +59,21 @@ def test_cutting_every_head_of_a_layer_is_cutting_the_layer(recording: Recording
 
 def test_what_would_cost_a_pass_for_each_cut_is_left_out(recording: Recording) -> None:
     keys = at(recording.encoded.layout, recording.encoded.layout.visual[:1])
-    cuts, missing = sweep(replace(recording, fallback="it can't"), keys, ("layer", "head"))
+    cuts, missing = sweep(
+        replace(recording, replay=Unreplayable("it can't")), keys, ("layer", "head")
+    )
     assert not cuts
     assert "it can't" in missing[0][1]
 
 
 def test_a_layer_whose_last_position_does_not_read_the_keys_is_named(recording: Recording) -> None:
     keys = at(recording.encoded.layout, recording.encoded.layout.visual[:2])
-    calls = list(recording.calls)
-    allowed = calls[1].allowed.clone()
+    layers = list(recording.layers)
+    allowed = layers[1].allowed.clone()
     allowed[:, list(keys)] = False
-    calls[1] = replace(calls[1], allowed=allowed)
-    cuts, missing = sweep(replace(recording, calls=tuple(calls)), keys, ("head",))
+    layers[1] = replace(layers[1], allowed=allowed)
+    replay = replace(recording.require_replay("This"), layers=tuple(layers))
+    cuts, missing = sweep(replace(recording, replay=replay), keys, ("head",))
     assert {cut.layers[0] for cut in cuts} == {0, 2, 3}
     assert [name for name, _ in missing] == ["layer 1"]
 
@@ -92,7 +95,7 @@ def test_a_cut_without_edges_does_not_cost_the_others(recording: Recording) -> N
     torch.testing.assert_close(clean, recording.logits)
     for cut, logits in found:
         torch.testing.assert_close(logits, evaluate(recording, [(cut.knockout,)]).logits[0])
-    whole = under_cuts(replace(recording, fallback="it can't"), cuts)
+    whole = under_cuts(replace(recording, replay=Unreplayable("it can't")), cuts)
     torch.testing.assert_close(whole[0], clean, atol=1e-5, rtol=1e-4)
     assert [cut for cut, _ in whole[1]] == [cut for cut, _ in found]
     for (_, one), (_, other) in zip(found, whole[1], strict=True):

@@ -11,7 +11,7 @@ import tiny
 from PIL import Image
 
 from retinoscope.data import Annotation, Sample
-from retinoscope.engine import Recording, look
+from retinoscope.engine import Recording, Unreplayable, look
 from retinoscope.experiments import Settings, Target
 from retinoscope.experiments.ablation.measure import donor
 from retinoscope.experiments.ablation.settings import AblationSettings
@@ -55,7 +55,7 @@ def test_a_model_that_is_run_whole_lacks_gradients_alone(
 ) -> None:
     query = poll("dog", recording.checkpoint.tokenizer)
     assert gradient_trials(recording, target, query, None, SETTINGS, OWN).ready
-    whole = replace(recording, fallback="it can't")
+    whole = replace(recording, replay=Unreplayable("it can't"))
     trials = gradient_trials(whole, target, query, None, SETTINGS, OWN)
     assert trials.ready == ()
     assert [one.condition for one in trials.missing] == ["gradients"]

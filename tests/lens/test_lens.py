@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
+from torch import Tensor
 
 from retinoscope.engine import Recording, look
 from retinoscope.errors import SelectionError
@@ -61,13 +62,13 @@ def test_chunks_change_nothing(recording: Recording) -> None:
 
 def test_no_chunk_exceeds_the_bound(recording: Recording) -> None:
     seen: list[int] = []
-    counting = replace(
-        recording,
-        logit_transform=lambda logits: (
-            seen.append(len(logits)),
-            recording.logit_transform(logits),
-        )[1],
-    )
+    replay = recording.require_replay("This")
+
+    def transform(logits: Tensor) -> Tensor:
+        seen.append(len(logits))
+        return replay.logit_transform(logits)
+
+    counting = replace(recording, replay=replace(replay, logit_transform=transform))
     read_lens(counting, range(recording.length), chunk=7)
     assert max(seen) == 7
     assert sum(seen) == recording.length * (recording.layer_count + 1)

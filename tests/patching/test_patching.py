@@ -27,6 +27,7 @@ from retinoscope.patching import (
     paths,
 )
 from retinoscope.patching.relevance import relevance_rules
+from retinoscope.tokens import TokenLayout
 from tests.engine import families
 from tests.engine.site_oracle import run
 
@@ -226,7 +227,7 @@ def test_relevance_is_conserved_where_nothing_is_read(name: str) -> None:
         slopes = gradient(recording, runs.difference, "resid_pre", positions=[-1 % again.length])
     torch.testing.assert_close(again.logits, recording.logits, atol=1e-5, rtol=1e-5)
     expected = float(runs.difference(recording.logits))
-    if recording.finish(torch.tensor([40.0])).item() != 40.0:
+    if recording.require_replay("This").logit_transform(torch.tensor([40.0])).item() != 40.0:
         pytest.skip("its logits are capped, which no rule is for")
     for site, slope in slopes.items():
         state = recording.residual(site.layer or 0)[-1]
@@ -257,7 +258,9 @@ def test_runs_that_can_not_be_exchanged_are_refused() -> None:
     with pytest.raises(SelectionError, match="two models"):
         pair(clean, pair_of("llava").clean, RIGHT, WRONG)
     with pytest.raises(SelectionError, match="positions: 26 and 25"):
-        pair(clean, replace(corrupt, length=corrupt.length - 1), RIGHT, WRONG)
+        layout = TokenLayout(corrupt.length - 1, corrupt.layout.spans)
+        shorter = replace(corrupt, encoded=replace(corrupt.encoded, layout=layout))
+        pair(clean, shorter, RIGHT, WRONG)
     with pytest.raises(SelectionError, match="needs two tokens"):
         pair(clean, corrupt, RIGHT, RIGHT)
     with pytest.raises(SelectionError, match="nothing between them"):

@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.attribution.output_projection import Projection, output_projections
-from retinoscope.engine import Recording, capture
+from retinoscope.engine import Recording
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.states import full_states
 from retinoscope.errors import ModelError
-from retinoscope.interventions import Condition, Site
+from retinoscope.interventions import Condition, Site, as_condition
 
 States = Float[Tensor, "positions width"]
 
@@ -70,10 +72,13 @@ def additions(
     for layer in range(place):
         sites |= _needed(recording, layer)
     attending = [layer for layer in range(place) if Site("attn_out", layer) in sites]
-    states = capture(recording, list(sites), condition, positions=positions)
-    with output_projections(recording, attending, positions) as projections:
-        states.load()
-    held = {site: states[site].double().cpu() for site in states}
+    for site in sites:
+        recording.tap(site)
+    edits = Checked(recording).edits(as_condition(condition))
+    # One full pass, for states and projections to be of the same: a replay rounds otherwise.
+    with torch.no_grad(), output_projections(recording, attending, positions) as projections:
+        states = full_states(recording, list(sites), edits, positions)
+    held = {site: state.double().cpu() for site, state in states.items()}
     layers = tuple(_parts(recording, layer, held, projections) for layer in range(place))
     return Additions(held[Site("resid_pre", 0)], layers, states[last])
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from retinoscope.attribution.layers import last_row, require_attention, states_of, visual_scores
 from retinoscope.engine import Recording
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Site
 
@@ -95,9 +96,9 @@ def _sites(recording: Recording) -> list[Site]:
 
 def _values(recording: Recording, layer: int, heads: int) -> Float[Tensor, "heads keys width"]:
     """The clean run's values, those of a group once for each of its heads."""
-    call = recording.calls[layer]
-    assert call.values is not None
-    values = call.values[0, :, : recording.length]
+    mixing = recording.layers[layer].mixing
+    assert isinstance(mixing, SelfAttention)
+    values = mixing.values[0, :, : recording.length]
     return values.repeat_interleave(heads // len(values), 0)
 
 

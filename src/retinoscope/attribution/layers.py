@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording, capture
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Site
 
@@ -25,10 +26,11 @@ def require_attention(recording: Recording, what: str) -> None:
         ModelError: the layers can't be replayed, or one mixes positions in another way.
     """
     recording.require_replay(what)
-    for layer, call in reversed([*enumerate(recording.calls)]):
-        if call.mixing != "attention" or not recording.has(Site("attn_probs", layer)):
-            attends = call.mixing == "attention"
-            how = "does not show its attention weights" if attends else f"mixes by {call.mixing}"
+    for layer, recorded in reversed([*enumerate(recording.layers)]):
+        attends = isinstance(recorded.mixing, SelfAttention)
+        if not attends or not recording.has(Site("attn_probs", layer)):
+            mixing = type(recorded.mixing).__name__
+            how = "does not show its attention weights" if attends else f"mixes by {mixing}"
             raise ModelError(
                 f"Decoder layer {layer} of {recording.checkpoint.name} {how}, so that {what} is "
                 "not defined for this model."

@@ -127,12 +127,10 @@ def logit_attribution(
     """
     place = recording.layer_count if layer is None else layer
     where = _checked(recording, token, positions, place, against)
-    if recording.norm is None:
-        recording.unembed(recording.stream[-1][:1])  # which says why that can't be done
-        raise ModelError(f"The final norm of {recording.checkpoint.name} is not known.")
+    final = recording.require_replay("Logit attribution").norm
     parts = additions(recording, condition, where, place)
     direction, constant = _direction(recording, token, against)
-    norm = frozen_norm(recording.norm, parts.whole)
+    norm = frozen_norm(final, parts.whole)
     before = norm.pulled(direction[None])
     heads = [_heads(recording, index, one, before) for index, one in enumerate(parts.layers)]
     shared = {index: one for index, one in enumerate(heads) if isinstance(one, tuple)}
@@ -183,9 +181,9 @@ def _above(logits: Float[Tensor, "*rows vocabulary"], token: int, against: int |
 @torch.no_grad()
 def _logit(recording: Recording, parts: Additions, token: int, against: int | None) -> Tensor:
     """The logit itself, from the model's own norm and unembedding."""
-    assert recording.norm is not None
-    device = next(recording.norm.parameters(), parts.whole).device
-    logits = recording.checkpoint.parts.head(recording.norm(parts.whole.to(device)))
+    norm = recording.require_replay("Logit attribution").norm
+    device = next(norm.parameters(), parts.whole).device
+    logits = recording.checkpoint.parts.head(norm(parts.whole.to(device)))
     return _above(logits.double(), token, against).cpu()
 
 

@@ -83,7 +83,7 @@ def attention_sinks(recording: Recording, deviations: float = 3.0) -> tuple[int,
     received = torch.zeros(recording.length)
     for layer, states in states_of(recording, ["attn_probs"]):
         length = recording.length
-        readers = recording.calls[layer].allowed[:length, :length].sum(0).clamp(min=1).cpu()
+        readers = recording.layers[layer].allowed[:length, :length].sum(0).clamp(min=1).cpu()
         received += states["attn_probs"].float().mean(1).sum(0).cpu() / readers
     # The last positions are read by hardly anybody but themselves.
     settled = received[:-1]

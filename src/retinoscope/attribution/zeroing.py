@@ -11,7 +11,7 @@ from torch import Tensor
 from retinoscope.attribution.layers import last_row, require_attention, visual_scores
 from retinoscope.engine import Recording
 from retinoscope.engine.recording.attention import AttentionCall, attending
-from retinoscope.engine.recording.mixing import call_layer
+from retinoscope.engine.recording.layer import SelfAttention
 
 ROWS = 32
 """Positions whose value is zeroed in one pass of a layer."""
@@ -52,7 +52,7 @@ def zeroing_scores(recording: Recording, layer: int) -> Float[Tensor, "positions
     clean = recording.residual(layer)
     apart = torch.zeros(length, length, dtype=torch.float64, device=clean.device)
     whole = _zeroed(recording, layer, [], 0)[0].double()
-    allowed = recording.calls[layer].allowed[:length, :length].to(apart.device)
+    allowed = recording.layers[layer].allowed[:length, :length].to(apart.device)
     for at in range(0, length, ROWS):
         some = [*range(at, min(length, at + ROWS))]
         readers = allowed[:, some].any(1).nonzero().flatten().tolist()
@@ -74,9 +74,9 @@ def _zeroed(
 
     Clean without positions. Keys and values are those of the clean run: what enters the layer is.
     """
-    length, clean = recording.length, recording.calls[layer]
-    assert clean.keys is not None and clean.values is not None
-    keys, values = clean.keys[:, :, :length], clean.values[:, :, :length]
+    length, clean = recording.length, recording.layers[layer]
+    assert isinstance(clean.mixing, SelfAttention)
+    keys, values = clean.mixing.keys[:, :, :length], clean.mixing.values[:, :, :length]
 
     def attention(call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         allowed = clean.allowed[start:length, :length].to(call.query.device)
@@ -90,4 +90,4 @@ def _zeroed(
     entering = recording.stream[layer][start:]
     rows = entering.expand(max(1, len(positions)), -1, -1).contiguous()
     with attending(recording.checkpoint.parts.decoder, attention):
-        return call_layer(recording, layer, rows, torch.arange(start, length))
+        return clean(rows, torch.arange(start, length))

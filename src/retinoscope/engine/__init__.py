@@ -8,7 +8,7 @@ from retinoscope.engine.generate import Generation, Stop, generate
 from retinoscope.engine.gradient import Score, gradient
 from retinoscope.engine.look import look
 from retinoscope.engine.record import record
-from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.recording import Recording, Replay, Unreplayable
 from retinoscope.engine.recording.sites import SiteTable
 from retinoscope.engine.streams import changed_streams
 
@@ -17,10 +17,12 @@ __all__ = [
     "Generation",
     "Outcome",
     "Recording",
+    "Replay",
     "Response",
     "Score",
     "SiteTable",
     "Stop",
+    "Unreplayable",
     "answer",
     "capture",
     "changed_stream",

@@ -75,12 +75,14 @@ def _together(
     """For each prompt the answers under those of its conditions that could be shared, by index."""
     found: list[dict[int, _Found]] = [{} for _ in given]
     end = shared_length([recording for recording, _ in given])
+    if not end:
+        return found
     first = given[0][0]
     edits: dict[tuple[int, ...], Edits] = {}
     wanted: list[dict[tuple[int, ...], list[int]]] = [defaultdict(list) for _ in given]
     for (recording, conditions), places in zip(given, wanted, strict=True):
         check = Checked(recording)
-        for index, condition in enumerate(conditions if end else ()):
+        for index, condition in enumerate(conditions):
             name = tuple(map(id, condition))
             edits[name] = edits[name] if name in edits else check.edits(condition)
             places[name].append(index)

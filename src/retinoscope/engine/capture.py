@@ -11,11 +11,8 @@ from torch import Tensor
 
 from retinoscope.engine.edits.apply import STREAM
 from retinoscope.engine.edits.checks import Checked
-from retinoscope.engine.edits.full import intervening
-from retinoscope.engine.recording.inputs import keeping
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.recording.taps import WEIGHTS, Visit
-from retinoscope.errors import InterventionError
+from retinoscope.engine.states import states
 from retinoscope.interventions import Condition, Edits, Site, Source, as_condition, as_site
 from retinoscope.interventions.edits import checked_layers, checked_positions, place_site
 from retinoscope.interventions.site import LAYER_SITES
@@ -25,10 +22,11 @@ from retinoscope.tokens import Chosen
 class Activations(Mapping):
     """States of some sites under one condition: a mapping that computes what is asked of it.
 
-    `activations["attn_out.3"]` is [positions, width], detached, on the model's device. Each site
-    costs one forward pass when it is first asked for and is held from then on; `load` takes all of
+    `activations["attn_out.3"]` is [positions, width], detached, on the model's device. Each site is
+    computed when it is first asked for and held from then on: a clean one takes its layer alone,
+    one under a condition a replay of what that changes, as far as the layer. `load` takes all of
     them in one pass, `stack` one name in all its layers. The clean residual stream is recorded
-    already and costs nothing.
+    already and costs nothing. On a model that can't be replayed a full forward pass is taken.
 
     Attributes:
         sites: in forward order.
@@ -75,12 +73,12 @@ class Activations(Mapping):
         )
 
     def load(self) -> Activations:
-        """Take every state that is not held yet, in one forward pass."""
+        """Take every state that is not held yet, in one pass."""
         self._take([site for site in self.sites if site not in self._held])
         return self
 
     def stack(self, name: str) -> Float[Tensor, "layers positions *state"]:
-        """One name in all the layers that were asked for, ascending, in one forward pass."""
+        """One name in all the layers that were asked for, ascending, in one pass."""
         chosen = [site for site in self.sites if site.name == name and site.layer is not None]
         if not chosen:
             raise KeyError(f"No layer of {name!r} was asked for.")
@@ -102,16 +100,18 @@ class Activations(Mapping):
     def _take(self, sites: Sequence[Site]) -> None:
         rest = [site for site in sites if not self._recorded(site)]
         if rest:
-            self._held |= captured(self._recording, rest, self._edits, self.positions)
+            self._held |= states(self._recording, rest, self._edits, self.positions)
 
     def _recorded(self, site: Site) -> bool:
         """Take a state from the recording, where it holds it."""
         if self._edits or site.name not in STREAM:
             return False
-        place = (site.layer or 0) + (site.name == "resid_post")
-        if site.name == "resid_post" and place in self._recording.additions:
+        recording, after = self._recording, site.name == "resid_post"
+        place = (site.layer or 0) + after
+        # What the model adds behind a layer is in the stream; only a replay knows where it does.
+        if after and (recording.fallback is not None or place in recording.additions):
             return False
-        self._held[site] = self._recording.stream[place][list(self.positions)]
+        self._held[site] = recording.stream[place][list(self.positions)]
         return True
 
 
@@ -167,51 +167,6 @@ def _expanded(
     return there or every[:1]
 
 
-@torch.no_grad()
-def captured(
-    recording: Recording, sites: Sequence[Site], edits: Edits, positions: Sequence[int]
-) -> dict[Site, Float[Tensor, "positions *state"]]:
-    """The states of some sites from one full forward pass under a condition.
-
-    Raises:
-        InterventionError: an edit did not take effect, or a site was not reached.
-    """
-    found: dict[Site, Tensor] = {}
-    where = list(positions)
-
-    def see(site: Site, state: Tensor) -> Tensor:
-        states = (
-            state.reshape(-1, *state.shape[-2:])
-            if state.ndim > 3 and site.name in STREAM
-            else state
-        )
-        chosen = states[0, where]
-        if site.name in WEIGHTS:
-            chosen = chosen[..., : recording.state_shape(site)[-1]]
-        found[site] = chosen.clone()
-        return state
-
-    run(recording, edits, sites, see)
-    missed = [str(site) for site in sites if site not in found]
-    if missed:
-        raise InterventionError(f"The model ran without reaching {', '.join(missed)}.")
-    return found
-
-
-def run(recording: Recording, edits: Edits, sites: Sequence[Site], visit: Visit) -> Tensor:
-    """One forward pass of the model with one condition in force and some sites visited.
-
-    Returns:
-        The logits of the last positions, [positions, vocabulary]; of all where `lm_head` is
-        visited.
-    """
-    model = recording.checkpoint.model
-    asked = {} if Site("lm_head") in sites else keeping(model, 1)
-    with intervening(recording, edits, sites, visit):
-        return model(**recording.encoded.inputs, **asked, use_cache=False).logits[0]
-
-
-@torch.no_grad()
 def changed_stream(
     recording: Recording, condition: Condition
 ) -> tuple[Float[Tensor, "positions width"], ...]:
@@ -227,15 +182,6 @@ def changed_stream(
     condition = as_condition(condition)
     if not condition:
         return recording.stream
-    checkpoint, inputs = recording.checkpoint, recording.encoded.inputs
-    edits = Checked(recording).edits(condition)
     sites = [place_site(place, recording) for place in range(recording.layer_count + 1)]
-    states: dict[Site, Tensor] = {}
-
-    def see(site: Site, state: Tensor) -> Tensor:
-        states[site] = state.reshape(-1, *state.shape[-2:])[0, : recording.length]
-        return state
-
-    with intervening(recording, edits, sites, see):
-        checkpoint.model(**inputs, **keeping(checkpoint.model, 1), use_cache=False)
-    return tuple(states[site] for site in sites)
+    found = capture(recording, sites, condition).load()
+    return tuple(found[site] for site in sites)

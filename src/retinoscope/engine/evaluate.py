@@ -14,7 +14,7 @@ from retinoscope.engine.edits.apply import STREAM, edges
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.recording.agreement import disagreement, once
-from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.recording import Recording, Unreplayable
 from retinoscope.engine.replay.batch_rows import BatchRows
 from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
 from retinoscope.engine.replay.replay import predicted, replay
@@ -79,7 +79,7 @@ def evaluate(
         where = checked_positions(positions, recording, "evaluate(positions=...)")
     shape = (len(edits), len(where), recording.logits.shape[-1])
     logits = torch.empty(shape, device=recording.logits.device)
-    if recording.fallback is not None or unproved(recording, edits) is not None:
+    if isinstance(recording.replay, Unreplayable) or unproved(recording, edits) is not None:
         for index, one in enumerate(edits):
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)

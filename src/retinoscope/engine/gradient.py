@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine.capture import capture, run
+from retinoscope.engine.capture import capture
 from retinoscope.engine.edits.apply import STREAM
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.recording.taps import WEIGHTS
+from retinoscope.engine.recording.taps import WEIGHTS, Looking
+from retinoscope.engine.states import full_pass
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition, Site, as_condition
 from retinoscope.tokens import Chosen
@@ -65,8 +66,9 @@ def gradient(
         moved[site] = torch.zeros_like(state, requires_grad=True)
         return state + moved[site]
 
+    looking = Looking(frozenset(chosen.sites), move)
     with torch.no_grad():  # which puts the mode back on leaving
-        logits = run(recording, edits, chosen.sites, move)[-1].float()
+        logits = full_pass(recording, edits, looking)[-1].float()
         torch.set_grad_enabled(True)
         score = logits[of] if isinstance(of, int) else of(logits)
         if not isinstance(score, Tensor) or score.numel() != 1 or not score.requires_grad:

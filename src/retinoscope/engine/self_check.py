@@ -13,8 +13,9 @@ from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.evaluate import replayed
 from retinoscope.engine.recording.agreement import disagreement, once
 from retinoscope.engine.recording.inputs import named_tokens
-from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.recording.vocabulary import text_config
+from retinoscope.engine.recording.layer import SelfAttention
+from retinoscope.engine.recording.recording import Recording, Unreplayable
+from retinoscope.engine.recording.vocabulary import TokenInput, text_config
 from retinoscope.engine.replay.decoding import Decoding
 from retinoscope.engine.replay.passes import pass_memory
 from retinoscope.engine.replay.replay import run_suffix
@@ -36,7 +37,8 @@ def self_checked(recording: Recording) -> Recording:
     several in a pass, and tokens generated under them must equal the full forward: on the model's
     first recording and on each that is longer than those before it.
     """
-    if recording.fallback is not None:
+    replay = recording.replay
+    if isinstance(replay, Unreplayable):
         return recording
     model, length = recording.checkpoint.model, recording.length + recording.max_new_tokens
 
@@ -46,10 +48,12 @@ def self_checked(recording: Recording) -> Recording:
     name = "conditions before new tokens" if recording.max_new_tokens else "conditions"
     reason = _reason(_empty_condition, recording) or asked(name, _conditions)
     if reason is not None:
-        return replace(recording, calls=(), norm=None, fallback=reason)
-    if recording.max_new_tokens > 1 and recording.generation_fallback is None:
+        return replace(recording, replay=Unreplayable(reason))
+    if recording.max_new_tokens > 1 and isinstance(replay.generation, TokenInput):
         reason = asked("generation", _generation)
-    return recording if reason is None else replace(recording, generation_fallback=reason)
+    if reason is None:
+        return recording
+    return replace(recording, replay=replace(replay, generation=Unreplayable(reason)))
 
 
 Check = Callable[[Recording], str | None]
@@ -141,7 +145,7 @@ def random_conditions(recording: Recording, seed: int = 0) -> list[Edits]:
     draw = _Draw(recording, torch.Generator().manual_seed(seed))
     early, late = draw.below((recording.length - 1) // 2), max(0, recording.length - 3)
     middle, top = recording.layer_count // 2, recording.layer_count - 1
-    deep = [i for i, call in enumerate(recording.calls) if call.mixing == "attention"]
+    deep = [i for i, one in enumerate(recording.layers) if isinstance(one.mixing, SelfAttention)]
     cases: list[Edits] = [
         (draw.noise(0, early),),
         (draw.noise(middle, early + 1), *draw.knockout(top)),
@@ -180,9 +184,9 @@ class _Draw:
     def knockout(self, layer: int, heads: tuple[int, ...] | None = None) -> tuple[Edge, ...]:
         """Most of what the last position reads, but for the last key that it can."""
         recording, last = self.recording, self.recording.length - 1
-        if recording.calls[layer].mixing != "attention":
+        if not isinstance(recording.layers[layer].mixing, SelfAttention):
             return ()
-        row = recording.calls[layer].allowed[last, : recording.length]
+        row = recording.layers[layer].allowed[last, : recording.length]
         keys = torch.nonzero(row).flatten().tolist()[:-1]
         chosen = tuple(keys[:: 1 + self.below(2)])
         return (Edge(layer, (last,), chosen, heads),) if chosen else ()

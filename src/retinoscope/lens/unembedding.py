@@ -89,9 +89,9 @@ def _states(
     """The places with the chosen states, in pieces of at most `size` that never cross layers."""
     for place in range(recording.layer_count + 1):
         states = recording.residual(place)[list(positions)]
-        # Without a norm that was found, unembedding says that it can't be done.
-        if norm_last_twice and place == recording.layer_count and recording.norm is not None:
-            states = recording.norm(states.to(next(recording.norm.parameters(), states).device))
+        if norm_last_twice and place == recording.layer_count:
+            norm = recording.require_replay("A second norm").norm
+            states = norm(states.to(next(norm.parameters(), states).device))
         yield from ((place, some) for some in states.split(size))
 
 

@@ -11,6 +11,7 @@ from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording, capture
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.evaluate import unproved
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.replay.passes import groups
 from retinoscope.engine.replay.replay import replay
 from retinoscope.engine.replay.suffix import SuffixAttention
@@ -86,12 +87,9 @@ def _recorded(recording: Recording, positions: tuple[int, ...]) -> Keys:
     """Copies of the recorded ones, to be written over where a condition changes them."""
     where = list(positions)
     held = {
-        layer: Source(call.keys[0][:, where].clone(), call.values[0][:, where].clone())
-        for layer, call in enumerate(recording.calls)
-        if call.mixing == "attention"
-        and call.owner is None
-        and call.keys is not None
-        and call.values is not None
+        layer: Source(mixing.keys[0][:, where].clone(), mixing.values[0][:, where].clone())
+        for layer, mixing in enumerate(one.mixing for one in recording.layers)
+        if isinstance(mixing, SelfAttention) and mixing.owner is None
     }
     return Keys(positions, held)
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording, evaluate
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.errors import SelectionError
 from retinoscope.interventions import Condition, PathPatch
 from retinoscope.patching.keys import Keys, keys_of, keys_under
@@ -67,7 +68,8 @@ def _check(path: Path, recording: Recording) -> None:
     steps = len(path.hops) - 1
     if steps < 1:
         raise SelectionError("A path leads over at least two groups of positions.")
-    if any(call.owner is not None for call in recording.calls):
+    mixings = [one.mixing for one in recording.layers] if recording.fallback is None else []
+    if any(isinstance(one, SelfAttention) and one.owner is not None for one in mixings):
         raise SelectionError(
             f"Some layers of {recording.checkpoint.name} read the keys and values of earlier ones, "
             "so that the path through one layer can't be told from that through another."

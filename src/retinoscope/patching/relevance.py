@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from retinoscope.engine import Recording
+from retinoscope.engine.recording.recording import Replay
 from retinoscope.engine.recording.taps import ModuleTap, first_input
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Site
@@ -54,7 +55,8 @@ def _tap(recording: Recording, site: Site) -> ModuleTap:
 def _norms(recording: Recording) -> list[nn.Module]:
     layers = recording.checkpoint.parts.layers
     inside = [module for layer in layers for module in layer.modules()]
-    named = [m for m in (*inside, recording.norm) if m is not None and _is_norm(m)]
+    final = [recording.replay.norm] if isinstance(recording.replay, Replay) else []
+    named = [module for module in (*inside, *final) if _is_norm(module)]
     return list({id(module): module for module in named}.values())
 
 

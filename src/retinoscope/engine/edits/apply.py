@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from retinoscope.engine.edits.steps import stepwise
+from retinoscope.engine.recording.attention import AttentionCall
 from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import NOWHERE, WEIGHTS, Looking, ModuleTap
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edge, Edits, Site, Write
 
@@ -102,33 +105,92 @@ def edges(edits: Edits, layer: int | None = None) -> list[Edge]:
     return [e for e in edits if isinstance(e, Edge) and (layer is None or e.layer == layer)]
 
 
-def removed_edges(
-    conditions: Sequence[Edits], layer: int, recording: Recording, start: int
-) -> Bool[Tensor, "conditions heads suffix keys"] | None:
-    """True where an edge of this layer is removed, for each condition; None where none is.
-
-    The heads' dimension is 1 unless an edge names heads. Queries count from `start`, keys from
-    the first.
+class LayerEdits:
+    """What is in force while one layer runs: each row's edits, and what is looked at.
 
     Args:
-        conditions: what each condition does.
+        rows: what each row's condition does.
         layer: the decoder layer.
-        recording: for the number of heads, the keys and the device.
-        start: the first query that is replayed; no edge has an earlier one.
+        looking: at sites of the layer, in every row.
+
+    Attributes:
+        sites: those inside the layer that are written or looked at.
+        step_rows: rows whose attention is done step by step, because its weights are written or
+            looked at, or some of its edges patched.
     """
-    chosen = [[e for e in edges(edits, layer) if e.source is None] for edits in conditions]
+
+    def __init__(self, rows: Sequence[Edits], layer: int, looking: Looking = NOWHERE) -> None:
+        self.rows, self.layer = rows, layer
+        self._looking = looking
+        written = [(row, write.site) for row, one in enumerate(rows) for write in inner(one, layer)]
+        looked = {s for s in looking.sites if s.layer == layer and s.name not in STREAM}
+        self.sites = {site for _, site in written} | looked
+        self._weights = [site for site in looked if site.name in WEIGHTS]
+        stepped = {row for row, site in written if site.name in WEIGHTS}
+        stepped |= {row for row, one in enumerate(rows) if patched_edges(one, layer)}
+        self.step_rows = list(range(len(rows))) if self._weights else sorted(stepped)
+
+    def modules(self, recording: Recording) -> list[tuple[Site, ModuleTap]]:
+        """The sites that are reached at modules."""
+        taps = [(site, recording.tap(site)) for site in self.sites]
+        return [(site, tap) for site, tap in taps if isinstance(tap, ModuleTap)]
+
+    def at(self, site: Site, state: Tensor, positions: Sequence[int]) -> Tensor:
+        """A site's state, [rows, positions, ...], as it goes on."""
+        return self._looking.at(site, apply(state, self.rows, site, positions))
+
+    def stepwise(
+        self, call: AttentionCall, rows: Sequence[int], positions: Sequence[int]
+    ) -> Float[Tensor, "batch queries heads width"]:
+        """Attention step by step, with weights written and edges patched.
+
+        Args:
+            call: of some rows that stand one after the other in its queries; with an additive mask.
+            rows: which.
+            positions: of each row's queries.
+        """
+        some = [self.rows[row] for row in rows]
+        patched = [edge for one in some for edge in patched_edges(one, self.layer)]
+        sites = {write.site for one in some for write in inner(one, self.layer)}
+        sites |= {*self._weights}
+        names = [name for name in WEIGHTS if Site(name, self.layer) in sites]
+
+        def visit(name: str, state: Tensor) -> Tensor:
+            site = Site(name, self.layer)
+            each = state.reshape(len(rows), len(positions), *state.shape[2:])
+            return self._looking.at(site, apply(each, some, site, positions)).view_as(state)
+
+        return stepwise(call, patched, names, visit, positions[0])
+
+
+def patched_edges(edits: Edits, layer: int) -> list[Edge]:
+    """The edges of a layer that read another source."""
+    return [edge for edge in edges(edits, layer) if edge.source is not None]
+
+
+def removed_edges(
+    rows: Sequence[Edits], layer: int, shape: tuple[int, int, int], start: int = 0
+) -> Bool[Tensor, "rows #heads queries keys"] | None:
+    """True where an edge of a layer is removed, in each row; None where none is.
+
+    The heads' dimension is 1 unless an edge names heads.
+
+    Args:
+        rows: what each row's condition does.
+        layer: the decoder layer.
+        shape: how many heads, queries and keys it has; keys count from the first position.
+        start: the position of the first query; no edge has an earlier one.
+    """
+    chosen = [[e for e in edges(one, layer) if e.source is None] for one in rows]
     if not any(chosen):
         return None
-    call = recording.calls[layer]
-    keys = call.allowed.shape[1] if call.mixing == "cross-attention" else recording.length
+    heads, queries, keys = shape
     per_head = any(edge.heads is not None for some in chosen for edge in some)
-    heads = recording.head_count if per_head else 1
-    shape = (len(conditions), heads, recording.length - start, keys)
-    mask = torch.zeros(shape, dtype=torch.bool)
+    mask = torch.zeros(len(rows), heads if per_head else 1, queries, keys, dtype=torch.bool)
     for index, some in enumerate(chosen):
         for edge in some:
             remove_edge(mask[index], edge, start)
-    return mask.to(call.allowed.device)
+    return mask
 
 
 def remove_edge(mask: Bool[Tensor, "heads queries keys"], edge: Edge, start: int = 0) -> None:

@@ -11,7 +11,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from retinoscope.engine.edits.apply import edges, remove_edge
-from retinoscope.engine.recording.recording import Recording, reads_sequence
+from retinoscope.engine.recording.layer import LeftContext
+from retinoscope.engine.recording.recording import Recording, Replay
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edge, Edits, Intervention, edits_of
 
@@ -37,7 +38,7 @@ class Checked:
         edits = tuple(edit for one in condition for edit in self._resolved(one))
         if condition and not edits:
             raise InterventionError(f"{condition!r} changes nothing; leave it out.")
-        if self.recording.fallback is None:
+        if isinstance(self.recording.replay, Replay):
             self._check_edges(edits)
             self._check_queries(edits)
         return edits
@@ -49,20 +50,20 @@ class Checked:
 
     def _check_edges(self, edits: Edits) -> None:
         """Refuse positions of a knockout that take part in no edge in any of its layers."""
-        masks: defaultdict[tuple[Edge, str], dict[int, Tensor]] = defaultdict(dict)
+        masks: defaultdict[tuple[Edge, bool], dict[int, Tensor]] = defaultdict(dict)
         for edge in edges(edits):
-            call = self.recording.calls[edge.layer]
-            if call.mixing == "left context":
+            layer = self.recording.layers[edge.layer]
+            if isinstance(layer.mixing, LeftContext):
                 raise InterventionError(
                     f"Knockout names layer {edge.layer}, which mixes positions without "
                     "attention (a convolution or a recurrence), so there is no edge to knock out; "
                     "leave that layer out."
                 )
-            inside = reads_sequence(call)
-            check_keys(edge, self.recording.length if inside else call.allowed.shape[1])
-            masks[anywhere(edge), call.mixing][id(call.allowed)] = call.allowed
-        for (edge, mixing), allowed in masks.items():
-            key = (edge, mixing, *allowed)
+            inside, allowed = layer.reads_sequence, layer.allowed
+            check_keys(edge, self.recording.length if inside else allowed.shape[1])
+            masks[anywhere(edge), inside][id(allowed)] = allowed
+        for (edge, inside), allowed in masks.items():
+            key = (edge, inside, *allowed)
             if key not in self._passed:
                 there = [mask[list(edge.queries)][:, list(edge.keys)] for mask in allowed.values()]
                 check_edges(edge.queries, edge.keys, torch.stack(there).any(0))
@@ -75,7 +76,7 @@ class Checked:
             if edge.source is None:
                 layers[edge.layer].append(edge)
         for layer, removed in layers.items():
-            allowed = self.recording.calls[layer].allowed
+            allowed = self.recording.layers[layer].allowed
             key = (id(allowed), *map(anywhere, removed))
             if key not in self._passed:
                 check_queries(layer, removed, allowed, self.recording.head_count)

@@ -13,13 +13,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from retinoscope.engine.edits.apply import STREAM, apply, edges, remove_edge
+from retinoscope.engine.edits.apply import STREAM, apply, edges, removed_edges
 from retinoscope.engine.edits.checks import anywhere, check_edges, check_keys, check_queries
 from retinoscope.engine.edits.steps import stepwise
 from retinoscope.engine.recording.attention import AttentionCall, additive, as_allowed, attending
+from retinoscope.engine.recording.hooks import layer_index
 from retinoscope.engine.recording.inputs import as_words, keeping, with_tokens
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.recording.taps import WEIGHTS, ModuleTap, Visit, tapped
+from retinoscope.engine.recording.taps import NOWHERE, WEIGHTS, Looking, ModuleTap, Visit, tapped
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edge, Edits, Site, Write
 from retinoscope.models import Parts
@@ -81,21 +82,18 @@ def following(edits: Edits, length: int, count: int) -> Edits:
 
 
 @contextmanager
-def intervening(
-    recording: Recording, edits: Edits, sites: Sequence[Site] = (), visit: Visit | None = None
-) -> Iterator[None]:
+def intervening(recording: Recording, edits: Edits, looking: Looking = NOWHERE) -> Iterator[None]:
     """Hooks that carry one condition out in every forward pass; gone on leaving.
 
     Args:
         recording: for the model and the prompt; positions behind it are generated and read by no
             position of the prompt.
         edits: what the condition does.
-        sites: where the state is visited as well, after it was changed.
-        visit: what is done there.
+        looking: what is looked at on the way.
     """
     length, parts = recording.length, recording.checkpoint.parts
     written = {edit.site for edit in edits if isinstance(edit, Write)}
-    taps = {site: recording.tap(site) for site in {*written, *sites}}
+    taps = {site: recording.tap(site) for site in written | looking.sites}
 
     def at(site: Site, state: Tensor) -> Tensor:
         columns = state.shape[-2 if site.name in STREAM else 1]
@@ -107,7 +105,7 @@ def intervening(
                 )
             keys = recording.state_shape(site)[-1] if site.name in WEIGHTS else None
             state = apply(state, [edits], site, range(columns), keys)
-        return visit(site, state) if visit is not None and site in sites else state
+        return looking.at(site, state)
 
     steps = {site for site, tap in taps.items() if not isinstance(tap, ModuleTap)}
     attention = _EditedAttention(parts, edges(edits), length, steps, at)
@@ -125,9 +123,7 @@ class _EditedAttention:
     def __init__(
         self, parts: Parts, edges: Sequence[Edge], length: int, sites: set[Site], visit: Visit
     ) -> None:
-        self.index = {
-            id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
-        }
+        self.index = layer_index(parts)
         self.edges: dict[int, list[Edge]] = {}
         for edge in edges:
             self.edges.setdefault(edge.layer, []).append(edge)
@@ -173,16 +169,16 @@ class _EditedAttention:
         for edge in some:
             check_keys(edge, self.length if inside else keys)
             self._note(edge, allowed)
-        gone = torch.zeros(heads, queries, keys, dtype=torch.bool)
         removed = [edge for edge in some if edge.source is None]
         if removed:
             check_queries(layer, removed, allowed, heads)
-        for edge in removed:
-            remove_edge(gone, edge)
+        gone = removed_edges([tuple(removed)], layer, (heads, queries, keys))
+        if gone is None:
+            gone = torch.zeros(1, 1, queries, keys, dtype=torch.bool)
         if queries > self.length and inside:
             ahead = torch.ones(queries, keys, dtype=torch.bool).triu(1)
-            gone[:, :, self.length :] |= ahead[:, self.length :]
-        gone = gone[None].to(mask.device)
+            gone[..., self.length :] |= ahead[:, self.length :]
+        gone = gone.to(mask.device)
         if mask.dtype == torch.bool:
             return mask & ~gone
         return mask.masked_fill(gone, torch.finfo(mask.dtype).min)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +10,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from retinoscope.engine.recording.attention import AttentionCall, as_allowed, attending
-from retinoscope.engine.recording.recording import tensors
-from retinoscope.models import Parts
+from retinoscope.engine.recording.attention import AttentionCall, as_allowed
+from retinoscope.engine.recording.hooks import PassHooks
+from retinoscope.engine.recording.inputs import keeping
+from retinoscope.engine.recording.layer import tensors
+from retinoscope.errors import ModelError
+from retinoscope.models import Checkpoint, Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +50,8 @@ class CapturedLayer:
     output: Tensor | None = None
 
 
-class Capture:
-    """A context in which one forward pass of the model is captured; nothing is changed by it.
-
-    Hooks of others stay in force: layers are seen before others' pre-hooks and after others'
-    forward hooks, so that calling the layer again goes through those hooks once again.
+class Capture(PassHooks):
+    """Captures one forward pass.
 
     Attributes:
         layers: what was captured of each layer that ran.
@@ -61,37 +60,14 @@ class Capture:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+        super().__init__(parts)
         self.layers: dict[int, CapturedLayer] = {}
         self.norms: list[nn.Module] = []
         self.head_output: Tensor | None = None
-        self._index = {
-            id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
-        }
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Capture:
-        with ExitStack() as stack:
-            for index, layer in enumerate(self.parts.layers):
-                before = layer.register_forward_pre_hook(
-                    self._before(index), prepend=True, with_kwargs=True
-                )
-                stack.callback(before.remove)
-                stack.callback(layer.register_forward_hook(self._after(index)).remove)
-            for module in self.parts.decoder.modules():
-                if id(module) not in self._index and not list(module.children()):
-                    stack.callback(module.register_forward_pre_hook(self._seek_norm).remove)
-            stack.callback(self.parts.head.register_forward_hook(self._after_head).remove)
-            stack.enter_context(attending(self.parts.decoder, self))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.close()
-
-    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
+    def attend(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend as ever, and note what was attended to."""
-        index = self._index.get(id(call.module))
+        index = self.index.get(id(call.module))
         if index is not None and index in self.layers:
             layer = self.layers[index]
             given = {_storage(t) for t in tensors((layer.args, layer.options))}
@@ -102,31 +78,117 @@ class Capture:
             layer.attention.append(made)
         return call.run()
 
-    def _before(self, index: int) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-            given = args[0] if args else options["hidden_states"]
-            others = {name: value for name, value in options.items() if name != "hidden_states"}
-            self.layers[index] = CapturedLayer(given, args[1:], others)
+    def enter(self, index: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Note how the layer is called."""
+        given = args[0] if args else options["hidden_states"]
+        others = {name: value for name, value in options.items() if name != "hidden_states"}
+        self.layers[index] = CapturedLayer(given, args[1:], others)
 
-        return hook
+    def leave(self, index: int, output: Any) -> None:
+        """Note what it gives."""
+        self.layers[index].output = output[0] if isinstance(output, tuple) else output
 
-    def _after(self, index: int) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            self.layers[index].output = output[0] if isinstance(output, tuple) else output
-
-        return hook
-
-    def _seek_norm(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def behind(self, module: nn.Module, given: Any, output: Any) -> None:
+        """Note a module that receives the last layer's output."""
         last = self.layers.get(len(self.parts.layers) - 1)
-        if last is not None and last.output is not None and args and args[0] is last.output:
+        if last is not None and last.output is not None and given is last.output:
             self.norms.append(module)
 
-    def _after_head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def unembedded(self, output: Tensor) -> None:
+        """Note what the unembedding gives."""
         self.head_output = output
 
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedRun:
+    """One captured forward pass of a prompt.
+
+    Attributes:
+        layers: in order, those that ran.
+        norms: modules that received the last layer's output.
+        head_output: what the unembedding gave; None where it did not run.
+        inputs: what the model was given.
+        logits: what it made of it.
+        length: positions of the prompt.
+        last: the row of the logits that predicts the first token of the answer, from the end.
+    """
+
+    layers: tuple[CapturedLayer, ...]
+    norms: tuple[nn.Module, ...]
+    head_output: Tensor | None
+    inputs: Mapping[str, Tensor]
+    logits: Tensor
+    length: int
+    last: int
+
+    @property
+    def row(self) -> Tensor:
+        """The logits that predict the first token of the answer."""
+        return self.logits[0, self.last]
+
+    @property
+    def head_row(self) -> Tensor:
+        """The unembedding's output at the same position."""
+        assert self.head_output is not None
+        return self.head_output[0, self.last]
+
+    @property
+    def stream(self) -> tuple[Tensor, ...]:
+        """The residual stream at every place; the first of several streams."""
+        last = self.layers[-1].output
+        assert last is not None
+        states = [*(layer.input for layer in self.layers), last]
+        return tuple(h.reshape(-1, *h.shape[-2:])[0, : self.length] for h in states)
+
+
+def captured_run(
+    checkpoint: Checkpoint, inputs: Mapping[str, Tensor], length: int, filler: int
+) -> CapturedRun:
+    """Capture one forward pass of a prompt and some filler behind it.
+
+    Args:
+        checkpoint: the model.
+        inputs: of prompt and filler.
+        length: positions of the prompt.
+        filler: positions behind it.
+
+    Raises:
+        ModelError: the layers didn't run, or saw another sequence.
+    """
+    encoder_decoder = "decoder_input_ids" in inputs
+    asked = keeping(checkpoint.model, 1 if encoder_decoder else 1 + filler)
+    captured = Capture(checkpoint.parts)
+    with captured.listening():
+        logits = checkpoint.model(**inputs, **asked, use_cache=False).logits
+    if not captured.layers:
+        raise ModelError(f"{checkpoint.name} ran without entering its decoder layers.")
+    total = length + filler
+    for index, layer in sorted(captured.layers.items()):
+        shape = tuple(layer.input.shape)
+        count = shape[-2]
+        if count != total and total in shape[:-2]:
+            raise ModelError(
+                f"{checkpoint.name} keeps {count} residual streams at every position (its hidden "
+                f"states have the shape {shape}); only models with one can be looked into."
+            )
+        if count != total:
+            raise ModelError(
+                f"Decoder layer {index} of {checkpoint.name} saw {count} positions, the prompt "
+                f"has {total}; its sequence is not the processor's."
+            )
+    return CapturedRun(
+        layers=tuple(captured.layers[index] for index in sorted(captured.layers)),
+        norms=tuple(captured.norms),
+        head_output=captured.head_output,
+        inputs=inputs,
+        logits=logits,
+        length=length,
+        last=-1 if encoder_decoder else -1 - filler,
+    )
 
 
 def recorded_masks(layers: Sequence[CapturedLayer]) -> list[Bool[Tensor, "recorded keys"]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from retinoscope.engine.recording.attention import AttentionCall, attending
+from retinoscope.engine.recording.attention import AttentionCall
+from retinoscope.engine.recording.hooks import PassHooks
 from retinoscope.engine.recording.survey import LayerRun, ModuleCall, layer_taps
 from retinoscope.engine.recording.taps import (
     AttentionTap,
@@ -92,17 +93,20 @@ _tables: WeakKeyDictionary[PreTrainedModel, SiteTable] = WeakKeyDictionary()
 def sites_of(checkpoint: Checkpoint, encoded: Encoded) -> SiteTable:
     """The sites of a model, found on its first prompt and remembered while it lives."""
     if checkpoint.model not in _tables:
-        with torch.no_grad(), _Survey(checkpoint.parts) as survey:
+        survey = _Survey(checkpoint.parts)
+        with torch.no_grad(), survey.listening():
             checkpoint.model(**encoded.inputs, use_cache=False)
         _tables[checkpoint.model] = SiteTable(checkpoint.name, survey.taps, survey.shapes)
     return _tables[checkpoint.model]
 
 
-class _Survey:
-    """Watches one run layer by layer, and holds the tensors of one layer at a time."""
+class _Survey(PassHooks):
+    """Surveys one run layer by layer, and holds the tensors of one layer at a time."""
+
+    first = False
 
     def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+        super().__init__(parts)
         self.taps: dict[Site, Tap] = {
             Site("embeddings"): ModuleTap(parts.layers[0], "input"),
             Site("final_norm"): Missing(
@@ -111,46 +115,29 @@ class _Survey:
             Site("lm_head"): ModuleTap(parts.head, "output"),
         }
         self.shapes: dict[Site, tuple[int, ...]] = {}
-        self._index = {
-            id(part): i for i, layer in enumerate(parts.layers) for part in layer.modules()
-        }
         self._given: Tensor | None = None
         self._calls: list[ModuleCall] = []
         self._attended: list[tuple[AttentionCall, Tensor]] = []
         self._owners: dict[int, tuple[int, Tensor]] = {}
         self._last: Tensor | None = None
-        self._stack = ExitStack()
 
-    def __enter__(self) -> _Survey:
-        with ExitStack() as stack:
-            for index, layer in enumerate(self.parts.layers):
-                stack.callback(
-                    layer.register_forward_pre_hook(self._enter, with_kwargs=True).remove
-                )
-                for module in layer.modules():
-                    if module is not layer:
-                        hook = module.register_forward_hook(self._note, with_kwargs=True)
-                        stack.callback(hook.remove)
-                stack.callback(layer.register_forward_hook(self._leave(index)).remove)
-            for module in self.parts.decoder.modules():
-                if id(module) not in self._index and not list(module.children()):
-                    stack.callback(module.register_forward_hook(self._seek_norm).remove)
-            stack.callback(self.parts.head.register_forward_hook(self._head).remove)
-            stack.enter_context(attending(self.parts.decoder, self))
-            self._stack = stack.pop_all()
-        return self
+    def hooks(self) -> Iterator[RemovableHandle]:
+        """Those of the pass, and one on every module inside a layer."""
+        for layer in self.parts.layers:
+            for module in layer.modules():
+                if module is not layer:
+                    yield module.register_forward_hook(self._note, with_kwargs=True)
+        yield from super().hooks()
 
-    def __exit__(self, *error: Any) -> None:
-        self._stack.close()
-
-    def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
+    def attend(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend as ever, and note it."""
         output = call.run()
-        if id(call.module) in self._index:
+        if id(call.module) in self.index:
             self._attended.append((call, output[0]))
         return output
 
-    def _enter(self, _: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def enter(self, index: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Forget the layer before."""
         self._given = first_input(args, options)
         self._calls, self._attended = [], []
 
@@ -161,29 +148,27 @@ class _Survey:
         if given is not None and made is not None:
             self._calls.append(ModuleCall(module, given, made))
 
-    def _leave(self, index: int) -> Any:
-        def hook(layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            made = first_output(output)
-            assert made is not None and self._given is not None
-            run = LayerRun(
-                layer,
-                self._given,
-                made,
-                self._calls,
-                [call.module for call, _ in self._attended],
-                any(call.crossing for call, _ in self._attended),
-                self._owner(index),
-            )
-            for name, tap in layer_taps(run).items():
-                self.taps[Site(name, index)] = tap
-                if isinstance(tap, ModuleTap):
-                    self.shapes[Site(name, index)] = self._width(tap, run)
-            self._shape_attention(index)
-            self._calls, self._attended, self._last = [], [], made
-            if index == 0:
-                self.shapes[Site("embeddings")] = run.given.shape[-1:]
-
-        return hook
+    def leave(self, index: int, output: Any) -> None:
+        """Find the layer's sites."""
+        made = first_output(output)
+        assert made is not None and self._given is not None
+        run = LayerRun(
+            self.parts.layers[index],
+            self._given,
+            made,
+            self._calls,
+            [call.module for call, _ in self._attended],
+            any(call.crossing for call, _ in self._attended),
+            self._owner(index),
+        )
+        for name, tap in layer_taps(run).items():
+            self.taps[Site(name, index)] = tap
+            if isinstance(tap, ModuleTap):
+                self.shapes[Site(name, index)] = self._width(tap, run)
+        self._shape_attention(index)
+        self._calls, self._attended, self._last = [], [], made
+        if index == 0:
+            self.shapes[Site("embeddings")] = run.given.shape[-1:]
 
     def _width(self, tap: ModuleTap, run: LayerRun) -> tuple[int, ...]:
         if tap.module is run.layer:
@@ -211,11 +196,13 @@ class _Survey:
             keys = (call.key.shape[2],) if call.crossing else ()
             self.shapes[Site(name, index)] = (call.query.shape[1], *keys)
 
-    def _seek_norm(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def behind(self, module: nn.Module, given: Any, output: Any) -> None:
+        """Find the final norm: it receives the last layer's output."""
         made = first_output(output)
-        if self._last is not None and args and args[0] is self._last and made is not None:
+        if self._last is not None and given is self._last and made is not None:
             self.taps[Site("final_norm")] = ModuleTap(module, "output")
             self.shapes[Site("final_norm")] = tuple(made.shape[-1:])
 
-    def _head(self, _: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def unembedded(self, output: Tensor) -> None:
+        """Note the vocabulary."""
         self.shapes[Site("lm_head")] = tuple(output.shape[-1:])

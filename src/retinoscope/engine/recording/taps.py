@@ -22,6 +22,27 @@ Visit = Callable[[Site, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
+class Looking:
+    """Sites whose states are looked at as they are computed, after they were changed.
+
+    Attributes:
+        sites: which.
+        visit: what is done there.
+    """
+
+    sites: frozenset[Site]
+    visit: Visit
+
+    def at(self, site: Site, state: Tensor) -> Tensor:
+        """The state, visited if its site is looked at."""
+        return self.visit(site, state) if site in self.sites else state
+
+
+NOWHERE = Looking(frozenset(), lambda _, state: state)
+"""Nothing is looked at."""
+
+
+@dataclass(frozen=True, eq=False)
 class ModuleTap:
     """A module's first input or its (first) output.
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine.edits.apply import place_of
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.interventions import Edge, Edits, Write
 
@@ -110,9 +111,10 @@ class SharedKeys:
     """
 
     def __init__(self, recording: Recording, start: int) -> None:
-        self._calls = recording.calls
+        self._mixings = [layer.mixing for layer in recording.layers]
         self._start = start
-        self._owners = {call.owner for call in recording.calls if call.owner is not None}
+        mixings = (one for one in self._mixings if isinstance(one, SelfAttention))
+        self._owners = {one.owner for one in mixings if one.owner is not None}
         self._held: dict[int, tuple[Tensor, Tensor]] = {}
 
     def follow(self, place: int, batch: BatchRows, end: int) -> None:
@@ -124,19 +126,31 @@ class SharedKeys:
             end: the position behind the suffix.
         """
         for owner in self._owners:
-            call = self._calls[owner]
-            if owner >= place or call.keys is None or call.values is None:
+            mixing = self._mixings[owner]
+            if owner >= place or not isinstance(mixing, SelfAttention):
                 continue
-            clean = call.keys[0, :, self._start : end], call.values[0, :, self._start : end]
+            clean = mixing.keys[0, :, self._start : end], mixing.values[0, :, self._start : end]
             keys, values = self._held.get(owner, (clean[0][None][:0], clean[1][None][:0]))
             self._held[owner] = forked(keys, batch, clean[0]), forked(values, batch, clean[1])
+
+    def hold_clean(self, layer: int, end: int) -> None:
+        """Hold the clean keys and values that a layer without its own reads, for one row.
+
+        Args:
+            layer: the layer.
+            end: the position behind the suffix.
+        """
+        mixing, span = self._mixings[layer], slice(self._start, end)
+        if isinstance(mixing, SelfAttention) and mixing.owner is not None:
+            self._held[mixing.owner] = mixing.keys[:, :, span], mixing.values[:, :, span]
 
     def of(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Keys, Keys]:
         """The keys and values that a layer reads: its own, as given, or its owner's.
 
         A layer without its own is given what the model finds lying about, of whatever rows.
         """
-        owner = self._calls[layer].owner
+        mixing = self._mixings[layer]
+        owner = mixing.owner if isinstance(mixing, SelfAttention) else None
         if owner is not None:
             return self._held[owner]
         if layer in self._owners:

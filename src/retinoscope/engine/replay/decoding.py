@@ -9,18 +9,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from retinoscope.engine.edits.apply import edges, removed_edges
-from retinoscope.engine.edits.steps import stepwise
-from retinoscope.engine.recording.attention import AttentionCall, additive, attending
-from retinoscope.engine.recording.mixing import call_layer
-from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.edits.apply import LayerEdits, edges, removed_edges
+from retinoscope.engine.recording.attention import AttentionCall, attending
+from retinoscope.engine.recording.layer import CrossAttention, SelfAttention
+from retinoscope.engine.recording.recording import Recording, Unreplayable
 from retinoscope.engine.replay.passes import groups
 from retinoscope.engine.replay.prefix import PrefixStates
 from retinoscope.engine.replay.replay import predicted, replay
-from retinoscope.engine.replay.sharing import attend
+from retinoscope.engine.replay.sharing import attend, attend_edited
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.errors import ModelError
-from retinoscope.interventions import Edge, Edits
+from retinoscope.interventions import Edits
 
 
 class Decoding:
@@ -54,7 +53,8 @@ class Decoding:
         self.values: dict[int, Tensor] = {}
         self.inputs: dict[int, Tensor] = {}
         self.removed: dict[int, Tensor] = {}
-        self.patched: dict[int, list[list[Edge]]] = {}
+        self._followed: list[Edits] = [()] * len(conditions)
+        self._patched: frozenset[int] = frozenset()
         self._layer = 0
         if prefix is not None:
             self._go_on(conditions, prefix)
@@ -67,9 +67,13 @@ class Decoding:
     def feed(self, tokens: Int[Tensor, " live"]) -> None:
         """Append one token to each live condition and predict the next."""
         recording = self.recording
-        if recording.token_input is None:
-            raise ModelError("Generating needs a recording with max_new_tokens of at least 1.")
-        hidden = recording.token_input.at(tokens, self.position, recording.stream[0])
+        generation = recording.require_replay("Decoding").generation
+        if isinstance(generation, Unreplayable):
+            raise ModelError(
+                f"Tokens of {recording.checkpoint.name} can't be decoded one by one: "
+                f"{generation.reason}."
+            )
+        hidden = generation.at(tokens, self.position, recording.stream[0])
         self.logits = self._advance(hidden)
 
     def _advance(self, hidden: Float[Tensor, "live new width"]) -> Float[Tensor, "live vocabulary"]:
@@ -90,20 +94,19 @@ class Decoding:
         for store in (self.keys, self.values, self.inputs, self.removed):
             for layer, value in store.items():
                 store[layer] = value[list(rows)]
-        self.patched = {layer: [each[row] for row in rows] for layer, each in self.patched.items()}
+        self._followed = [self._followed[row] for row in rows]
 
     def _allocate(self, count: int) -> None:
         """Clean keys, values and inputs behind the shared prefix, and positions for new ones."""
         recording = self.recording
-        for layer, call in enumerate(recording.calls):
-            if call.mixing == "left context":
-                first = max(0, recording.length - call.context)
-                clean = recording.stream[layer][first:]
-                self.inputs[layer] = clean.expand(count, -1, -1).clone()
-            elif call.mixing == "attention" and call.owner is None:
-                assert call.keys is not None and call.values is not None
-                self.keys[layer] = self._behind(call.keys, count)
-                self.values[layer] = self._behind(call.values, count)
+        for index, layer in enumerate(recording.layers):
+            mixing = layer.mixing
+            if mixing.reach:
+                clean = recording.stream[index][max(0, recording.length - mixing.reach) :]
+                self.inputs[index] = clean.expand(count, -1, -1).clone()
+            elif isinstance(mixing, SelfAttention) and mixing.owner is None:
+                self.keys[index] = self._behind(mixing.keys, count)
+                self.values[index] = self._behind(mixing.values, count)
 
     def _behind(self, clean: Tensor, count: int) -> Float[Tensor, "live groups own width"]:
         """Each condition's own copy of what stands behind the shared prefix, new positions too."""
@@ -158,83 +161,56 @@ class Decoding:
 
     def _follow(self, conditions: Sequence[Edits]) -> None:
         """Edges whose queries include the prompt's last position hold for every new one."""
-        last = self.recording.length - 1
-        followed = [
-            tuple(replace(e, queries=(last,)) for e in edges(one) if last in e.queries)
-            for one in conditions
-        ]
-        for layer in range(self.recording.layer_count):
-            mask = removed_edges(followed, layer, self.recording, last)
+        recording, last = self.recording, self.recording.length - 1
+        self._followed = [tuple(e for e in edges(one) if last in e.queries) for one in conditions]
+        alone = [tuple(replace(e, queries=(last,)) for e in one) for one in self._followed]
+        for index, layer in enumerate(recording.layers):
+            keys = recording.length if layer.reads_sequence else layer.allowed.shape[1]
+            mask = removed_edges(alone, index, (recording.head_count, 1, keys), last)
             if mask is not None:
-                self.removed[layer] = mask
-            patched = [[e for e in edges(one, layer) if e.source is not None] for one in followed]
-            if any(patched):
-                self.patched[layer] = patched
+                self.removed[index] = mask.to(layer.allowed.device)
+        patched = (edge for one in alone for edge in edges(one) if edge.source is not None)
+        self._patched = frozenset(edge.layer for edge in patched)
 
     def _through(self, layer: int, hidden: Tensor) -> Tensor:
-        recording, call = self.recording, self.recording.calls[layer]
+        """One layer on the new positions."""
+        recorded, before = self.recording.layers[layer], self.inputs.get(layer, hidden[:, :0])
         here = torch.arange(self.position, self.position + hidden.shape[1])
-        if call.mixing == "cross-attention":
-            packed = call_layer(recording, layer, hidden.transpose(0, 1), here.repeat(len(hidden)))
-            return packed.transpose(0, 1)
-        if call.mixing == "left context":
-            longer = torch.cat([self.inputs[layer], hidden], dim=1)
-            first = self.position + 1 - longer.shape[1]
-            output = call_layer(recording, layer, longer, torch.arange(first, self.position + 1))
-            self.inputs[layer] = longer[:, -call.context :] if call.context else longer[:, :0]
-            if call.context >= recording.length:
-                self.inputs[layer] = longer
-            return output[:, -1:]
-        return call_layer(recording, layer, hidden, here)
+        output = recorded.mixing.step(recorded, hidden, here, before)
+        reach = recorded.mixing.reach
+        if reach:
+            longer = torch.cat([before, hidden], dim=1)
+            self.inputs[layer] = longer if reach >= self.recording.length else longer[:, -reach:]
+        return output
 
     def __call__(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """Attend from every new position to what stands before it."""
-        layer, clean = self._layer, self.recording.calls[self._layer]
-        crossing, queries = clean.mixing == "cross-attention", call.query.shape[2]
+        layer, clean = self._layer, self.recording.layers[self._layer]
+        crossing, queries = isinstance(clean.mixing, CrossAttention), call.query.shape[2]
         end = self.position + (1 if crossing else queries)
         allowed = self._allowed(clean.allowed[self.position : end]).to(call.query.device)
         if crossing:
             readable = allowed.expand(queries, -1, -1, -1).transpose(0, 1).flatten(1, 2)[None]
             return call.masked(readable).run()
-        assert clean.keys is not None and clean.values is not None
+        assert isinstance(clean.mixing, SelfAttention)
         at = slice(self.position - self.start, end - self.start)
-        if clean.owner is None:
+        if clean.mixing.owner is None:
             self.keys[layer][:, :, at] = call.key
             self.values[layer][:, :, at] = call.value
         else:
-            layer = clean.owner
-        prefix = (clean.keys[:, :, : self.start], clean.values[:, :, : self.start])
+            layer = clean.mixing.owner
+        prefix = (clean.mixing.keys[:, :, : self.start], clean.mixing.values[:, :, : self.start])
         own = (self.keys[layer][:, :, : at.stop], self.values[layer][:, :, : at.stop])
-        output, weights = attend(call, prefix, own, allowed[..., :end])
-        for row, patched in enumerate(self.patched.get(self._layer, [])):
-            if patched:
-                output = output.clone()
-                output[row] = self._patched(call, prefix, own, allowed[..., :end], row, patched)
-        return output, weights
-
-    def _patched(
-        self,
-        call: AttentionCall,
-        prefix: tuple[Tensor, Tensor],
-        own: tuple[Tensor, Tensor],
-        allowed: Tensor,
-        row: int,
-        patched: list[Edge],
-    ) -> Tensor:
-        """The attention of one condition whose new positions read other keys and values."""
-        key, value = (
-            torch.cat([clean, new[[row]]], dim=2) for clean, new in zip(prefix, own, strict=True)
-        )
-        mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
-        one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
-        here = tuple(range(self.position, self.position + call.query.shape[2]))
-        there = [replace(edge, queries=here) for edge in patched]
-        return stepwise(one, there, (), lambda _, state: state, self.position)[0]
+        if self._layer not in self._patched:
+            return attend(call, prefix, own, allowed[..., :end])
+        here = tuple(range(self.position, end))
+        moved = [tuple(replace(e, queries=here) for e in one) for one in self._followed]
+        now = LayerEdits(moved, self._layer)
+        return attend_edited(call, prefix, own, allowed[..., :end], now, here)
 
     def _allowed(self, rows: Bool[Tensor, "new keys"]) -> Bool[Tensor, "#live #heads new keys"]:
         """What the new positions may read in this layer, in each live condition."""
-        allowed = rows[None, None]
-        removed = self.removed.get(self._layer)
+        allowed, removed = rows[None, None], self.removed.get(self._layer)
         if removed is None:
             return allowed
         behind = rows.shape[1] - removed.shape[-1]

@@ -8,7 +8,8 @@ from typing import TypeVar
 import torch
 
 from retinoscope.engine.edits.apply import place_of
-from retinoscope.engine.recording.recording import Recording, reads_sequence
+from retinoscope.engine.recording.layer import SelfAttention
+from retinoscope.engine.recording.recording import Recording
 from retinoscope.interventions import Edge, Edits, Write
 
 
@@ -45,9 +46,9 @@ def _first_reached(edits: Edits, recording: Recording) -> int:
                 reached[list(write.positions)] = True
         if place == layers:
             break
-        call = recording.calls[place]
-        if reads_sequence(call) and bool(reached.any()):
-            allowed = call.allowed[:length, :length].cpu()
+        layer = recording.layers[place]
+        if layer.reads_sequence and bool(reached.any()):
+            allowed = layer.allowed[:length, :length].cpu()
             reached = reached | (allowed & reached).any(-1)
         for edge in here:
             if isinstance(edge, Edge):
@@ -120,7 +121,9 @@ def row_bytes(recording: Recording, start: int, per_head: bool) -> int:
 
 def kept_bytes(recording: Recording) -> int:
     """What one condition's own keys and values take up at most."""
-    stores = [t for call in recording.calls for t in (call.keys, call.values) if t is not None]
+    mixings = (layer.mixing for layer in recording.layers)
+    attending = (one for one in mixings if isinstance(one, SelfAttention))
+    stores = [t for one in attending for t in (one.keys, one.values)]
     return sum(t.numel() * t.element_size() for t in stores) + 1
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine.recording.agreement import disagreement
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
 from retinoscope.engine.replay.replay import replay
@@ -68,23 +69,23 @@ def shared_length(recordings: Sequence[Recording]) -> int:
 
 def _replayable(recording: Recording) -> bool:
     plain = recording.fallback is None and recording.generation_fallback is None
-    return plain and all(call.mixing == "attention" for call in recording.calls)
+    return plain and all(isinstance(one.mixing, SelfAttention) for one in recording.layers)
 
 
 def _alike(first: Recording, other: Recording, end: int) -> bool:
     """Whether masks, keys and outputs agree before `end`, but for rounding."""
     states = [(first.stream[-1][:end], other.stream[-1][:end])]
-    for one, two in zip(first.calls, other.calls, strict=True):
+    for one, two in zip(first.layers, other.layers, strict=True):
         if not torch.equal(one.allowed[:end, :end], two.allowed[:end, :end]):
             return False
-        assert one.keys is not None and two.keys is not None
-        states.append((one.keys[:, :, :end], two.keys[:, :, :end]))
+        if isinstance(one.mixing, SelfAttention) and isinstance(two.mixing, SelfAttention):
+            states.append((one.mixing.keys[:, :, :end], two.mixing.keys[:, :, :end]))
     return all(disagreement(one, two) is None for one, two in states)
 
 
 def _reads_on(recording: Recording, end: int) -> bool:
     """Whether a position before `end` reads one of the prompt behind it."""
-    masks = {id(call.allowed): call.allowed for call in recording.calls}
+    masks = {id(layer.allowed): layer.allowed for layer in recording.layers}
     return any(bool(mask[:end, end : recording.length].any()) for mask in masks.values())
 
 
@@ -98,9 +99,11 @@ def prefix_states(recording: Recording, conditions: Sequence[Edits], end: int) -
     """
     chosen = list(groups(conditions, recording))
     start = min((first for first, _ in chosen), default=end)
+    mixings = (layer.mixing for layer in recording.layers)
+    attending = [one for one in mixings if isinstance(one, SelfAttention)]
     keys, values = (
         [clean[:, :, start:end].repeat(len(conditions), 1, 1, 1) for clean in kind]
-        for kind in zip(*((call.keys, call.values) for call in recording.calls), strict=True)
+        for kind in zip(*((one.keys, one.values) for one in attending), strict=True)
     )
     for first, members in chosen:
         size = max(1, pass_memory(recording) // row_bytes(recording, first, per_head=False))

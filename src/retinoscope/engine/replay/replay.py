@@ -9,14 +9,18 @@ from torch import Tensor
 
 from retinoscope.engine.edits.apply import apply, edges, inner, place_of
 from retinoscope.engine.recording.attention import attending
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.recording.taps import ModuleTap, tapped
+from retinoscope.engine.recording.taps import NOWHERE, Looking, ModuleTap, tapped
 from retinoscope.engine.replay.batch_rows import BatchRows, batch_rows, forked
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits, Site, Write
 
 Seen = Callable[[int, BatchRows, Sequence[int], Tensor], None]
 """Is given a place, its rows, the positions that are run and the rows' states there."""
+
+BEHIND = ("final_norm", "lm_head")
+"""Sites behind the layers."""
 
 FEW = 4
 """Positions that are not worth a detour in the last layer."""
@@ -58,9 +62,11 @@ def replay(
     conditions: Sequence[Edits],
     start: int,
     attention: SuffixAttention | None = None,
+    *,
     end: int | None = None,
     wanted: Sequence[int] | None = None,
     seen: Seen | None = None,
+    layers: int | None = None,
 ) -> tuple[Float[Tensor, "rows wanted width"], list[BatchRows]]:
     """The residual stream after the last layer under each condition, raw, from `start` on.
 
@@ -68,34 +74,35 @@ def replay(
         recording: the clean run.
         conditions: what each condition does, checked; nothing before `start`.
         start: the first position of the suffix.
-        attention: to keep the keys and values of the suffix.
+        attention: to keep the keys and values of the suffix, or to look at its states.
         end: replay only up to this position; None is the whole prompt.
         wanted: positions of the suffix, from 0, whose stream is asked for; None is every one.
         seen: told of the stream at every place, after what is written there.
+        layers: run only so many layers; None is all.
 
     Returns:
-        One row for each way in which conditions differ, and how the rows forked: the last of them's
-        `rows` says which row is whose; CLEAN is the recorded stream.
+        One row for each way in which conditions differ, and how the rows forked: `rows` of the last
+        place says which row is whose; CLEAN is the recorded stream.
     """
     attention = attention or SuffixAttention(recording, start)
     plan = batch_rows(conditions, recording.layer_count + 1)
+    until = recording.layer_count if layers is None else layers
     positions = list(range(start, stop := recording.length if end is None else end))
     chosen = list(range(len(positions)) if wanted is None else wanted)
     last = recording.layer_count - 1
-    short = _ends_early(recording, len(positions) - len(chosen)) and not any(
-        _works_late(edits, last) for edits in conditions
-    )
+    late = attention.looking.sites or any(_works_late(edits, last) for edits in conditions)
+    short = not late and _ends_early(recording, len(positions) - len(chosen))
     hidden = recording.stream[0][:0, None].expand(0, len(positions), -1)
     with attending(recording.checkpoint.parts.decoder, attention):
-        for place, batch in enumerate(plan):
-            hidden = _inputs(hidden, recording, place, batch, positions)
+        for place, batch in enumerate(plan[: until + 1]):
+            hidden = _inputs(hidden, recording, place, batch, positions, attention.looking)
             if seen is not None:
                 seen(place, batch, positions, hidden)
             attention.shared.follow(place, batch, stop)
             if short and place == last:
                 positions = [positions[index] for index in chosen]
                 hidden = attention.through_for(place, hidden, batch.edits, chosen)
-            elif batch.edits and place <= last:
+            elif batch.edits and place < until:
                 hidden = attention.through(place, hidden, batch.edits)
     return hidden if short else hidden[:, chosen], plan
 
@@ -105,6 +112,7 @@ def predicted(
     hidden: Float[Tensor, "rows columns width"],
     edits: Sequence[Edits],
     positions: Sequence[int],
+    looking: Looking = NOWHERE,
 ) -> Float[Tensor, "rows columns vocabulary"]:
     """Logits of states behind the last layer, with what each row's condition writes there.
 
@@ -113,14 +121,16 @@ def predicted(
         hidden: the stream behind the last layer.
         edits: what each row's condition does behind the layers.
         positions: where in the prompt the columns stand.
+        looking: what is looked at there.
     """
-    sites = {edit.site for one in edits for edit in one if isinstance(edit, Write)}
+    written = {edit.site for one in edits for edit in one if isinstance(edit, Write)}
 
-    def write(site: Site, state: Tensor) -> Tensor:
-        return apply(state, edits, site, positions)
+    def at(site: Site, state: Tensor) -> Tensor:
+        return looking.at(site, apply(state, edits, site, positions))
 
-    late = [(site, recording.tap(site)) for site in sites if site.name in ("final_norm", "lm_head")]
-    with tapped([(site, tap) for site, tap in late if isinstance(tap, ModuleTap)], write):
+    sites = [site for site in written | looking.sites if site.name in BEHIND]
+    taps = [(site, recording.tap(site)) for site in sites]
+    with tapped([(site, tap) for site, tap in taps if isinstance(tap, ModuleTap)], at):
         return recording.unembed(hidden).float()
 
 
@@ -132,7 +142,9 @@ def _ends_early(recording: Recording, unwanted: int) -> bool:
     """
     layers, last = recording.checkpoint.parts.layers, recording.layer_count - 1
     moved = any(hasattr(module, "_hf_hook") for module in layers[last].modules())
-    return unwanted >= FEW and recording.calls[last].mixing == "attention" and not moved
+    return (
+        unwanted >= FEW and isinstance(recording.layers[last].mixing, SelfAttention) and not moved
+    )
 
 
 def _works_late(edits: Edits, last: int) -> bool:
@@ -151,35 +163,23 @@ def _inputs(
     place: int,
     batch: BatchRows,
     positions: Sequence[int],
+    looking: Looking,
 ) -> Float[Tensor, "rows positions width"]:
     """The rows of a place: the output of the layer before, what the model adds, what is written."""
     clean, edits = recording.stream[place][list(positions)], batch.edits
-    hidden = hidden.to(clean.device)
-    added = recording.additions.get(place)
+    before = Site("resid_post", place - 1) if place else Site("embeddings")
+
+    def at(site: Site, state: Tensor) -> Tensor:
+        return looking.at(site, apply(state, edits, site, positions))
+
+    hidden, added = hidden.to(clean.device), recording.additions.get(place)
     if added is None:
-        hidden = forked(hidden, batch, clean)
-        return _written(hidden, edits, place, recording, positions)
-    added = added[list(positions)]
-    output = Site("resid_post", place - 1)
-    if any(isinstance(edit, Write) and edit.site == output for one in edits for edit in one):
-        hidden = forked(hidden, batch, clean - added)
-        hidden = apply(hidden, edits, output, positions) + added
+        hidden = at(before, forked(hidden, batch, clean))
     else:
-        hidden = forked(hidden + added, batch, clean)
-    return apply(hidden, edits, Site("resid_pre", place), positions)
-
-
-def _written(
-    hidden: Float[Tensor, "rows positions width"],
-    edits: Sequence[Edits],
-    place: int,
-    recording: Recording,
-    positions: Sequence[int],
-) -> Float[Tensor, "rows positions width"]:
-    """What is written where a layer is left and the next one entered."""
-    sites = [Site("resid_post", place - 1)] if place else [Site("embeddings")]
-    if place < recording.layer_count:
-        sites.append(Site("resid_pre", place))
-    for site in sites:
-        hidden = apply(hidden, edits, site, positions)
-    return hidden
+        added = added[list(positions)]
+        written = any(isinstance(e, Write) and e.site == before for one in edits for e in one)
+        if written or before in looking.sites:
+            hidden = at(before, forked(hidden, batch, clean - added)) + added
+        else:
+            hidden = forked(hidden + added, batch, clean)
+    return at(Site("resid_pre", place), hidden) if place < recording.layer_count else hidden

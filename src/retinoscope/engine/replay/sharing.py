@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,7 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from retinoscope.engine.recording.attention import AttentionCall
+from retinoscope.engine.edits.apply import LayerEdits
+from retinoscope.engine.recording.attention import AttentionCall, additive
 
 FEW_QUERIES = 16
 """Up to this many queries in a row, copying the prefix for each row costs more than attending."""
@@ -43,6 +45,36 @@ def attend(
         for clean, new in zip(prefix, own, strict=True)
     )
     return replace(call, key=key, value=value).masked(allowed).run()
+
+
+def attend_edited(
+    call: AttentionCall,
+    prefix: tuple[Tensor, Tensor],
+    own: tuple[Tensor, Tensor],
+    allowed: Bool[Tensor, "#rows #heads queries keys"],
+    now: LayerEdits,
+    positions: Sequence[int],
+) -> tuple[Float[Tensor, "rows queries heads width"], Tensor | None]:
+    """As `attend`, step by step in rows whose weights are written or whose edges are patched.
+
+    Args:
+        call: as in `attend`.
+        prefix: as in `attend`.
+        own: as in `attend`.
+        allowed: as in `attend`, without the edges that are removed.
+        now: what is in force in the layer.
+        positions: of the queries.
+    """
+    output, weights = attend(call, prefix, own, allowed)
+    for row in now.step_rows:
+        key, value = (
+            torch.cat([clean, new[[row]]], dim=2) for clean, new in zip(prefix, own, strict=True)
+        )
+        mask = additive(allowed[[row if len(allowed) > 1 else 0]], call.query)
+        one = replace(call, query=call.query[[row]], key=key, value=value, mask=mask)
+        output = output.clone()
+        output[row] = now.stepwise(one, [row], positions)[0]
+    return output, weights
 
 
 def _shared(

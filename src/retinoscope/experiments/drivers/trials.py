@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from retinoscope.engine import Recording
+from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.experiments.drivers.outputs import (
     Edited,
     OtherImages,
@@ -152,12 +153,12 @@ def _edges(recording: Recording, queries: Sequence[int], keys: set[int]) -> tupl
     length = recording.length
     known: dict[int, Mapping[tuple[int, ...], list[int]]] = {}
     edges: list[Edge] = []
-    for layer, call in enumerate(recording.calls):
-        if call.mixing != "attention":
+    for layer, recorded in enumerate(recording.layers):
+        if not isinstance(recorded.mixing, SelfAttention):
             continue
-        name = id(call.allowed)
+        name = id(recorded.allowed)
         if name not in known:
-            known[name] = _read(call.allowed[:length, :length], queries, keys)
+            known[name] = _read(recorded.allowed[:length, :length], queries, keys)
         edges += [Edge(layer, tuple(those), read) for read, those in known[name].items()]
     return tuple(edges)
 
