@@ -7,7 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from retinoscope.experiments.knockout import one_object as of_knockout
 from retinoscope.experiments.knockout.records import KnockoutRecord
+from retinoscope.experiments.lens import one_object as of_lens
 from retinoscope.experiments.lens.records import LensRecord
 
 
@@ -41,6 +43,6 @@ def test_a_name_is_text_and_never_markup(name: str) -> None:
     )
     stream = io.StringIO()
     console = Console(file=stream, width=120, color_system=None)
-    console.print(lens._table(rows))
-    console.print(knockout._table([cut]))
+    console.print(of_lens._table(rows))
+    console.print(of_knockout._table([cut]))
     assert stream.getvalue().count(name) >= 3

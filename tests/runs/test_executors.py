@@ -27,9 +27,13 @@ from retinoscope.runs.executors import Executor, executing, in_order
 from tests.runs.test_local import Impatient, plan
 
 
-def process(bench: Bench, place: int) -> int:
-    """In which process a target is done; the first takes longest."""
-    time.sleep(0.5 if place == 0 else 0)
+def process(bench: Bench, place: int, other: Path | None = None) -> int:
+    """In which process a target is done; the first waits until another one is."""
+    if other is not None and place:
+        other.touch()
+    until = time.monotonic() + 120
+    while other is not None and not other.exists() and time.monotonic() < until:
+        time.sleep(0.05)
     return os.getpid()
 
 
@@ -63,9 +67,10 @@ def opened(bench: Bench, count: int) -> AbstractContextManager[Executor]:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_each_target_comes_once_with_its_result(bench: Bench, count: int) -> None:
+def test_each_target_comes_once_with_its_result(bench: Bench, count: int, tmp_path: Path) -> None:
+    waiting = partial(process, other=tmp_path / "done" if count > 1 else None)
     with opened(bench, count) as executor:
-        found = list(executor.map(process, range(8)))
+        found = list(executor.map(waiting, range(8)))
         ordered = [place for place, _ in in_order(executor, process, range(8))]
         shared = [passes for _, passes in in_order(executor, vision_passes, range(4))]
         ahead = executor.map(process, iter(range(8)))

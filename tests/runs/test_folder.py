@@ -13,7 +13,7 @@ from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.results.lock import driving
 from retinoscope.results.manifest import installed_versions, read_manifest
 from retinoscope.results.store import read
-from retinoscope.runs import Silent, local, run
+from retinoscope.runs import Silent, local, run, units
 from tests.runs.test_local import plan
 
 
@@ -115,14 +115,14 @@ def test_a_second_driver_is_refused_before_anything_is_loaded(tmp_path: Path) ->
 def test_an_experiment_that_the_model_cannot_do_does_not_cost_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
 ) -> None:
-    measure = local.stages.measure
+    measure = units._measure
 
-    def fail(experiment, *given):
-        if experiment.name == "lens":
+    def fail(store, own, bench, unit):
+        if unit.experiment == "lens":
             raise kind("there is no lens of this model")
-        measure(experiment, *given)
+        measure(store, own, bench, unit)
 
-    monkeypatch.setattr(local.stages, "measure", fail)
+    monkeypatch.setattr(units, "_measure", fail)
     with pytest.raises(RunError, match="experiment lens stopped: there is no lens"):
         run(small(tmp_path / "run", limit=1, sheets=0), Silent())
     results = read(tmp_path / "run")

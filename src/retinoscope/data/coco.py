@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from retinoscope.data.json_file import LARGEST_ID, is_there
 from retinoscope.data.names import checked_name
 from retinoscope.data.questions import read_questions
+from retinoscope.data.reading import LARGEST_ID, is_there
 from retinoscope.data.samples import Annotation, Box, Dataset, Question, Relation, Sample
 from retinoscope.errors import DataError
 

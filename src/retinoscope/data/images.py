@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from retinoscope.data.pixels import over_white
+from retinoscope.data.reading import is_odd
 from retinoscope.data.samples import Sample
 from retinoscope.errors import SampleError
 
@@ -50,7 +51,7 @@ def opened(
     """
     name = name or ("the image" if isinstance(source, bytes) else str(source))
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+    if not isinstance(source, bytes) and is_odd(Path(source)):
         # A pipe or a device could be read for ever.
         raise SampleError(f"{name}: not a file but a folder, a pipe or a device. Remove it.")
     try:

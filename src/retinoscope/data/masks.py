@@ -10,8 +10,8 @@ from jaxtyping import Bool
 from pycocotools import mask as coco_mask
 
 from retinoscope.data.images import opened
-from retinoscope.data.json_file import parse_json
 from retinoscope.data.pixels import covered
+from retinoscope.data.reading import parse_json
 from retinoscope.data.samples import Annotation, Sample, Segment
 from retinoscope.data.segments import segment_mask
 from retinoscope.errors import SampleError

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from retinoscope.data.json_file import is_there, parse_json
 from retinoscope.data.mask_files import UNNAMED
 from retinoscope.data.names import checked_name
+from retinoscope.data.reading import is_there, parse_json
 from retinoscope.data.samples import Box
 from retinoscope.errors import DataError
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data.json_file import LARGEST_ID, read_json
+from retinoscope.data.reading import LARGEST_ID, read_json
 from retinoscope.data.samples import Question, Step
 from retinoscope.errors import DataError
 

@@ -131,7 +131,7 @@ def _stages(
     for name, own_candidates in apart.items():
         counts[f"{name}: objects of its own scenes"] = len(own_candidates)
     bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart)
-    with executing(bench, plan.workers, plan.on, partial(_load, plan)) as executor:
+    with executing(bench, plan.workers, partial(_load, plan), plan.on) as executor:
         kept: list[int] = []
         if not {*own} <= {*apart}:
             choose = curation if plan.curated else uncurated

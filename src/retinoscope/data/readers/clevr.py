@@ -13,10 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from retinoscope.data.images import image_size
-from retinoscope.data.json_file import is_there, read_json
 from retinoscope.data.readers.clevr_programs import Shapes, follow
 from retinoscope.data.readers.fields import Entry, as_entry
 from retinoscope.data.readers.files import Found, Gathering, find_file, finish
+from retinoscope.data.reading import is_there, read_json
 from retinoscope.data.samples import Annotation, Dataset, Question, Relation, Sample
 from retinoscope.errors import DataError, SampleError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data.json_file import LARGEST_ID, parse_json
+from retinoscope.data.reading import LARGEST_ID, parse_json
 from retinoscope.errors import DataError
 
 

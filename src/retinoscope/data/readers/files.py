@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from retinoscope.data.images import image_size
-from retinoscope.data.json_file import is_there
+from retinoscope.data.reading import is_there
 from retinoscope.data.samples import Dataset, Question, Sample
 from retinoscope.errors import DataError, SampleError
 

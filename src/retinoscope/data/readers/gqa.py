@@ -15,9 +15,9 @@ from typing import Any
 
 from retinoscope.data.boxes import boxed
 from retinoscope.data.images import image_size
-from retinoscope.data.json_file import is_there, read_json
 from retinoscope.data.readers.fields import Entry, as_entry
 from retinoscope.data.readers.files import Found, Gathering, find_file, finish
+from retinoscope.data.reading import is_there, read_json
 from retinoscope.data.samples import Annotation, Dataset, Question, Relation, Sample, Step
 from retinoscope.errors import DataError, SampleError
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from retinoscope.data.json_file import read_json
 from retinoscope.data.readers.fields import Entry, as_entry
 from retinoscope.data.readers.files import Found, Gathering, find_file, finish
+from retinoscope.data.reading import read_json
 from retinoscope.data.samples import Annotation, Box, Dataset, Sample, Segment
 from retinoscope.errors import DataError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retinoscope.data.json_file import read_json
 from retinoscope.data.readers.fields import as_entry
 from retinoscope.data.readers.files import Gathering, find_file, finish
+from retinoscope.data.reading import read_json
 from retinoscope.data.samples import Dataset, Question
 from retinoscope.errors import DataError
 

@@ -18,16 +18,16 @@ __all__ = ["Executor", "executing", "in_order"]
 
 @contextmanager
 def executing(
-    bench: Bench, workers: int | None, on: str | None, reopen: Callable[[], Checkpoint]
+    bench: Bench, workers: int | None, reopen: Callable[[], Checkpoint], on: str | None = None
 ) -> Iterator[Executor]:
     """Inside, work is done in this process (one worker), in several, or by a Ray cluster.
 
     Args:
         bench: what measuring needs.
         workers: number of processes or actors; None is as many as the cluster has places for.
-        on: "ray" or "ray:ADDRESS"; None is this machine without it.
         reopen: loads the same model anew, its mean aside, in each worker: a transformers model
             that was sent to another process doesn't work there.
+        on: "ray" or "ray:ADDRESS"; None is this machine without it.
     """
     if on is not None:
         with on_ray(bench, on.partition(":")[2], workers, reopen) as executor:

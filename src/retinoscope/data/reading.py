@@ -1,4 +1,4 @@
-"""Read a JSON file whole, or say what is wrong with it."""
+"""Read a file that may be anything: whole JSON, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def parse_json(content: bytes | str) -> Any:
         return json.loads(content)
     except RecursionError as error:
         raise ValueError("values are nested too deep") from error
+
+
+def is_odd(path: Path) -> bool:
+    """Whether there is something of that name that is no file: a folder, a pipe, a device."""
+    try:
+        return path.exists() and not path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_there(path: Path) -> bool:
