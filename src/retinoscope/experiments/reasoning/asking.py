@@ -91,10 +91,13 @@ def ask(bench: Bench[OwnSettings], target: Target, question: Question) -> Item:
     Raises:
         SampleError: the answer can't be spelled, or a mask can't be used.
         SelectionError: nothing that the question needs is in the part of the image that is seen.
+        ModelError: the model's layers can't be replayed.
     """
     checkpoint = bench.checkpoint
     prefix = begin(question)
     recording = look(checkpoint, target.image, question.text, prefix=prefix)
+    # Some hundred conditions a question: a full pass for each would take hours.
+    recording.require_replay("The experiment reasoning")
     right = answer_tokens(checkpoint.tokenizer, question.word, begun=bool(prefix))
     if not right:
         raise SampleError(f"The tokenizer can't spell {question.word!r}; leave this question out.")
