@@ -60,12 +60,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @contextmanager
 def cluster_of_three() -> Iterator[Any]:
     """A head, which drives, and two nodes that work; a slow one is not taken for dead."""
-    from ray.cluster_utils import Cluster
-
+    cluster = pytest.importorskip("ray.cluster_utils").Cluster
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     patient = {"health_check_failure_threshold": 60, "health_check_timeout_ms": 60_000}
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": patient}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    made = cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
         made.add_node(num_cpus=1)
     try:
