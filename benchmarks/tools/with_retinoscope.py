@@ -20,6 +20,9 @@ from retinoscope.models import Checkpoint, Encoded, Family
 from retinoscope.models.checkpoint import find_parts
 from retinoscope.tokens import TokenLayout, VisualSpan
 
+LONGEST = 60
+"""Most tokens that a work generates."""
+
 
 class Tool:
     """Everything from one clean run."""
@@ -34,8 +37,9 @@ class Tool:
         layout = TokenLayout(subject.length, (VisualSpan(tuple(subject.visual), grid),))
         self.encoded = Encoded(subject.inputs, layout, "")
         self.visual, self.other = subject.visual, subject.other
-        record(self.checkpoint, self.encoded)  # the comparison made once for each model
-        record(self.checkpoint, self.encoded, max_new_tokens=3)
+        # The comparisons made once for each model, and again for a longer sequence than before.
+        record(self.checkpoint, self.encoded)
+        record(self.checkpoint, self.encoded, max_new_tokens=LONGEST)
 
     def next_token(self, changes: Sequence[Change]) -> Tensor:
         """From one recording."""

@@ -195,6 +195,8 @@ def removed_edges(
 
 def remove_edge(mask: Bool[Tensor, "heads queries keys"], edge: Edge, start: int = 0) -> None:
     """Set an edge in a mask whose queries count from `start`."""
-    heads = torch.tensor(edge.heads if edge.heads is not None else range(mask.shape[0]))
-    queries, keys = torch.tensor(edge.queries) - start, torch.tensor(edge.keys)
-    mask[heads[:, None, None], queries[None, :, None], keys[None, None, :]] = True
+    queries, keys = torch.tensor(edge.queries)[:, None] - start, torch.tensor(edge.keys)
+    if edge.heads is None:
+        mask[:, queries, keys] = True
+    else:
+        mask[torch.tensor(edge.heads)[:, None, None], queries, keys] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,6 +28,7 @@ class Checked:
         self.recording = recording
         self._known: dict[int, tuple[Intervention, Edits]] = {}
         self._passed: set[Hashable] = set()
+        self._numbers: dict[Edge, int] = {}
 
     def edits(self, condition: Condition) -> Edits:
         """What a condition does.
@@ -39,19 +40,27 @@ class Checked:
         if condition and not edits:
             raise InterventionError(f"{condition!r} changes nothing; leave it out.")
         if isinstance(self.recording.replay, Replay):
-            self._check_edges(edits)
-            self._check_queries(edits)
+            # An edge may hold hundreds of positions: what it is but for its layer is told by a
+            # number, so that they are compared once for each layer that it names.
+            alike = [(edge, self._number(edge)) for edge in edges(edits)]
+            self._check_edges(alike)
+            self._check_queries(alike)
         return edits
+
+    def _number(self, edge: Edge) -> int:
+        """A number that edges share which differ in their layer alone."""
+        return self._numbers.setdefault(anywhere(edge), len(self._numbers))
 
     def _resolved(self, intervention: Intervention) -> Edits:
         if id(intervention) not in self._known:
             self._known[id(intervention)] = (intervention, edits_of(intervention, self.recording))
         return self._known[id(intervention)][1]
 
-    def _check_edges(self, edits: Edits) -> None:
+    def _check_edges(self, alike: Sequence[tuple[Edge, int]]) -> None:
         """Refuse positions of a knockout that take part in no edge in any of its layers."""
-        masks: defaultdict[tuple[Edge, bool], dict[int, Tensor]] = defaultdict(dict)
-        for edge in edges(edits):
+        masks: defaultdict[tuple[int, bool], dict[int, Tensor]] = defaultdict(dict)
+        some = {number: edge for edge, number in alike}
+        for edge, number in alike:
             layer = self.recording.layers[edge.layer]
             if isinstance(layer.mixing, LeftContext):
                 raise InterventionError(
@@ -61,25 +70,26 @@ class Checked:
                 )
             inside, allowed = layer.reads_sequence, layer.allowed
             check_keys(edge, self.recording.length if inside else allowed.shape[1])
-            masks[anywhere(edge), inside][id(allowed)] = allowed
-        for (edge, inside), allowed in masks.items():
-            key = (edge, inside, *allowed)
+            masks[number, inside][id(allowed)] = allowed
+        for (number, inside), allowed in masks.items():
+            key = (number, inside, *allowed)
             if key not in self._passed:
+                edge = some[number]
                 there = [mask[list(edge.queries)][:, list(edge.keys)] for mask in allowed.values()]
                 check_edges(edge.queries, edge.keys, torch.stack(there).any(0))
                 self._passed.add(key)
 
-    def _check_queries(self, edits: Edits) -> None:
+    def _check_queries(self, alike: Sequence[tuple[Edge, int]]) -> None:
         """Refuse queries that would be left without any key."""
-        layers: defaultdict[int, list[Edge]] = defaultdict(list)
-        for edge in edges(edits):
+        layers: defaultdict[int, list[tuple[Edge, int]]] = defaultdict(list)
+        for edge, number in alike:
             if edge.source is None:
-                layers[edge.layer].append(edge)
+                layers[edge.layer].append((edge, number))
         for layer, removed in layers.items():
             allowed = self.recording.layers[layer].allowed
-            key = (id(allowed), *map(anywhere, removed))
+            key = ("queries", id(allowed), *(number for _, number in removed))
             if key not in self._passed:
-                check_queries(layer, removed, allowed, self.recording.head_count)
+                check_queries(layer, [e for e, _ in removed], allowed, self.recording.head_count)
                 self._passed.add(key)
 
 
