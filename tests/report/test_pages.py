@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -123,6 +124,7 @@ def test_hovering_shows_a_patchs_words_and_a_click_locks_it(opened: Open, compar
 def test_keys_move_over_patches_and_layers(opened: Open, compared: Path) -> None:
     page = ready(opened(compared))
     page.mouse.click(*over(page, 4, 5))
+    page.locator("#layer").fill("8")
     page.locator("canvas.image").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
@@ -150,6 +152,72 @@ def test_a_word_paints_the_patches(opened: Open, compared: Path) -> None:
     expect(page.locator(".means").first).to_contain_text("rank")
     page.select_option("#paint", "entropy")
     expect(page.locator("#legend-high")).to_contain_text("nats")
+
+
+CUT = """() => [...document.querySelectorAll("tbody td:not([hidden]) bdi")].filter((word) => {
+  const [cell, own] = [word.closest("td").getBoundingClientRect(), word.getBoundingClientRect()];
+  return own.width === 0 || own.right > cell.right + 1 || own.left < cell.left - 1;
+}).map((word) => word.textContent)"""
+
+
+@pytest.mark.parametrize("width", [1400, 700, 400])
+def test_every_word_is_shown_whole(opened: Open, compared: Path, report: Path, width: int) -> None:
+    """The synthetic run's vocabulary holds words that no column has the room for."""
+    for path in (compared, report.parent / "lens" / "000100@object+1.html"):
+        page = ready(opened(path, width))
+        shown = page.locator("tbody").first.locator("tr").first.locator("td:visible bdi")
+        expect(shown.first).to_be_visible()
+        assert page.evaluate(CUT) == []
+        whole = page.locator("tbody").first.locator("tr").first.locator("td bdi").count()
+        told = page.locator("th.head").first.inner_text()
+        assert (f"{shown.count()} of {whole}" in told) == (shown.count() < whole)
+        assert shown.count() > 1
+
+
+def test_a_page_opens_at_the_layer_where_its_word_is_strongest(
+    opened: Open, compared: Path
+) -> None:
+    page = ready(opened(compared))
+    text = page.locator("#layer-name").inner_text()
+    found = re.fullmatch(r"(\d) of 8 \('\w+' is strongest\)", text)
+    assert found is not None, text
+
+    def mean() -> float:
+        shown = re.search(r"mean on \w+ ([\d.]+) %", page.locator(".means").first.inner_text())
+        assert shown is not None
+        return float(shown[1])
+
+    best = mean()
+    for layer in "12345678":
+        page.locator("#layer").fill(layer)
+        expect(page.locator("#layer-name")).to_contain_text(f"{layer} of 8")
+        assert mean() <= best
+        if layer != found[1]:
+            expect(page.locator("#best")).to_be_visible()
+    page.locator("#layer").fill("1")
+    page.locator("#best").click()
+    expect(page.locator("#layer-name")).to_have_text(text)
+    expect(page.locator("#best")).to_be_hidden()
+
+
+def test_pages_index_and_report_lead_to_each_other(opened: Open, report: Path) -> None:
+    page = opened(report)
+    page.get_by_role("link", name=re.compile("Look at 4 lens pages")).click()
+    page.get_by_role("link", name="Report").click()
+    expect(page).to_have_url(report.as_uri())
+    page.goto((report.parent / "lens" / "index.html").as_uri())
+    page.locator(".entry a").first.click()
+    ready(page)
+    names = page.locator(".links a").all_inner_texts()
+    assert names[:2] == ["Report", "All 4 lens pages"]
+    for number in range(len(names)):
+        link = page.locator(".links a").nth(number)
+        address = link.evaluate("(link) => link.href")
+        assert Path(unquote(urlsplit(address).path)).is_file(), address
+    page.get_by_role("link", name="Next").click()
+    ready(page)
+    page.get_by_role("link", name="clean").click()
+    expect(ready(page).locator(".pane")).to_have_count(1)
 
 
 def test_two_conditions_are_compared_by_their_change(opened: Open, compared: Path) -> None:

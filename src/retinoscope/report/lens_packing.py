@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from retinoscope.report.best_layer import opening
 from retinoscope.report.templating import data_uri
 from retinoscope.report.visible import visible
 from retinoscope.results.sheet import LensSheet
@@ -30,6 +31,7 @@ def pack(sheet: LensSheet) -> tuple[dict[str, Any], str]:
         little-endian arrays, gzip, base64.
     """
     layers, tokens, best = sheet.top.shape
+    opens, reason = opening(sheet)
     highest = float(sheet.entropy.max(initial=0.0)) or 1.0
     block, places = _block(
         {
@@ -51,6 +53,8 @@ def pack(sheet: LensSheet) -> tuple[dict[str, Any], str]:
         "layers": layers,
         "tokens": tokens,
         "best": best,
+        "opens": opens,
+        "reason": reason,
         "vocabulary": [visible(word) for word in sheet.vocabulary],
         "tracked": [visible(word) for word in sheet.tracked],
         "image": data_uri(image_kind(sheet.image), sheet.image),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from retinoscope.errors import RunError
 from retinoscope.report.lens_packing import pack
 from retinoscope.report.templating import fill, script_json
@@ -14,17 +17,34 @@ _SCRIPTS = (
     "lens-colour.js",
     "lens-image.js",
     "lens-strip.js",
+    "lens-fit.js",
     "lens-words.js",
     "lens-page.js",
 )
 
 
-def lens_page(sheet: LensSheet, other: LensSheet | None = None) -> str:
+@dataclass(frozen=True)
+class Link:
+    """A link to another page beside a lens page.
+
+    Attributes:
+        text: what it says.
+        address: relative to the page.
+    """
+
+    text: str
+    address: str
+
+
+def lens_page(
+    sheet: LensSheet, other: LensSheet | None = None, links: Sequence[Link] = ()
+) -> str:
     """The page as HTML, in one file that opens from disk.
 
     Args:
         sheet: what to show.
         other: the same image under another condition, to compare with.
+        links: to the pages it belongs to, in the order in which they are shown.
 
     Raises:
         RunError: the two sheets don't have the same layers and tokens.
@@ -44,8 +64,8 @@ def lens_page(sheet: LensSheet, other: LensSheet | None = None) -> str:
         title=visible(sheet.title),
         prompt=visible(sheet.prompt, lines=True),
         model=visible(sheet.model),
+        links=links,
         layers=sheet.top.shape[0],
-        best=sheet.top.shape[2],
         panes=[
             {
                 "condition": visible(each.condition),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from retinoscope.report.examples import lens_stems
 from retinoscope.report.figures.collect import write_figures
 from retinoscope.report.lens_index import lens_index_page
-from retinoscope.report.lens_page import lens_page
+from retinoscope.report.lens_page import Link, lens_page
 from retinoscope.report.page import report_page
 from retinoscope.report.parts import parts
 from retinoscope.report.protocol import compare_runs
 from retinoscope.report.tables.collect import collect, write_table, write_tables
+from retinoscope.report.visible import visible
 from retinoscope.results.atomic import replacing
 from retinoscope.results.sheet import LensSheet, load_sheet
 from retinoscope.results.store import gather, read
@@ -47,19 +49,22 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     if others:
         write_table(compare_runs(results, others), comparison)
     drawings = write_figures(parts(results), tables, run / "figures")
-    write_lens_pages(sheets, run / "lens", title=f"Logit lens of {results.manifest.name}")
+    write_lens_pages(sheets, run / "lens", title=f"Logit lens of {results.manifest.name}", report="../report.html")
     page = run / "report.html"
     _write(page, report_page(results, tables, drawings, sheets, others))
     return page
 
 
-def write_lens_pages(sheets: dict[str, LensSheet], folder: Path, title: str) -> Path:
-    """Write a lens page for every sheet, and `index.html` over them.
+def write_lens_pages(
+    sheets: dict[str, LensSheet], folder: Path, title: str, report: str = ""
+) -> Path:
+    """Write a lens page for every sheet, and `index.html` over them, linked with one another.
 
     Args:
         sheets: file stem -> sheet; "<stem>@<condition>" is compared with "<stem>".
         folder: where the pages go.
         title: the index's title.
+        report: address of the report that they belong to, from the folder; or "".
 
     Returns:
         The path of `index.html`.
@@ -70,11 +75,28 @@ def write_lens_pages(sheets: dict[str, LensSheet], folder: Path, title: str) -> 
     for stem, sheet in sheets.items():
         clean = sheets.get(stem.partition("@")[0])
         shown = [sheet] if clean is None or clean is sheet else [clean, sheet]
-        _write(folder / f"{stem}.html", lens_page(*shown))
+        _write(folder / f"{stem}.html", lens_page(*shown, links=_links(stem, sheets, report)))
     index = folder / "index.html"
     if sheets:
-        _write(index, lens_index_page(sheets, title))
+        _write(index, lens_index_page(sheets, title, report))
     return index
+
+
+def _links(stem: str, sheets: Mapping[str, LensSheet], report: str) -> list[Link]:
+    """From one lens page to the report, the index, its image's other pages and its neighbours."""
+    stems = list(sheets)
+    image, place = stem.partition("@")[0], stems.index(stem)
+    links = [Link("Report", report)] if report else []
+    links.append(Link(f"All {len(stems)} lens pages" if len(stems) > 1 else "Index", "index.html"))
+    for other in stems:
+        if other != stem and other.partition("@")[0] == image:
+            links.append(_to(other, visible(sheets[other].condition)))
+    links += [_to(other, "Previous") for other in stems[max(0, place - 1) : place]]
+    return links + [_to(other, "Next") for other in stems[place + 1 : place + 2]]
+
+
+def _to(stem: str, text: str) -> Link:
+    return Link(text, quote(f"{stem}.html"))
 
 
 def _write(path: Path, page: str) -> None:

@@ -60,12 +60,14 @@ function redraw() {
     get("layer").value = state.layer;
     get("layer").setAttribute("aria-valuetext", layerName());
     get("layer-name").textContent = layerName();
+    get("best").hidden = !panes[0].sheet.reason || state.layer === panes[0].sheet.opens;
   });
 }
 
 function layerName() {
-  const last = panes[0].sheet.layers - 1;
-  return `${state.layer} of ${last}${state.layer === 0 ? " (into the language model)" : ""}`;
+  const { layers, opens, reason } = panes[0].sheet;
+  const note = state.layer === 0 ? "into the language model" : state.layer === opens ? reason : "";
+  return `${state.layer} of ${layers - 1}${note ? ` (${note})` : ""}`;
 }
 
 // Numbers beside the colours: what the painted value is here, and on average on objects and off them.
@@ -126,7 +128,7 @@ function recall() {
   const paints = [...get("paint").options].map((option) => option.value);
   const word = parts.get("word") ?? sheet.objects.map((o) => o.name).find((name) => known(sheet, name) === "exact") ?? "";
   change({
-    layer: whole("layer", sheet.layers) ?? sheet.layers - 1,
+    layer: whole("layer", sheet.layers) ?? sheet.opens,
     token: patch ?? sheet.objects[0]?.tokens[Math.floor(sheet.objects[0].tokens.length / 2)] ?? null,
     locked: patch !== null,
     view: whole("view", sheet.views.length) ?? 0,
@@ -158,6 +160,8 @@ function wireControls() {
   input("opacity", (field) => change({ opacity: Number(field.value) }));
   input("view", (field) => change({ view: Number(field.value), token: null, locked: false }));
   for (const id of ["outlines", "grid"]) input(id, (field) => change({ [id]: field.checked }));
+  get("best").textContent = `best: ${panes[0].sheet.opens}`;
+  get("best").addEventListener("click", () => { play(false); change({ layer: panes[0].sheet.opens }, { announce: true }); });
   get("play").addEventListener("click", () => play(timer === null));
   get("controls").addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("keydown", (event) => {

@@ -8,6 +8,11 @@ class Words {
     this.beside = beside;
     this.heading = section.querySelector(".patch");
     this.frame = section.querySelector(".table");
+    this.head = section.querySelector("th.head");
+    this.fit = new Fit(sheet, this.frame);
+    this.hasEntropy = section.querySelector("th.entropy");
+    const columns = section.querySelector("colgroup");
+    this.columns = Array.from({ length: sheet.best }, () => columns.insertBefore(document.createElement("col"), columns.lastElementChild));
     const body = section.querySelector("tbody");
     this.rows = Array.from({ length: sheet.layers }, (_, layer) => {
       const row = document.createElement("tr");
@@ -32,7 +37,30 @@ class Words {
     body.append(...this.rows.map(({ row }) => row).reverse());
   }
 
+  // The columns that fit now; kept until the table is of another width.
+  arrange() {
+    const width = this.frame.clientWidth;
+    if (this.width === width) return;
+    this.width = width;
+    this.chosen = this.fit.choose(width);
+    const { count, type, shares, entropy, widths } = this.chosen;
+    this.frame.style.setProperty("--type", `${type}px`);
+    this.head.colSpan = count;
+    const rest = count < this.sheet.best ? `, ${count} of ${this.sheet.best}` : "";
+    this.head.textContent = `top words${rest}; ${shares === count ? "their probability" : "bars: their probability"}`;
+    this.columns.forEach((column, k) => {
+      column.hidden = k >= count;
+      column.style.width = `${widths[k] ?? 0}px`;
+    });
+    this.hasEntropy.hidden = !entropy;
+    for (const row of this.rows) {
+      row.cells.forEach(({ cell, share }, k) => { cell.hidden = k >= count; share.hidden = k >= shares; });
+      row.entropy.hidden = !entropy;
+    }
+  }
+
   draw(state) {
+    this.arrange();
     this.heading.textContent = state.token === null ? "Move over the image" : this.name(state.token);
     this.rows.forEach(({ row, cells, entropy }, layer) => {
       row.classList.toggle("now", layer === state.layer);
@@ -43,6 +71,7 @@ class Words {
         const index = this.sheet.top[at * this.sheet.best + k];
         const p = Math.exp(-this.sheet.surprise[at * this.sheet.best + k] / this.sheet.logStep);
         word.textContent = shown(this.sheet.vocabulary[index]);
+        word.style.fontSize = k < this.chosen.count ? `${this.fit.type(index, this.chosen, k).toFixed(1)}px` : "";
         const other = k === 0 && this.beside && this.best(this.beside, at) !== this.best(this.sheet, at);
         cell.title = `${word.textContent} ${percent(p)}${other ? `; on the left ${shown(this.best(this.beside, at))}` : ""}`;
         cell.classList.toggle("other", Boolean(other));
