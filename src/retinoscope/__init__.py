@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Explanation,
+        Finding,
         Forced,
         Interchange,
+        Leaning,
         Lens,
         Paths,
         Predictions,
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
         View,
         Word,
         answers,
+        explain,
         interchange,
         load,
         mean_token,
         paths,
+        yes,
     )
     from retinoscope.errors import RetinoscopeError
     from retinoscope.interventions import (
@@ -61,9 +66,12 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Explanation",
+    "Finding",
     "Forced",
     "Interchange",
     "Knockout",
+    "Leaning",
     "Lens",
     "Noise",
     "Patch",
@@ -84,17 +92,20 @@ __all__ = [
     "Write",
     "__version__",
     "answers",
+    "explain",
     "interchange",
     "load",
     "mean_token",
     "paths",
     "results",
+    "yes",
 ]
 
 _HOMES = {
     "api": (
-        "VLM Attributed Forced Interchange Lens Paths Predictions Prompt Scores Tokens Video View "
-        "Word answers interchange load mean_token paths".split()
+        "VLM Attributed Explanation Finding Forced Interchange Leaning Lens Paths Predictions "
+        "Prompt Scores Tokens Video View Word answers explain interchange load mean_token paths "
+        "yes".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": (

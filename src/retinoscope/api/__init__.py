@@ -2,9 +2,11 @@
 
 from retinoscope.api.answering import answers
 from retinoscope.api.exchanging import Interchange, interchange
+from retinoscope.api.explaining import Explanation, Finding, explain
 from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
+from retinoscope.api.polling import Leaning, yes
 from retinoscope.api.routing import Paths, paths
 from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.seen import SeenFrame, SeenImage, SeenVideo
@@ -19,8 +21,11 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Explanation",
+    "Finding",
     "Forced",
     "Interchange",
+    "Leaning",
     "Lens",
     "Paths",
     "Predictions",
@@ -34,8 +39,10 @@ __all__ = [
     "View",
     "Word",
     "answers",
+    "explain",
     "interchange",
     "load",
     "mean_token",
     "paths",
+    "yes",
 ]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from retinoscope.cli.explain import print_explanation
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
-from retinoscope.errors import DataError
 from retinoscope.results.records import SkippedRecord
+
+if TYPE_CHECKING:
+    from retinoscope.experiments import Target
+    from retinoscope.models import Checkpoint
 
 
 def look(
@@ -25,6 +29,13 @@ def look(
     ] = None,
     mask: Annotated[
         Path | None, typer.Option(help="A mask image: the object is what is not black.")
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a place: an object that is in the image, to compare with; default one "
+            "that the model names by itself."
+        ),
     ] = None,
     question: Annotated[
         str, typer.Option(help="A question whose answer is the object, if any.")
@@ -51,60 +62,89 @@ def look(
     device_map: DeviceMap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at one object of one image, given by a box or a mask.
+    """Look at one object of one image.
 
-    Prints what the model answers with the object's tokens replaced and with as many others,
-    with the attention to them cut in windows of layers, and what the object's patches decode to.
+    With a box or a mask: what the model answers with the object's tokens replaced and with as many
+    others, with the attention to them cut in windows of layers, and what its patches decode to.
+
+    Without: why the model says yes or no when it is asked for the object, which may not be there:
+    the regions and layers that the answer rests on, what removing them does, and how it differs
+    from an object that is there. Findings are ranked, each with the line of Python that repeats it.
+
     Tokens are replaced by the mean visual token where it is known (the embedded model, or
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.cli.notes import unlike_scenes
-    from retinoscope.data import single_image
+    from retinoscope.data import open_image, single_image
     from retinoscope.data.boxes import read_box
-    from retinoscope.experiments import Settings, experiments, read_target, settings_for
-    from retinoscope.experiments.bench import Bench
+    from retinoscope.experiments import Settings, read_target
     from retinoscope.models import load
-    from retinoscope.models.vision import shared_vision
     from retinoscope.runs.mean import with_known_mean
     from retinoscope.tasks import check_spelled
 
-    if (box is None) == (mask is None):
-        raise DataError(f"{image}: give the object by either --box or --mask.")
-    (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
-    target = read_target(sample, sample.annotations[0], (), Settings(seed=seed))
-    target = replace(target, question=question)
+    somewhere = box is not None or mask is not None
     console = Console(stderr=as_json)
-    checkpoint = load(model, **model_options(revision, dtype, device, device_map))
-    check_spelled(checkpoint.tokenizer, name)
-    _note(console, unlike_scenes(model, target.image))
+    # What is wrong with the image or the place is told before the model is loaded.
+    picture = open_image(image)
+    if somewhere:
+        (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
+        target = read_target(sample, sample.annotations[0], (), Settings(seed=seed))
+        target = replace(target, question=question)
     with Bars(Console(stderr=True)) as bars:
+        checkpoint = load(model, **model_options(revision, dtype, device, device_map))
+        check_spelled(checkpoint.tokenizer, name)
+        _note(console, unlike_scenes(model, picture))
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
+    if somewhere:
+        _one_object(checkpoint, target, image, _Asked(model, seed, max_new_tokens, as_json))
+    else:
+        from retinoscope.api import VLM, explain
+
+        found = explain(VLM(checkpoint), image, name, present=beside)
+        print_explanation(found, image, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    model: str
+    seed: int
+    max_new_tokens: int | None
+    as_json: bool
+
+
+def _one_object(checkpoint: Checkpoint, target: Target, image: Path, asked: _Asked) -> None:
+    """Print what every experiment that can show one object finds of it."""
+    from retinoscope.experiments import experiments, settings_for
+    from retinoscope.experiments.bench import Bench
+    from retinoscope.models.vision import shared_vision
+
+    console = Console(stderr=asked.as_json)
     value = "zero" if checkpoint.mean is None else "mean"
-    suited = settings_for(model)
+    suited = settings_for(asked.model)
     settings = replace(
         suited,
         buffers=(0, 1),
         values=(value,),
-        max_new_tokens=max_new_tokens or suited.max_new_tokens,
-        seed=seed,
+        max_new_tokens=asked.max_new_tokens or suited.max_new_tokens,
+        seed=asked.seed,
     )
     shown = [one for one in experiments().values() if one.one_object]
     measured: dict[str, Sequence[Any]] = {}
     skips: list[SkippedRecord] = []
     with shared_vision(checkpoint):
         for one in shown:
-            own = one.settings.suited(model, settings.protocol)
+            own = one.settings.suited(asked.model, settings.protocol)
             found = one.showing()(Bench(checkpoint, (), (), settings, own), target)
             measured[one.name] = found.records
             # Nothing is asked where no question was given; that needs no line of its own.
             skips += [skip for skip in found.skipped if skip.condition != "ask"]
-            if not as_json:
+            if not asked.as_json:
                 for table in found.tables:
                     console.print(table)
             _note(console, found.note)
-    if as_json:
-        told = {"image": image, "name": name, "replaced_by": value}
+    if asked.as_json:
+        told = {"image": image, "name": target.class_name, "replaced_by": value}
         print_json({**told, **measured, "not_measured": skips})
         return
     for skip in skips:

@@ -21,6 +21,7 @@ from retinoscope.cli.models import models
 from retinoscope.cli.report import report
 from retinoscope.cli.reproduce import reproduce
 from retinoscope.cli.scenes import scenes
+from retinoscope.cli.score import score
 from retinoscope.cli.serve import serve
 from retinoscope.errors import RetinoscopeError
 
@@ -76,6 +77,7 @@ commands.command()(compare)
 commands.command()(look)
 commands.add_typer(lenses, name="lens")
 commands.command()(mean)
+commands.command()(score)
 commands.command()(serve)
 commands.command()(models)
 commands.command()(check)

@@ -42,4 +42,3 @@ def lens_index_page(sheets: Mapping[str, LensSheet], title: str, report: str = "
         entries=entries,
         models=sorted({visible(sheet.model) for sheet in sheets.values()}),
     )
-

@@ -49,7 +49,12 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     if others:
         write_table(compare_runs(results, others), comparison)
     drawings = write_figures(parts(results), tables, run / "figures")
-    write_lens_pages(sheets, run / "lens", title=f"Logit lens of {results.manifest.name}", report="../report.html")
+    write_lens_pages(
+        sheets,
+        run / "lens",
+        title=f"Logit lens of {results.manifest.name}",
+        report="../report.html",
+    )
     page = run / "report.html"
     _write(page, report_page(results, tables, drawings, sheets, others))
     return page
