@@ -115,3 +115,14 @@ def test_it_is_said_what_is_expected(line, found):
 @pytest.mark.parametrize("line", TAKEN)
 def test_what_is_meant_is_taken(line, found):
     assert found[line].startswith("taken: ")
+
+
+def test_every_public_call_says_what_it_expects() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.public_surface"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []

@@ -95,7 +95,9 @@ def test_reproduce_and_report_print_the_summary(tmp_path):
     assert again["tables"]["lens_summary"]
 
 
-@pytest.mark.parametrize("command", ["look", "lens", "check", "mean", "reproduce", "serve"])
+@pytest.mark.parametrize(
+    "command", ["look", "lens", "check", "mean", "reproduce", "serve", "score"]
+)
 def test_the_models_options_are_everywhere_alike(command):
     done = CliRunner().invoke(commands, [command, "--help"], env={"COLUMNS": "200"})
     for option in ("--revision", "--dtype", "--device", "--device-map"):

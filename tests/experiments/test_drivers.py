@@ -23,7 +23,7 @@ from retinoscope.experiments.drivers.records import (
 from retinoscope.experiments.drivers.report import REPORT
 from retinoscope.experiments.drivers.trials import source_trials
 from retinoscope.interventions import Site
-from retinoscope.results.protocol import MENDED
+from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.schema import frame
 from retinoscope.results.store import Results
 from retinoscope.tokens import at
@@ -69,13 +69,13 @@ def run(tables: Frames) -> Results:
 
 
 def judged(records: Frames) -> dict[str, str]:
-    tables = REPORT.tables(run(records), MENDED)
-    verdicts = REPORT.verdicts(run(records), tables, MENDED)
+    tables = REPORT.tables(run(records), CORRECTED)
+    verdicts = REPORT.verdicts(run(records), tables, CORRECTED)
     return {one.name: one.outcome for one in verdicts}
 
 
 def test_the_planted_writer_is_found_and_no_other(planted: Frames) -> None:
-    table = REPORT.tables(run(planted), MENDED)["drivers"]
+    table = REPORT.tables(run(planted), CORRECTED)["drivers"]
     writer = {"part": "mlp", "layer": made.WRITER, "value": "mean", "region": "image"}
     single = table.filter((pl.col("layer") >= 0) & (pl.col("value") == "mean"))
     found = single.filter(**writer).row(0, named=True)
@@ -126,20 +126,20 @@ def test_answers_that_stay_where_the_lens_falls_make_it_a_by_product(planted: Fr
 
 
 def test_every_row_can_be_shown(planted: Frames) -> None:
-    tables = REPORT.tables(run(planted), MENDED)
+    tables = REPORT.tables(run(planted), CORRECTED)
     section = REPORT.section(tables)
     assert [len(grid.rows) for grid in section.grids] == [10, 4]
     for grid in (*section.grids, *section.folded):
         assert all(len(row) == len(grid.heads) for row in grid.rows), grid.title
         assert sum(count for _, count in grid.groups) in (0, len(grid.heads))
     assert all(sketch.draw() is not None for sketch in REPORT.sketches(tables))
-    headline = REPORT.headline(run(planted), MENDED)
+    headline = REPORT.headline(run(planted), CORRECTED)
     assert headline["row"].n_unique() == headline.height
 
 
 def test_a_report_of_nothing_says_so() -> None:
     empty = {name: frame(name, []) for name in experiments()["drivers"].records}
-    tables = REPORT.tables(run(empty), MENDED)
+    tables = REPORT.tables(run(empty), CORRECTED)
     assert set(judged(empty).values()) == {"not measured"}
     assert all(sketch.draw() is None for sketch in REPORT.sketches(tables))
 

@@ -18,7 +18,7 @@ from retinoscope.experiments.lenses.pushes import STRENGTH, direction, pushes
 from retinoscope.experiments.lenses.records import LensCauseRecord, LensShareRecord
 from retinoscope.experiments.lenses.report import REPORT
 from retinoscope.lens import logit_lens
-from retinoscope.results.protocol import MENDED
+from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.schema import frame
 from retinoscope.results.store import Results
@@ -37,8 +37,8 @@ def run(tables: Frames) -> Results:
 
 
 def judged(records: Frames) -> dict[str, str]:
-    tables = REPORT.tables(run(records), MENDED)
-    return {one.name: one.outcome for one in REPORT.verdicts(run(records), tables, MENDED)}
+    tables = REPORT.tables(run(records), CORRECTED)
+    return {one.name: one.outcome for one in REPORT.verdicts(run(records), tables, CORRECTED)}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_random_weights_tell_nothing(records: list[Any]) -> None:
 
 
 def test_every_row_can_be_shown() -> None:
-    tables = REPORT.tables(run(planted(written=True, counts=True)), MENDED)
+    tables = REPORT.tables(run(planted(written=True, counts=True)), CORRECTED)
     section = REPORT.section(tables)
     for grid in (*section.grids, *section.folded):
         assert grid.rows
@@ -159,7 +159,7 @@ def test_every_row_can_be_shown() -> None:
     assert all(sketch.draw() is not None for sketch in REPORT.sketches(tables))
     empty: Frames = {name: frame(name, []) for name in experiments()["lenses"].records}
     assert set(judged(empty).values()) == {"not measured"}
-    assert all(s.draw() is None for s in REPORT.sketches(REPORT.tables(run(empty), MENDED)))
+    assert all(s.draw() is None for s in REPORT.sketches(REPORT.tables(run(empty), CORRECTED)))
 
 
 def test_a_run_of_one_image_has_none_to_fit_on(place: Any) -> None:

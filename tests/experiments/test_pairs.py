@@ -36,7 +36,7 @@ from retinoscope.models import load
 from retinoscope.report.parts import Report
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
 from retinoscope.results.manifest import Manifest, ModelIdentity
-from retinoscope.results.protocol import MENDED
+from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import Results
 from retinoscope.tokens import at, visual
@@ -238,13 +238,13 @@ def drawn(report: Report, tables: dict[str, pl.DataFrame]) -> tuple[int, int]:
     model = ModelIdentity("", "", {})
     manifest = Manifest("", "", {}, "", model, {}, {}, {}, {}, "", "", 0.0, {}, {}, "finished")
     results = Results(Path(), manifest, tables)
-    made = report.tables(results, MENDED)
-    assert report.verdicts(results, made, MENDED)
+    made = report.tables(results, CORRECTED)
+    assert report.verdicts(results, made, CORRECTED)
     section = report.section(made)
     assert all(
         len(row) == len(g.heads) for g in (*section.grids, *section.folded) for row in g.rows
     )
-    report.headline(results, MENDED)
+    report.headline(results, CORRECTED)
     figures = [sketch.draw() for sketch in report.sketches(made)]
     return len(section.grids), sum(figure is not None for figure in figures)
 

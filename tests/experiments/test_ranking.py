@@ -19,7 +19,7 @@ from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.selections import Missing, object_tokens
 from retinoscope.geometry import PatchGrid, Tile
 from retinoscope.models import Checkpoint, load
-from retinoscope.results.protocol import MENDED, PAPER, Protocol
+from retinoscope.results.protocol import CORRECTED, PAPER, Protocol
 from retinoscope.tasks import Query, ask, poll
 from retinoscope.tokens import TokenLayout
 from retinoscope.tokens.layout import VisualSpan
@@ -28,7 +28,7 @@ OWN = AblationSettings(gradient_nodes=8)
 
 
 def settings(**switches: bool) -> Settings:
-    return Settings(protocol=replace(MENDED, **switches))
+    return Settings(protocol=replace(CORRECTED, **switches))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from retinoscope.experiments import Settings, settings_for
 from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.models import load
-from retinoscope.results import MENDED, PAPER, Protocol
+from retinoscope.results import CORRECTED, PAPER, Protocol
 from retinoscope.results.manifest import configuration_key
 from retinoscope.results.own_settings import OwnSettings, recorded, shown, typed
 from retinoscope.runs import Plan
@@ -38,10 +38,10 @@ def planned(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Plan:
 @pytest.mark.parametrize(
     ("model", "protocol", "tokens", "nodes"),
     [
-        ("embedded", MENDED, 30, 13),
+        ("embedded", CORRECTED, 30, 13),
         ("embedded", PAPER, 200, 129),
         ("embedded", Protocol(gradient_of_bos=True), 30, 129),
-        ("llava-hf/llava-1.5-7b-hf", MENDED, 200, 13),
+        ("llava-hf/llava-1.5-7b-hf", CORRECTED, 200, 13),
         ("llava-hf/llava-1.5-7b-hf", PAPER, 200, 129),
     ],
 )
@@ -50,7 +50,7 @@ def test_settings_suit_model_and_protocol(
 ) -> None:
     made, own = settings_for(model, protocol), AblationSettings.suited(model, protocol)
     assert (made.max_new_tokens, own.gradient_nodes, made.protocol) == (tokens, nodes, protocol)
-    assert replace(made, max_new_tokens=200, protocol=MENDED) == Settings()
+    assert replace(made, max_new_tokens=200, protocol=CORRECTED) == Settings()
     assert replace(own, gradient_nodes=13) == AblationSettings()
 
 
@@ -69,7 +69,7 @@ def test_the_command_line_has_the_last_word(
 ) -> None:
     plan = planned(monkeypatch, *arguments)
     assert plan.settings.max_new_tokens == tokens
-    assert plan.settings.protocol == (PAPER if "paper" in arguments else MENDED)
+    assert plan.settings.protocol == (PAPER if "paper" in arguments else CORRECTED)
 
 
 def test_an_experiments_own_settings_are_typed_recorded_and_part_of_the_plan(

@@ -48,7 +48,8 @@ class Place:
 
     def reproduce(self, white: str = "510", **variables: str) -> subprocess.CompletedProcess[str]:
         return self.python(
-            *(COMMAND, "reproduce", "--model", str(self.model), "--data", f"glowing:{self.data}"),
+            *(COMMAND, "reproduce", "--verbose", "--model", str(self.model)),
+            *("--data", f"glowing:{self.data}"),
             *("--experiments", "brightness", "--no-curation", "--mean-count", "2"),
             *("--out", str(self.root / "run"), "--set", f"brightness.white={white}"),
             **variables,

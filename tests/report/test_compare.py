@@ -52,7 +52,7 @@ def test_a_column_is_the_headline_figure_that_its_report_shows(runs: tuple[Path,
 def test_every_run_has_a_row_and_every_verdict_its_word(runs: tuple[Path, Path]) -> None:
     results = [read(run) for run in runs]
     grid = columns_grid(columns_table(results))
-    assert [row[0].text for row in grid.rows] == ["first (mended)", "second (mended)"]
+    assert [row[0].text for row in grid.rows] == ["first (corrected)", "second (corrected)"]
     assert all(len(row) == len(grid.heads) for row in grid.rows)
     claims = verdicts_grid(results)
     for row, one in zip(claims.rows, results, strict=True):
@@ -64,7 +64,7 @@ def test_what_a_run_did_not_measure_is_a_dash(runs: tuple[Path, Path]) -> None:
     first, second = (read(run) for run in runs)
     tables = {**second.tables, "lens": second["lens"].clear()}
     table = columns_table([first, replace(second, tables=tables)])
-    (missing,) = table.filter(name="second (mended)", title="lens share at its peak").to_dicts()
+    (missing,) = table.filter(name="second (corrected)", title="lens share at its peak").to_dicts()
     assert missing["value"] is None
     assert columns_grid(table).rows[1][5].text == "–"
     assert columns_figure(table) is not None

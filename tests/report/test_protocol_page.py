@@ -52,7 +52,7 @@ def runs(
 
 
 def test_the_section_lists_every_switch_with_its_state(runs: tuple[Path, Path]) -> None:
-    for run, state in zip(runs, ("mended", "original"), strict=True):
+    for run, state in zip(runs, ("corrected", "original"), strict=True):
         results = read(run)
         section = protocol_section(results, collect(results))
         rows = [tuple(cell.text for cell in row) for row in section.switches.rows]
@@ -66,19 +66,19 @@ def test_a_choices_column_stands_only_where_it_scores(runs: tuple[Path, Path]) -
     section = protocol_section(results, collect(results))
     heads = {grid.title: grid.heads[1:] for grid in section.choices}
     assert heads["Ablation, describe: decrease"] == (
-        *("mended", "substring_match", "clean_registers", "all of these"),
+        *("corrected", "substring_match", "clean_registers", "all of these"),
     )
     assert heads["Knockout, ask: decrease"] == (
-        *("mended", "prefix_match", "wrong_baselines", "all of these"),
+        *("corrected", "prefix_match", "wrong_baselines", "all of these"),
     )
-    assert heads["Ablation, ask: drop of probability (0 to 1)"] == ("mended", "top_token_drop")
+    assert heads["Ablation, ask: drop of probability (0 to 1)"] == ("corrected", "top_token_drop")
 
 
 def test_a_run_beside_itself_does_not_move(runs: tuple[Path, Path]) -> None:
     results = read(runs[0])
     table = compare_runs(results, [results])
     names = table["name"].unique(maintain_order=True).to_list()
-    assert names == ["ours (mended)", "ours (mended) #2"]
+    assert names == ["ours (corrected)", "ours (corrected) #2"]
     assert set(table["change"].drop_nulls()) == {0.0}
     assert table.filter(pl.col("value").is_null() != pl.col("change").is_null()).height == 0
 
@@ -87,7 +87,7 @@ def test_change_is_the_difference_of_the_runs(runs: tuple[Path, Path]) -> None:
     ours, theirs = map(read, runs)
     table = compare_runs(ours, [theirs])
     keys = ["experiment", "task", "measure", "row"]
-    first = table.filter(pl.col("name") == "ours (mended)")
+    first = table.filter(pl.col("name") == "ours (corrected)")
     other = table.filter(pl.col("name") == "theirs (paper)")
     both = other.join(first, on=keys, suffix="_first").drop_nulls("change")
     assert both.height > 0
@@ -109,7 +109,7 @@ def test_page_and_terminal_show_both(runs: tuple[Path, Path]) -> None:
         assert switch.name in alone
         assert switch.original in alone
     assert all(original in alone and why in alone for original, why in NOT_REPEATED)
-    assert "Protocol: mended" in alone
+    assert "Protocol: corrected" in alone
     assert "theirs (paper)" not in alone
     assert "This run repeats choices of the original code" not in alone
     assert "This run repeats choices of the original code" in page_of(theirs)
@@ -117,7 +117,7 @@ def test_page_and_terminal_show_both(runs: tuple[Path, Path]) -> None:
     console = Console(file=stream, width=240, color_system=None)
     print_report(read(ours), console, [read(theirs)])
     for text in (page, stream.getvalue()):
-        for part in ("ours (mended)", "theirs (paper)", "Runs side by side", "points"):
+        for part in ("ours (corrected)", "theirs (paper)", "Runs side by side", "points"):
             assert part in text, part
         assert "nan" not in text.lower().split()
 
@@ -127,7 +127,7 @@ def test_the_comparison_is_a_file_while_it_is_asked_for(runs: tuple[Path, Path])
     render(ours, [theirs])
     written = pl.read_csv(ours / "tables" / "beside.csv")
     assert written["name"].unique(maintain_order=True).to_list() == [
-        *("ours (mended)", "theirs (paper)")
+        *("ours (corrected)", "theirs (paper)")
     ]
     render(ours)
     assert not (ours / "tables" / "beside.csv").exists()

@@ -17,7 +17,7 @@ from retinoscope.experiments.knockout.tables import knockout_table
 from retinoscope.report.tables.choices import ALL, BASE, scoring_choices
 from retinoscope.report.tables.context import clean_accuracy
 from retinoscope.report.tables.headline import side_by_side
-from retinoscope.results.protocol import MENDED, PAPER, SWITCHES, Protocol
+from retinoscope.results.protocol import CORRECTED, PAPER, SWITCHES, Protocol
 from retinoscope.results.schema import frame
 from retinoscope.results.store import read
 
@@ -59,14 +59,14 @@ def by_task(protocol: Protocol, selection: str = "object") -> dict[str, dict]:
 @pytest.mark.parametrize("switch", SCORING, ids=lambda switch: switch.name)
 def test_a_choice_moves_its_own_tasks_and_measure_alone(switch) -> None:
     selection = "register" if switch.name == "clean_registers" else "object"
-    mended = by_task(MENDED, selection)
-    other = by_task(replace(MENDED, **{switch.name: True}), selection)
+    corrected = by_task(CORRECTED, selection)
+    other = by_task(replace(CORRECTED, **{switch.name: True}), selection)
     measured = ("n", "wrong", "decrease") if switch.measure == "decrease" else ("drop",)
-    for task in mended:
-        moved = [name for name in measured if mended[task][name] != other[task][name]]
+    for task in corrected:
+        moved = [name for name in measured if corrected[task][name] != other[task][name]]
         assert bool(moved) == (task in (*switch.tasks, *_control(switch.measure)))
         untouched = {"n", "wrong", "decrease"} - {*measured}
-        assert all(mended[task][name] == other[task][name] for name in untouched)
+        assert all(corrected[task][name] == other[task][name] for name in untouched)
 
 
 def _control(measure: str) -> tuple[str, ...]:
@@ -78,23 +78,23 @@ def test_every_poll_counts_when_none_is_conditioned() -> None:
     poll = by_task(Protocol(unconditioned_poll=True))["poll"]
     assert (poll["n"], poll["wrong"]) == (8, 4)
     assert poll["decrease"] == 1 - poll["accuracy"]
-    assert poll["drop_n"] == by_task(MENDED)["poll"]["drop_n"] == 4
+    assert poll["drop_n"] == by_task(CORRECTED)["poll"]["drop_n"] == 4
 
 
 def test_images_without_register_tokens_are_clean_runs_or_left_out() -> None:
     """Of four units whose clean answer is right two have register tokens, one of which fails."""
-    mended = by_task(MENDED, "register")
+    corrected = by_task(CORRECTED, "register")
     original = by_task(Protocol(clean_registers=True), "register")
-    assert [*mended] == [*original] == ["describe", "poll", "ask"]
-    for task in mended:
-        one, other = mended[task], original[task]
+    assert [*corrected] == [*original] == ["describe", "poll", "ask"]
+    for task in corrected:
+        one, other = corrected[task], original[task]
         assert (one["with_tokens"], one["in_all"]) == (other["with_tokens"], other["in_all"])
         assert (one["with_tokens"], one["in_all"]) == (2, 4)
         assert (one["asked"], one["n"], one["wrong"], one["tokens"]) == (4, 2, 1, 3)
         assert (other["asked"], other["n"], other["wrong"], other["tokens"]) == (8, 4, 1, 1.5)
         assert one["drop"] == pytest.approx(0.7)
         assert other["drop"] == pytest.approx(0.35)
-    objects = by_task(MENDED)
+    objects = by_task(CORRECTED)
     assert objects == by_task(Protocol(clean_registers=True))
     assert all(row["with_tokens"] == row["in_all"] for row in objects.values())
 
@@ -112,10 +112,10 @@ def test_where_no_image_has_register_tokens_the_row_says_so() -> None:
 
 
 def test_wrong_baselines_stay_wrong() -> None:
-    ask, mended = by_task(Protocol(wrong_baselines=True))["ask"], by_task(MENDED)["ask"]
-    still_right = mended["n"] - mended["wrong"]
-    assert (ask["n"], ask["wrong"]) == (mended["asked"], mended["asked"] - still_right)
-    assert ask["decrease"] > mended["decrease"]
+    ask, corrected = by_task(Protocol(wrong_baselines=True))["ask"], by_task(CORRECTED)["ask"]
+    still_right = corrected["n"] - corrected["wrong"]
+    assert (ask["n"], ask["wrong"]) == (corrected["asked"], corrected["asked"] - still_right)
+    assert ask["decrease"] > corrected["decrease"]
 
 
 def test_the_originals_test_of_an_answer_stands_in_for_ours() -> None:
@@ -129,13 +129,13 @@ def test_the_originals_test_of_an_answer_stands_in_for_ours() -> None:
 
 
 def test_the_drop_is_of_whichever_token_came_first() -> None:
-    assert by_task(MENDED)["ask"]["drop"] == pytest.approx(0.7)
+    assert by_task(CORRECTED)["ask"]["drop"] == pytest.approx(0.7)
     assert by_task(Protocol(top_token_drop=True))["ask"]["drop"] == pytest.approx(0.25)
 
 
 def test_switches_of_measuring_do_not_touch_the_scoring() -> None:
     measuring = {switch.name: True for switch in SWITCHES if not switch.scoring}
-    assert by_task(Protocol(**measuring)) == by_task(MENDED)
+    assert by_task(Protocol(**measuring)) == by_task(CORRECTED)
 
 
 def test_accuracy_of_the_untouched_model_is_scored_alike(run: Path) -> None:
@@ -164,7 +164,7 @@ def test_choices_begin_with_ours_and_end_with_the_originals(run: Path) -> None:
     names = made["name"].unique(maintain_order=True).to_list()
     assert names == [BASE, *(switch.name for switch in SCORING), ALL]
     assert set(made.filter(pl.col("name") == BASE)["change"].drop_nulls()) <= {0.0}
-    for name, protocol in ((BASE, MENDED), (ALL, PAPER)):
+    for name, protocol in ((BASE, CORRECTED), (ALL, PAPER)):
         wanted = ablation_headline(ablation_table(ablation, protocol))
         mine = made.filter(pl.col("name") == name, experiment="ablation")
         assert_frame_equal(mine.select(wanted.columns), wanted)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retinoscope.errors import RunError
 from retinoscope.results.protocol import (
-    MENDED,
+    CORRECTED,
     NOT_REPEATED,
     PAPER,
     SWITCHES,
@@ -28,9 +28,9 @@ PROTOCOLS = st.builds(Protocol, **{name: st.booleans() for name in NAMES})
 
 
 def test_the_presets_are_none_and_all() -> None:
-    assert not any(asdict(MENDED).values())
+    assert not any(asdict(CORRECTED).values())
     assert all(asdict(PAPER).values())
-    assert (protocol_name(MENDED), protocol_name(PAPER)) == ("mended", "paper")
+    assert (protocol_name(CORRECTED), protocol_name(PAPER)) == ("corrected", "paper")
 
 
 @given(PROTOCOLS)
@@ -45,11 +45,12 @@ def test_a_protocol_is_read_back_from_a_manifest(protocol: Protocol) -> None:
 
 
 def test_a_run_that_names_no_protocol_is_mended() -> None:
-    assert recorded_protocol({"limit": 3}) == MENDED
+    assert recorded_protocol({"limit": 3}) == CORRECTED
 
 
 def test_single_switches_are_added_and_taken_away() -> None:
-    assert parse_protocol("mended, +double_norm") == Protocol(double_norm=True)
+    assert parse_protocol("corrected, +double_norm") == Protocol(double_norm=True)
+    assert parse_protocol("mended, +double_norm") == Protocol(double_norm=True)  # its old name
     less = parse_protocol("paper,-double_norm,-prefix_match")
     assert {name for name in NAMES if not getattr(less, name)} == {"double_norm", "prefix_match"}
 
@@ -58,7 +59,7 @@ def test_single_switches_are_added_and_taken_away() -> None:
     "text", ["", "papers", "paper,double_norm", "paper,-magic", "+double_norm", "paper,"]
 )
 def test_an_unknown_protocol_is_refused_with_the_choices(text: str) -> None:
-    with pytest.raises(RunError, match=r"mended or paper.*whole_pixel_pitch"):
+    with pytest.raises(RunError, match=r"corrected or paper.*whole_pixel_pitch"):
         parse_protocol(text)
 
 

@@ -16,7 +16,7 @@ from retinoscope.experiments.ablation.settings import AblationSettings
 from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.report.tables.choices import ALL, BASE
 from retinoscope.report.tables.collect import collect
-from retinoscope.results import MENDED, PAPER, Protocol, Results, read, token_indices
+from retinoscope.results import CORRECTED, PAPER, Protocol, Results, read, token_indices
 from retinoscope.results.protocol import recorded_protocol
 from retinoscope.runs import Plan, Silent, run
 
@@ -43,8 +43,8 @@ def plan(out: Path, protocol: Protocol) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def mended(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return read(run(plan(tmp_path_factory.mktemp("runs") / "mended", MENDED), Silent()))
+def corrected(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return read(run(plan(tmp_path_factory.mktemp("runs") / "corrected", CORRECTED), Silent()))
 
 
 @pytest.fixture(scope="module")
@@ -61,43 +61,43 @@ def shared(one: Results, other: Results, table: str) -> tuple[pl.DataFrame, pl.D
     return first.sort(first.columns), second.sort(second.columns)
 
 
-def test_a_run_carries_its_protocol(mended: Results, paper: Results) -> None:
-    assert recorded_protocol(mended.manifest.configuration) == MENDED
+def test_a_run_carries_its_protocol(corrected: Results, paper: Results) -> None:
+    assert recorded_protocol(corrected.manifest.configuration) == CORRECTED
     assert recorded_protocol(paper.manifest.configuration) == PAPER
-    assert mended.manifest.key != paper.manifest.key
+    assert corrected.manifest.key != paper.manifest.key
 
 
-def test_a_run_does_not_go_on_under_another_protocol(mended: Results) -> None:
+def test_a_run_does_not_go_on_under_another_protocol(corrected: Results) -> None:
     with pytest.raises(RunError, match=r"protocol\.double_norm"):
-        run(plan(mended.path, Protocol(double_norm=True)), Silent())
+        run(plan(corrected.path, Protocol(double_norm=True)), Silent())
 
 
-def test_both_saw_the_same_descriptions(mended: Results, paper: Results) -> None:
+def test_both_saw_the_same_descriptions(corrected: Results, paper: Results) -> None:
     seen = ["image_id", "object_id", "object_tokens", "answer_whole"]
-    one, other = shared(mended, paper, "curation")
+    one, other = shared(corrected, paper, "curation")
     assert_frame_equal(one.select(seen), other.select(seen))
 
 
-def test_sets_that_no_gradient_chose_are_measured_alike(mended: Results, paper: Results) -> None:
+def test_sets_that_no_gradient_chose_are_measured_alike(corrected: Results, paper: Results) -> None:
     """The embedded scenes are square and their patches whole pixels: geometry agrees there."""
-    one, other = shared(mended, paper, "ablation")
+    one, other = shared(corrected, paper, "ablation")
     ungraded = (pl.col("selection") != "gradients") & CONSONANT
     assert one.filter(ungraded).height > 0
     # Other gradients share the passes, so that sums round otherwise.
     assert_frame_equal(one.filter(ungraded), other.filter(ungraded), abs_tol=1e-4)
-    one, other = shared(mended, paper, "knockout")
+    one, other = shared(corrected, paper, "knockout")
     unmoved = (pl.col("target") != "last row") & CONSONANT
     assert_frame_equal(one.filter(unmoved), other.filter(unmoved), abs_tol=1e-4)
 
 
 def test_keys_in_the_last_row_are_cut_under_the_originals_protocol_alone(
-    mended: Results, paper: Results
+    corrected: Results, paper: Results
 ) -> None:
     keys = ["image_id", "object_id", "task", "group", "target", "window"]
     row = pl.col("target") == "last row"
     one, other = (
         rows.filter(row & (pl.col("group") != "all but last row"))
-        for rows in shared(mended, paper, "knockout")
+        for rows in shared(corrected, paper, "knockout")
     )
     both = one.join(other, on=keys, suffix="_paper", validate="1:1")
     assert both.height == one.height
@@ -105,8 +105,10 @@ def test_keys_in_the_last_row_are_cut_under_the_originals_protocol_alone(
     assert (both["keys_paper"] > both["keys"]).any()
 
 
-def test_every_set_of_tokens_can_be_read_from_its_record(mended: Results, paper: Results) -> None:
-    for results in (mended, paper):
+def test_every_set_of_tokens_can_be_read_from_its_record(
+    corrected: Results, paper: Results
+) -> None:
+    for results in (corrected, paper):
         rows = results["ablation"]
         read_back = [token_indices(text) for text in rows["indices"]]
         assert [len(set(indices)) for indices in read_back] == rows["tokens"].to_list()
@@ -127,8 +129,8 @@ def test_every_set_of_tokens_can_be_read_from_its_record(mended: Results, paper:
             assert not own & set(token_indices(row["indices"]))
 
 
-def test_every_object_has_a_register_row_with_or_without_tokens(mended: Results) -> None:
-    rows = mended["ablation"]
+def test_every_object_has_a_register_row_with_or_without_tokens(corrected: Results) -> None:
+    rows = corrected["ablation"]
     clean = rows.filter(pl.col("task") != "poll-absent", selection="none")
     registers = rows.filter(selection="register")
     assert registers.height == clean.height
@@ -140,30 +142,30 @@ def test_every_object_has_a_register_row_with_or_without_tokens(mended: Results)
 
 
 def test_ending_a_description_early_changes_no_verdict(
-    mended: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corrected: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (ablating, description):
         monkeypatch.setattr(module, "until_settled", lambda *_: lambda _: False)
     plain = read(
-        run(replace(plan(tmp_path / "plain", MENDED), experiments=("ablation",)), Silent())
+        run(replace(plan(tmp_path / "plain", CORRECTED), experiments=("ablation",)), Silent())
     )
     for name in ("curation", "ablation"):
         drop = [column for column in plain[name].columns if column.startswith("answer")]
-        one, other = plain[name].drop(drop), mended[name].drop(drop)
+        one, other = plain[name].drop(drop), corrected[name].drop(drop)
         keys = [column for column in one.columns if one.schema[column] != pl.Float64]
         assert_frame_equal(one.sort(keys), other.sort(keys), abs_tol=1e-4)
-    kept = mended["curation"].filter("kept")["answer_whole"].to_list()
+    kept = corrected["curation"].filter("kept")["answer_whole"].to_list()
     assert any(text.endswith(" \u2026") for text in kept)
     whole = plain["curation"].filter("kept").sort("object_id")["answer_whole"].to_list()
-    kept = mended["curation"].filter("kept").sort("object_id")["answer_whole"].to_list()
+    kept = corrected["curation"].filter("kept").sort("object_id")["answer_whole"].to_list()
     for short, long in zip(kept, whole, strict=True):
         assert long.startswith(short.removesuffix(" \u2026"))
 
 
-def test_gradients_choose_other_tokens(mended: Results, paper: Results) -> None:
+def test_gradients_choose_other_tokens(corrected: Results, paper: Results) -> None:
     one, other = (
         rows.filter(selection="gradients").drop("answer", "right", "right_original")
-        for rows in shared(mended, paper, "ablation")
+        for rows in shared(corrected, paper, "ablation")
     )
     keys = ["image_id", "object_id", "task", "matched", "size", "value", "tokens"]
     both = one.join(other, on=keys, suffix="_paper", validate="1:1")
@@ -171,8 +173,8 @@ def test_gradients_choose_other_tokens(mended: Results, paper: Results) -> None:
     assert (both["probability"] != both["probability_paper"]).any()
 
 
-def test_the_lens_differs_in_the_last_layer_alone(mended: Results, paper: Results) -> None:
-    one, other = shared(mended, paper, "lens")
+def test_the_lens_differs_in_the_last_layer_alone(corrected: Results, paper: Results) -> None:
+    one, other = shared(corrected, paper, "lens")
     last = pl.col("layer") == one["layer"].max()
     assert_frame_equal(one.filter(~last), other.filter(~last))
     for rows in (one.filter(last), other.filter(last)):
@@ -180,8 +182,8 @@ def test_the_lens_differs_in_the_last_layer_alone(mended: Results, paper: Result
     assert (one.filter(last)["log_probability"] != other.filter(last)["log_probability"]).all()
 
 
-def test_each_report_is_scored_by_its_own_protocol(mended: Results, paper: Results) -> None:
-    for results, protocol, name in ((mended, MENDED, BASE), (paper, PAPER, ALL)):
+def test_each_report_is_scored_by_its_own_protocol(corrected: Results, paper: Results) -> None:
+    for results, protocol, name in ((corrected, CORRECTED, BASE), (paper, PAPER, ALL)):
         tables = collect(results)
         assert_frame_equal(tables["ablation"], ablation_table(results["ablation"], protocol))
         counted = tables["ablation"].filter(pl.col("task") != "poll-absent", value="mean")
@@ -198,8 +200,8 @@ def test_the_original_counts_every_poll_and_question(paper: Results) -> None:
     assert (table["n"] == table["asked"]).all()
 
 
-def test_records_hold_what_both_scorings_need(mended: Results, paper: Results) -> None:
-    for results in (mended, paper):
+def test_records_hold_what_both_scorings_need(corrected: Results, paper: Results) -> None:
+    for results in (corrected, paper):
         for name in ("ablation", "knockout"):
             rows = results[name]
             scored = rows.filter(pl.col("task") != "poll-absent")

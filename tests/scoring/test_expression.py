@@ -80,7 +80,8 @@ def test_nothing_else_is_taken(text: str, view: rs.View, sample: Sample) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["Ablate()", "Ablate(tokens.row())", "Ablate(5 | 6)", "Ablate(-tokens)", "Ablate('x')"]
+    "text",
+    ["Ablate()", "Ablate(tokens.row())", "Ablate(tokens | 5)", "Ablate(-tokens)", "Ablate('x')"],
 )
 def test_what_makes_no_intervention_says_what_is_expected(
     text: str, view: rs.View, sample: Sample

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retinoscope.api.view import Conditions, View
+from retinoscope.brief import brief
 from retinoscope.engine import answer
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import as_conditions
@@ -24,7 +25,12 @@ def answers(views: View | Sequence[View], conditions: Conditions) -> list[list[s
         InterventionError: an intervention can't be applied to one of the views, or a view was
             looked at with max_new_tokens=0.
     """
+    given: object = views
     views = [views] if isinstance(views, View) else views
+    if not isinstance(views, list | tuple) or not all(isinstance(one, View) for one in views):
+        raise InterventionError(
+            f"views are one or several of what vlm.look(...) gives; got {brief(given)}."
+        )
     asked = as_conditions(conditions)
     for view in views:
         if not view.recording.max_new_tokens:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.selecting import chosen_tokens
-from retinoscope.api.words import Texts, Word, token_of
+from retinoscope.api.words import Texts, Word, score_of, token_of
 from retinoscope.attribution import (
     ablation_effects,
     alti,
@@ -176,7 +176,7 @@ class Attributable:
 
     def _explained(self, of: Of) -> tuple[int | Score, str]:
         """What a score is of, and how it is called."""
-        if callable(of):
-            return of, "a function of the logits"
-        token = int(self.recording.logits.argmax()) if of is None else token_of(self.recording, of)
+        token = int(self.recording.logits.argmax()) if of is None else score_of(self.recording, of)
+        if not isinstance(token, int):
+            return token, "a function of the logits"
         return token, repr(Texts(self.recording)(token))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from PIL import Image
@@ -13,13 +13,12 @@ from PIL import Image
 from retinoscope.api.asked_for import AskedFor, measures
 from retinoscope.api.polling import yes
 from retinoscope.api.regions import positions_code
-from retinoscope.errors import InterventionError
+from retinoscope.api.vlm import VLM
+from retinoscope.brief import brief
+from retinoscope.errors import InterventionError, ModelError, SampleError
 from retinoscope.interventions import Knockout
 from retinoscope.tasks import named, poll
 from retinoscope.tokens import TokenSet
-
-if TYPE_CHECKING:
-    from retinoscope.api.vlm import VLM
 
 MOST = 12
 """Regions that are removed together at most, strongest first, to turn the answer."""
@@ -100,10 +99,16 @@ def explain(
             description and its patches name most.
 
     Raises:
+        ModelError: vlm is no model.
         DataError: the tokenizer can't spell a name.
         SampleError: the file is no image.
         SelectionError: the model's vocabulary has no yes or no.
     """
+    if not isinstance(vlm, VLM):
+        raise ModelError(f"A model is what rs.load(...) gives; got {brief(vlm)}.")
+    for word in (name, present):
+        if not isinstance(word, str | None):
+            raise SampleError(f"An object is named in words, such as 'dog'; got {brief(word)}.")
     shown = f"{str(image)!r}" if isinstance(image, str | Path) else "image"
     asked = AskedFor.of(vlm, image, name)
     other = _named_by_itself(vlm, asked) if present is None else present

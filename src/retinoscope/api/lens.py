@@ -9,16 +9,35 @@ import polars as pl
 
 from retinoscope.api.scores import NOT_SEEN, media_columns
 from retinoscope.api.words import Texts, Word, checked_count, described
+from retinoscope.brief import brief
+from retinoscope.engine import Recording
+from retinoscope.errors import SelectionError
 from retinoscope.experiments.lens.sheets import read_sheet
 from retinoscope.experiments.montage import montage
 from retinoscope.experiments.outline import selected
 from retinoscope.interventions import Condition
-from retinoscope.lens import LensReading, StateLens, read_changed
+from retinoscope.lens import FittedLens, LensReading, StateLens, read_changed
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.showing import HEIGHT, Shown, show
 
 if TYPE_CHECKING:
     from retinoscope.api.view import View
+
+
+def as_state_lens(recording: Recording, by: FittedLens | StateLens | None) -> StateLens | None:
+    """What reads the states of a run; None is the logit lens.
+
+    Raises:
+        SelectionError: it is no lens.
+        ModelError: it was fitted on another model.
+    """
+    given: object = by
+    if isinstance(given, type) or not isinstance(given, FittedLens | StateLens | None):
+        raise SelectionError(
+            "by is a lens, such as retinoscope.lens.read_fitted(path), or None for the logit lens; "
+            f"got {brief(given)}."
+        )
+    return by.lens(recording) if isinstance(by, FittedLens) else by
 
 
 @dataclass(frozen=True, eq=False)

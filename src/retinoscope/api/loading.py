@@ -10,12 +10,13 @@ from PIL import Image
 from torch import nn
 
 from retinoscope.api.vlm import VLM, opened
+from retinoscope.brief import brief
 from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, MeanToken
 from retinoscope.models import load as load_checkpoint
 from retinoscope.models import mean_token as measure
-from retinoscope.runs import Progress, Silent
-from retinoscope.runs.mean import mean_dataset, with_mean
+from retinoscope.runs import Announced, Progress
+from retinoscope.runs.mean import mean_dataset, shipped_mean, with_mean
 from retinoscope.shipped import EMBEDDED, is_shipped
 
 MEAN_COUNT = 400
@@ -33,9 +34,9 @@ def load(
 ) -> VLM:
     """Load a vision-language model, or take one that is loaded.
 
-    The embedded model and its variants come with their mean visual token, computed from the
-    embedded scenes the first time and cached; for another model name images to take it over, or
-    pass it as `mean=...` (see `retinoscope.mean_token`).
+    The embedded model comes with its mean visual token. That of its variants is computed from the
+    embedded scenes the first time, which a line on the standard error says, and cached; for another
+    model name images to take it over, or pass it as `mean=...` (see `retinoscope.mean_token`).
 
     Args:
         model: "embedded" or "embedded/NAME" (`retinoscope models --variants` lists them), a folder
@@ -45,7 +46,8 @@ def load(
         mean_images: data whose images give the mean visual token, as `retinoscope.data.open_data`
             takes them ("folder:PATH", "coco:PATH", ...); computed once for a model, then cached.
         mean_count: most images of the mean.
-        progress: told of the mean's images.
+        progress: told of the mean's images; None says on the standard error that they are gone
+            through.
         options: `family`, `dtype`, `device`, `device_map`, `revision`, `quantization_config` and
             `mean`, as `retinoscope.models.load` takes them. Without a device the model goes to the
             best one: a GPU where there is one.
@@ -57,8 +59,10 @@ def load(
     checkpoint = load_checkpoint(model, processor, **options)
     own = is_shipped(model)
     if checkpoint.mean is None and (mean_images is not None or own):
+        if mean_images is None and mean_count == MEAN_COUNT and (known := shipped_mean(checkpoint)):
+            return VLM(known)
         images = mean_dataset(EMBEDDED, mean_images, mean_count, None)
-        checkpoint, _ = with_mean(checkpoint, images, mean_count, progress or Silent())
+        checkpoint, _ = with_mean(checkpoint, images, mean_count, progress or Announced())
     return VLM(checkpoint)
 
 
@@ -83,6 +87,15 @@ def mean_token(
     """
     if not isinstance(model, VLM | Checkpoint):
         raise ModelError(f"A {type(model).__name__} is no model; give what rs.load returned.")
+    if isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable):
+        raise ModelError(
+            f"images are many pictures or files, such as Path('photos').glob('*.jpg'); got "
+            f"{brief(images)}."
+        )
+    if not isinstance(per_position, bool):
+        raise ModelError(f"per_position is True or False; got {brief(per_position)}.")
+    if progress is not None and not callable(progress):
+        raise ModelError(f"progress is a function of the images done; got {brief(progress)}.")
     checkpoint = model.checkpoint if isinstance(model, VLM) else model
     pictures = map(opened, images)
     return measure(checkpoint, pictures, per_position=per_position, progress=progress)

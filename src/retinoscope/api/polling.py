@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.api.view import Conditions, View
 from retinoscope.api.words import described
+from retinoscope.brief import brief
 from retinoscope.engine import evaluate
 from retinoscope.errors import SelectionError
 from retinoscope.interventions import Condition, as_conditions
 from retinoscope.tasks import piece_tokens
-
-if TYPE_CHECKING:
-    from retinoscope.api.view import Conditions, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +64,11 @@ def yes(view: View, conditions: Conditions = ()) -> Leaning:
         conditions: as in `View.answers`; () is the clean run.
 
     Raises:
-        SelectionError: the tokenizer has no token for "yes" or "no".
+        SelectionError: it is no view, or the tokenizer has no token for "yes" or "no".
         InterventionError: an intervention can't be applied.
     """
+    if not isinstance(view, View):
+        raise SelectionError(f"A view is what vlm.look(...) gives; got {brief(view)}.")
     tokenizer = view.recording.checkpoint.tokenizer
     spellings = {word: list(piece_tokens(tokenizer, [word])) for word in ("yes", "no")}
     for word, ids in spellings.items():

@@ -12,10 +12,17 @@ from torch import Tensor
 
 from retinoscope.api.attributing import Attributable
 from retinoscope.api.forced import Forced, place_of
-from retinoscope.api.lens import Lens
+from retinoscope.api.lens import Lens, as_state_lens
 from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens, chosen_tokens
-from retinoscope.api.words import Predictions, Word, checked_count, token_of
+from retinoscope.api.words import (
+    Predictions,
+    Word,
+    checked_count,
+    checked_index,
+    score_of,
+    token_of,
+)
 from retinoscope.attribution import LogitAttribution, logit_attribution
 from retinoscope.engine import (
     Activations,
@@ -28,7 +35,7 @@ from retinoscope.engine import (
     generate,
     gradient,
 )
-from retinoscope.errors import InterventionError, SelectionError
+from retinoscope.errors import SelectionError
 from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
 from retinoscope.lens import FittedLens, StateLens, read_changed
 from retinoscope.models import Prompt
@@ -182,7 +189,7 @@ class View(Attributable):
             _together(interventions),
             [token_of(self.recording, word) for word in words],
         )
-        lens = by.lens(self.recording) if isinstance(by, FittedLens) else by
+        lens = as_state_lens(self.recording, by)
         asked = (self.recording, condition, chosen_tokens(self.recording, tokens))
         reading = read_changed(*asked, k=k, tracked=tracked, lens=lens)
         return Lens(reading, self, condition, lens)
@@ -229,11 +236,10 @@ class View(Attributable):
         Raises:
             InterventionError: there is no such layer or head, or the layer does not attend.
         """
+        layer = checked_index(layer, self.recording.layer_count, "layer")
         (found,) = self.capture("attn_probs", *interventions, layers=layer).values()
         pattern = found.transpose(0, 1)
-        if head is not None and not 0 <= head < len(pattern):
-            raise InterventionError(f"There is no head {head}; give one of 0..{len(pattern) - 1}.")
-        return pattern if head is None else pattern[head]
+        return pattern if head is None else pattern[checked_index(head, len(pattern), "head")]
 
     def gradient(
         self,
@@ -257,7 +263,7 @@ class View(Attributable):
             SelectionError: the word or token is not there.
             InterventionError: as in `capture`, or the function gives no single number.
         """
-        score = token_of(self.recording, of) if isinstance(of, str | int) else of
+        score = score_of(self.recording, of)
         condition = _together(interventions)
         return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
 

@@ -19,6 +19,9 @@ from retinoscope.errors import ModelError, SampleError
 from retinoscope.models import Checkpoint, MeanToken, Prompt, Video, as_prompt
 from retinoscope.models.mean import with_mean_token
 
+LONGEST = 2**20
+"""Tokens of an answer at most: longer than any model's context."""
+
 Given: TypeAlias = Image.Image | Video | str | Path
 """A part of a prompt: an image or its file, a video, a text."""
 
@@ -82,9 +85,10 @@ class VLM:
         asked = as_prompt(_shown(prompt, files=question is not None), question)
         if not isinstance(prefix, str):
             raise SampleError(f"The prefix is a text; got {brief(prefix)}.")
-        if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
+        if type(max_new_tokens) is not int or not 0 <= max_new_tokens <= LONGEST:
             raise SampleError(
-                f"max_new_tokens is a whole number, at least 0; got {max_new_tokens!r}."
+                f"max_new_tokens is a whole number from 0 to {LONGEST}; got "
+                f"{brief(max_new_tokens)}."
             )
         recording = look(self.checkpoint, asked, prefix=prefix, max_new_tokens=max_new_tokens)
         return View(recording, asked)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from retinoscope.engine import Outcome, Recording
-from retinoscope.errors import SelectionError
+from retinoscope.brief import brief
+from retinoscope.engine import Outcome, Recording, Score
+from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Condition
 from retinoscope.tasks import first_tokens
 
@@ -100,7 +101,7 @@ def token_of(recording: Recording, word: str | int) -> int:
         SelectionError: the tokenizer can't spell the word, or the id is not in the vocabulary.
     """
     logits, tokenizer = recording.logits, recording.checkpoint.tokenizer
-    if isinstance(word, int) and 0 <= word < len(logits):
+    if isinstance(word, int) and not isinstance(word, bool) and 0 <= word < len(logits):
         return word
     spelled = {*first_tokens(tokenizer, [word])} if isinstance(word, str) else set()
     if spelled:
@@ -114,6 +115,34 @@ def token_of(recording: Recording, word: str | int) -> int:
         f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
         f"id of 0..{len(logits) - 1}."
     )
+
+
+def score_of(recording: Recording, of: str | int | Score) -> int | Score:
+    """What a gradient is of: a token's id, or a function of the logits.
+
+    Raises:
+        SelectionError: it is neither a word, a token's id nor a function.
+    """
+    if isinstance(of, str | int):
+        return token_of(recording, of)
+    given: object = of
+    if isinstance(given, type) or not callable(given):
+        raise SelectionError(
+            f"A gradient is of a word, a token's id, or a function of the logits; got "
+            f"{brief(given)}."
+        )
+    return of
+
+
+def checked_index(index: object, count: int, what: str) -> int:
+    """The number of a layer or head.
+
+    Raises:
+        InterventionError: it is no whole number, or there is none of that number.
+    """
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < count:
+        raise InterventionError(f"There is no {what} {brief(index)}; give one of 0..{count - 1}.")
+    return index
 
 
 def checked_count(k: object, most: int) -> int:

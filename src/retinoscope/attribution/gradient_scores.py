@@ -16,7 +16,7 @@ from retinoscope.attribution.layers import (
 from retinoscope.engine import Recording, Score, gradient
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Site
-from retinoscope.interventions.ablate import mean_at
+from retinoscope.interventions.ablate import as_vectors, mean_at
 
 
 def gradient_x_input(recording: Recording, of: int | Score) -> Float[Tensor, " tokens"]:
@@ -62,7 +62,9 @@ def attribution_patching(
         InterventionError: the mean visual token is not known and no baseline is given, or it has
             another shape than the visual tokens.
     """
-    mean = mean_at(recording, recording.layout.visual) if baseline is None else baseline
+    mean = mean_at(recording, recording.layout.visual)
+    if baseline is not None:
+        mean = as_vectors(baseline, "attribution_patching (baseline)")
     if mean is None:
         raise InterventionError(
             "Attribution patching needs what stands in a token's place: the mean visual token of "

@@ -13,7 +13,7 @@ from torch import Tensor
 from retinoscope.attribution.additions import Additions, LayerParts, additions
 from retinoscope.attribution.frozen_norm import frozen_norm
 from retinoscope.attribution.output_projection import pulled_back
-from retinoscope.brief import brief_fields
+from retinoscope.brief import brief, brief_fields
 from retinoscope.engine import Recording
 from retinoscope.engine.recording.taps import ModuleTap
 from retinoscope.errors import ModelError, SelectionError
@@ -254,9 +254,9 @@ def _checked(
     for one in (token, against):
         if one is not None and not 0 <= one < vocabulary:
             raise SelectionError(f"Token id {one} is not in the vocabulary of 0..{vocabulary - 1}.")
-    if not 0 <= place <= recording.layer_count:
+    if not isinstance(place, int) or not 0 <= place <= recording.layer_count:
         raise SelectionError(
-            f"There is no layer {place} to read a logit at; give 0..{recording.layer_count}."
+            f"There is no layer {brief(place)} to read a logit at; give 0..{recording.layer_count}."
         )
     if list(where) != sorted(set(where)) or not where or not where[-1] < recording.length:
         raise SelectionError(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.attribution.layers import last_row, require_attention, states_of, visual_scores
+from retinoscope.brief import brief
 from retinoscope.engine import Recording
 from retinoscope.errors import InterventionError
 
@@ -45,8 +46,8 @@ def attention_rollout(
             than by attention within the sequence.
         InterventionError: the residual's share is not from 0 to 1.
     """
-    if not 0 <= residual <= 1:
-        raise InterventionError(f"The residual's share is from 0 to 1; got {residual}.")
+    if not isinstance(residual, int | float) or not 0 <= residual <= 1:
+        raise InterventionError(f"The residual's share is from 0 to 1; got {brief(residual)}.")
     require_attention(recording, "attention rollout")
     left_out = [position for position in without if position != recording.length - 1]
     row = last_row(recording)

@@ -18,11 +18,15 @@ def models(
     variants: Annotated[
         bool, typer.Option("--variants", help="List the models that `embedded/NAME` loads instead.")
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Print reasons, sites, and what is proved of each family."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List every class of vision-language model in transformers, and what is proved of each family.
+    """List every class of vision-language model in transformers, one line each.
 
-    The list of classes is made by a test on tiny models with random weights.
+    The list is made by a test on tiny models with random weights; docs/models.md holds it whole.
     """
     if variants:
         _print_variants(as_json)
@@ -40,6 +44,9 @@ def models(
         print_json({"classes": classes, "families": rows})
         return
     console = Console()
+    if not verbose:
+        _print_lines(classes, console)
+        return
     table = Table("model type", "family", "status", "sites", "remark")
     for row in classes:
         table.add_row(row["model_type"], row["family"], row["status"], row["sites"], row["reason"])
@@ -50,6 +57,20 @@ def models(
     for row in rows:
         table.add_row(row["family"], *("\n".join(row[column]) for column in list(row)[1:]))
     console.print(table)
+
+
+def _print_lines(classes: list[dict[str, Any]], console: Console) -> None:
+    """A line for each class: its model type, its status and its family."""
+    from retinoscope.models.support import MEANING
+
+    width = max(len(row["model_type"]) for row in classes)
+    status = max(map(len, MEANING))
+    for row in classes:
+        line = f"{row['model_type']:{width}}  {row['status']:{status}}  {row['family']}"
+        console.print(line.rstrip(), markup=False, highlight=False, no_wrap=True)
+    for name, meaning in MEANING.items():
+        console.print(f"{name:{status}}  {meaning}", markup=False, highlight=False, style="dim")
+    console.print("--verbose says why, which sites there are, and what is proved of each family.")
 
 
 def _print_variants(as_json: bool) -> None:

@@ -21,19 +21,23 @@ def report(
             "be given several times."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Don't print the tables.")] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print the tables here as well.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw tables, figures and pages again from a run folder's records.
 
+    Prints what became of each claim; `--terminal` the tables, with the rules of the verdicts.
+
     With `--beside` the headline figures of other runs stand next to this run's, in the report, in
     `tables/beside.csv` and here, with how far each moved. To see what one switch of the original
-    code does, compare with a run of `reproduce --protocol mended,+SWITCH`.
+    code does, compare with a run of `reproduce --protocol corrected,+SWITCH`.
     """
     # Imported here so that --help answers at once.
     from retinoscope.report.render import render
     from retinoscope.report.summary import summary
-    from retinoscope.report.terminal import print_report
+    from retinoscope.report.terminal import print_report, print_verdicts
     from retinoscope.results import read
 
     console = Console()
@@ -43,6 +47,8 @@ def report(
         compared = [read(other) for other in others]
         print_json({"report": page.resolve(), **summary(read(run), compared)})
         return
-    if not quiet:
+    if terminal or others:
         print_report(read(run), console, [read(other) for other in others])
+    else:
+        print_verdicts(read(run), console)
     console.print(f"Report: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)

@@ -97,11 +97,11 @@ def reproduce(
     protocol: Annotated[
         str,
         typer.Option(
-            help="`mended` (default), or `paper`: repeat the choices of the original code that "
+            help="`corrected` (default), or `paper`: repeat the choices of the original code that "
             "shape its numbers. Single switches follow: `paper,-prefix_match` or "
-            "`mended,+whole_pixel_pitch`."
+            "`corrected,+whole_pixel_pitch`."
         ),
-    ] = "mended",
+    ] = "corrected",
     changed: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME.FIELD=VALUE", help=settable())
     ] = None,
@@ -147,6 +147,9 @@ def reproduce(
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print the tables as well, and what was counted.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the paper's three experiments and write a report.
@@ -203,7 +206,7 @@ def reproduce(
     base, folders = _folders(models, out)
     # All before the first is measured: what is wrong with a plan is told at once.
     plans = [planned(one, folder) for one, folder in zip(models, folders, strict=True)]
-    _carry_out(plans, base, as_json=as_json)
+    _carry_out(plans, base, as_json=as_json, verbose=verbose)
 
 
 def _folders(models: Sequence[str], out: Path | None) -> tuple[Path, list[Path]]:
@@ -220,7 +223,7 @@ def _folders(models: Sequence[str], out: Path | None) -> tuple[Path, list[Path]]
     return base, [base / name for name in names]
 
 
-def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool) -> None:
+def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: bool) -> None:
     """Measure one plan after the other, print what came out, and compare several."""
     from retinoscope.report.compare import compare
     from retinoscope.report.render import render
@@ -239,7 +242,7 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool) -> None:
         if as_json:
             told.append({"report": render(plan.out).resolve(), **summary(read(plan.out))})
         else:
-            _print_run(plan.out, console)
+            _print_run(plan.out, console, verbose=verbose)
     page = compare([plan.out for plan in plans], base) if len(plans) > 1 else None
     if as_json:
         print_json(told[0] if page is None else {"comparison": page.resolve(), "runs": told})
@@ -247,16 +250,19 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool) -> None:
         console.print(f"Comparison: {page.resolve()}", soft_wrap=True, markup=False)
 
 
-def _print_run(out: Path, console: Console) -> None:
-    """The run's tables, what was counted, and where its page is."""
+def _print_run(out: Path, console: Console, *, verbose: bool) -> None:
+    """The verdicts and where the page is; before them all tables, and what was counted."""
     from retinoscope.report.render import render
-    from retinoscope.report.terminal import print_report
+    from retinoscope.report.terminal import print_report, print_verdicts
     from retinoscope.results import read
 
     results = read(out)
-    print_report(results, console)
-    for what, number in results.manifest.counts.items():
-        console.print(f"{what}: {number:,}", markup=False, highlight=False)
+    if verbose:
+        print_report(results, console)
+        for what, number in results.manifest.counts.items():
+            console.print(f"{what}: {number:,}", markup=False, highlight=False)
+    else:
+        print_verdicts(results, console)
     page = render(out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
 

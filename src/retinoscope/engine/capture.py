@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from retinoscope.brief import brief
 from retinoscope.engine.edits.apply import STREAM
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.states import states
+from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, Site, Source, as_condition, as_site
 from retinoscope.interventions.edits import checked_layers, checked_positions, place_site
 from retinoscope.interventions.site import LAYER_SITES
@@ -142,7 +144,12 @@ def capture(
         InterventionError: an address isn't understood, the model has no such site, a layer or
             position is outside the model or the prompt, or an intervention can't be applied.
     """
-    given = [sites] if isinstance(sites, str | Site) else list(sites)
+    wanted: object = sites
+    given = [sites] if isinstance(sites, str | Site) else sites
+    if isinstance(given, type) or not isinstance(given, Iterable):
+        raise InterventionError(
+            f"Sites are names or addresses such as 'attn_out' or 'attn_out.3'; got {brief(wanted)}."
+        )
     chosen = [site for one in given for site in _expanded(one, recording, layers)]
     for site in chosen:
         recording.tap(site)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from retinoscope.errors import RunError
-from retinoscope.results.protocol import MENDED, PAPER, Protocol
+from retinoscope.results.protocol import CORRECTED, PAPER, Protocol
 from retinoscope.results.ranges import check_names, check_number, check_whole
 from retinoscope.results.records import TASKS
 from retinoscope.shipped import is_shipped
@@ -44,7 +44,7 @@ class Settings:
     max_new_tokens: int = 200
     tasks: tuple[str, ...] = TASKS
     seed: int = 0
-    protocol: Protocol = MENDED
+    protocol: Protocol = CORRECTED
 
     def __post_init__(self) -> None:
         # Imported here: what is declared is read without torch, what is measured is not.
@@ -61,7 +61,7 @@ class Settings:
             raise RunError(f"protocol is a Protocol of True and False; got {self.protocol!r}.")
 
 
-def settings_for(model: str, protocol: Protocol = MENDED) -> Settings:
+def settings_for(model: str, protocol: Protocol = CORRECTED) -> Settings:
     """The settings that suit a model and a protocol.
 
     The embedded models are done with every scene within 30 tokens.

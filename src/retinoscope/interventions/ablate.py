@@ -78,6 +78,10 @@ class Ablate:
             case "zero":
                 return torch.zeros_like(clean)
             case Noise(seed):
+                if type(seed) is not int or not 0 <= seed < 2**63:
+                    raise InterventionError(
+                        f"Noise got seed={brief(seed)}; give a whole number, at least 0."
+                    )
                 return matched_noise(clean, seed)
             case other:
                 raise InterventionError(

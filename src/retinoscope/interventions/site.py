@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from retinoscope.brief import brief
 from retinoscope.errors import InterventionError
 
 LAYER_SITES = {
@@ -59,8 +60,8 @@ class Site:
     layer: int | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in _ORDER:
-            raise InterventionError(f"There is no site {self.name!r}; give one of {_known()}.")
+        if not isinstance(self.name, str) or self.name not in _ORDER:
+            raise InterventionError(f"There is no site {brief(self.name)}; give one of {_known()}.")
         if (self.layer is None) != (self.name in GLOBAL_SITES):
             wanted = "no layer" if self.name in GLOBAL_SITES else "a layer"
             raise InterventionError(f"The site {self.name} takes {wanted}; got {self.layer!r}.")

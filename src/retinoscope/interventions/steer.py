@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from retinoscope.brief import brief_fields
+from retinoscope.brief import brief, brief_fields
+from retinoscope.errors import InterventionError
 from retinoscope.interventions.ablate import as_vectors
 from retinoscope.interventions.edits import Context, Edits
 from retinoscope.interventions.patch import written
@@ -25,8 +27,8 @@ class Steer:
         scale: the direction is multiplied by this.
 
     Raises (when it is applied):
-        InterventionError: no token, a position or layer outside the model, or vectors that don't
-            fit.
+        InterventionError: no token, a position or layer outside the model, vectors that don't
+            fit, or a scale that is no finite number.
     """
 
     tokens: Chosen
@@ -38,5 +40,7 @@ class Steer:
 
     def edits(self, context: Context) -> Edits:
         """One additive write."""
-        direction = as_vectors(self.direction, "Steer") * self.scale
+        if not isinstance(self.scale, int | float) or not math.isfinite(self.scale):
+            raise InterventionError(f"Steer got scale={brief(self.scale)}; give a finite number.")
+        direction = as_vectors(self.direction, "Steer") * float(self.scale)
         return written(self.tokens, self.layer, direction, context, add=True)

@@ -17,10 +17,11 @@ from retinoscope.models.family import Family, families, family_named, family_of
 from retinoscope.models.given import bare
 from retinoscope.models.mean import MeanToken, with_mean_token
 from retinoscope.models.place import place
+from retinoscope.models.quiet import without_bars
 from retinoscope.models.read import Loaded, check_processor, read_model
 from retinoscope.models.views import image_token
 from retinoscope.models.weights import check_finite
-from retinoscope.shipped import EMBEDDED
+from retinoscope.shipped import EMBEDDED, is_shipped
 
 
 def load(
@@ -67,9 +68,11 @@ def load(
         loaded = _of_object(model, processor, options)
     elif isinstance(model, str | Path):
         where = place(device, device_map)
-        loaded = read_model(
-            model, processor, dtype_named(dtype), where, revision, quantization_config
-        )
+        fetched = not is_shipped(model) and not Path(model).exists()
+        with without_bars(downloads=fetched):
+            loaded = read_model(
+                model, processor, dtype_named(dtype), where, revision, quantization_config
+            )
     else:
         raise ModelError(
             f"A {type(model).__name__} is no model; give a name, a folder, or a loaded model and "

@@ -31,7 +31,7 @@ class ProtocolSection:
     """What a report says of its run's protocol.
 
     Attributes:
-        name: the protocol, such as "mended" or "paper,-prefix_match".
+        name: the protocol, such as "corrected" or "paper,-prefix_match".
         switches: every switch, on or off, and what it means.
         choices: what each choice of scoring alone would move, from this run's records.
         not_repeated: (what the original does, why no switch repeats it).
@@ -157,10 +157,10 @@ def _cell(row: Row | None, *, first: bool) -> Cell:
 def _switch_grid(protocol: Protocol) -> Grid:
     rows = []
     for switch in SWITCHES:
-        state = "original" if getattr(protocol, switch.name) else "mended"
+        state = "original" if getattr(protocol, switch.name) else "corrected"
         kind = "scoring" if switch.scoring else "measuring"
         rows.append(tuple(map(Cell, (switch.name, state, kind, switch.original, switch.here))))
-    heads = ("switch", "this run", "kind", "the original code (on)", "mended (off, the default)")
+    heads = ("switch", "this run", "kind", "the original code (on)", "corrected (off, the default)")
     return Grid("Switches", heads, tuple(rows))
 
 

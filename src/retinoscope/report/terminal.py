@@ -45,6 +45,14 @@ def print_report(results: Results, console: Console, beside: Sequence[Results] =
         console.print(_verdict(verdict, trained.get(verdict.name, "")))
 
 
+def print_verdicts(results: Results, console: Console) -> None:
+    """Print what became of each claim, a line each."""
+    for verdict in judged(results, collect(results)):
+        colour = {HELD: "bold green", NOT_HELD: "bold red"}.get(verdict.outcome, "bold dim")
+        text = Text.assemble((f"{verdict.name}: ", "bold"), (verdict.outcome, colour))
+        console.print(text.append(f" - {verdict.claim}"))
+
+
 def main_grids(results: Results, tables: Tables) -> tuple[Grid, ...]:
     """The tables that carry the claims, in the order of the paper."""
     brief = [grid for part in parts(results) for grid in part.report.section(tables).brief]
@@ -63,7 +71,9 @@ def table(grid: Grid) -> Table:
     for place, head in enumerate(grid.heads):
         group = spans[place] if spans else ""
         made.add_column(
-            Text(f"{group}\n{head}" if group else head), justify="right" if place else "left"
+            Text(f"{group}\n{head}" if group else head),
+            justify="right" if place else "left",
+            overflow="fold",
         )
     for row in grid.rows:
         made.add_row(

@@ -1,8 +1,8 @@
 """Protocol: which of the original code's choices a run repeats, each a switch of its own.
 
 The paper's published code (github.com/clemneo/llava-interp) makes choices that shape its numbers
-and that we take for mistakes. Mended is our default; `PAPER` repeats them all, so that numbers can
-be compared, and each can be switched alone, so that one sees what it does.
+and that we take for mistakes. Corrected is our default; `PAPER` repeats them all, so that numbers
+can be compared, and each can be switched alone, so that one sees what it does.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Protocol:
 SWITCHES: tuple[Switch, ...] = tuple(Switch(f.name, **f.metadata) for f in fields(Protocol))
 """What each switch means, in the order of `Protocol`."""
 
-MENDED = Protocol()
+CORRECTED = Protocol()
 """The default: none of the original's mistakes."""
 
 PAPER = Protocol(**{switch.name: True for switch in SWITCHES})
@@ -208,20 +208,22 @@ NOT_REPEATED: tuple[tuple[str, str], ...] = (
 )
 """(What the original does, why no switch repeats it.)"""
 
-_PRESETS = {"mended": MENDED, "paper": PAPER}
+_PRESETS = {"corrected": CORRECTED, "paper": PAPER}
+_OLD_NAMES = {"mended": "corrected"}
 
 
 def parse_protocol(text: str) -> Protocol:
     """A protocol from its name, with switches added or taken away.
 
     Args:
-        text: "mended" or "paper", then any number of ",+switch" or ",-switch", such as
-            "paper,-prefix_match".
+        text: "corrected" (or its old name, "mended") or "paper", then any number of ",+switch" or
+            ",-switch", such as "paper,-prefix_match".
 
     Raises:
         RunError: an unknown name.
     """
     preset, *changes = (part.strip() for part in text.split(","))
+    preset = _OLD_NAMES.get(preset, preset)
     names = [switch.name for switch in SWITCHES]
     unknown = [c for c in changes if c[:1] not in ("+", "-") or c[1:] not in names]
     if preset not in _PRESETS or unknown:
@@ -233,7 +235,7 @@ def parse_protocol(text: str) -> Protocol:
 
 
 def protocol_name(protocol: Protocol) -> str:
-    """A protocol in words that `parse_protocol` reads: "mended", "paper,-prefix_match", ..."""
+    """A protocol in words that `parse_protocol` reads: "corrected", "paper,-prefix_match", ..."""
     ways = []
     for name, preset in _PRESETS.items():
         changes = [
@@ -246,7 +248,7 @@ def protocol_name(protocol: Protocol) -> str:
 
 
 def recorded_protocol(configuration: Mapping[str, Any]) -> Protocol:
-    """The protocol of a run, from its manifest's configuration; mended where it names none.
+    """The protocol of a run, from its manifest's configuration; corrected where it names none.
 
     Raises:
         RunError: it has switches that this version doesn't know.

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from retinoscope.brief import brief
 from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.atomic import replacing
 from retinoscope.results.checksums import (
@@ -187,6 +188,8 @@ def read(path: str | Path) -> Results:
     Raises:
         RunError: not a run folder, or a table in it is damaged or of another run.
     """
+    if not isinstance(path, str | Path):
+        raise RunError(f"A run folder is named by a path, such as 'runs/x'; got {brief(path)}.")
     run = Path(path)
     manifest = read_manifest(run)
     store = Store(run, manifest.key)

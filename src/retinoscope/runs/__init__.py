@@ -2,6 +2,6 @@
 
 from retinoscope.runs.local import run
 from retinoscope.runs.plan import Plan
-from retinoscope.runs.progress import Progress, Silent
+from retinoscope.runs.progress import Announced, Progress, Silent
 
-__all__ = ["Plan", "Progress", "Silent", "run"]
+__all__ = ["Announced", "Plan", "Progress", "Silent", "run"]

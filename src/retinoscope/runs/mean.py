@@ -30,12 +30,15 @@ from retinoscope.models.mean_sums import (
 )
 from retinoscope.results.manifest import installed_versions
 from retinoscope.runs.progress import Progress
-from retinoscope.shipped import EMBEDDED, is_shipped
+from retinoscope.shipped import EMBEDDED, embedded_folder, is_shipped, shipped_folder
 
 Cached = TypeVar("Cached", MeanToken, MeanSums)
 
 OWN_COUNT = 400
 """Most images of a mean where no images of its own were given for it."""
+
+SHIPPED_MEAN = "embedded_mean.safetensors"
+"""The embedded model's own mean, beside its folder; `retinoscope mean embedded:400` writes it."""
 
 SHAPING = ("retinoscope", "torch", "transformers", "pillow")
 """Packages whose version is a part of a mean's identity: they read, prepare and embed images."""
@@ -79,6 +82,17 @@ def with_mean(
     return replace(checkpoint, mean=mean.value.to(checkpoint.device)), mean
 
 
+def shipped_mean(checkpoint: Checkpoint) -> Checkpoint | None:
+    """The embedded model with the mean visual token that comes with it, over OWN_COUNT scenes.
+
+    None for others. A run measures its own: it says over which images.
+    """
+    if not is_shipped(checkpoint.name) or shipped_folder(checkpoint.name) != embedded_folder():
+        return None
+    found = read_mean(embedded_folder().with_name(SHIPPED_MEAN))
+    return replace(checkpoint, mean=found.value.to(checkpoint.device))
+
+
 def with_known_mean(
     checkpoint: Checkpoint,
     mean_images: str | None,
@@ -100,6 +114,8 @@ def with_known_mean(
         return replace(checkpoint, mean=mean_from_file(checkpoint, mean_file))
     if mean_images is None and not is_shipped(checkpoint.name):
         return checkpoint
+    if mean_images is None and (known := shipped_mean(checkpoint)):
+        return known
     images = mean_dataset(EMBEDDED, mean_images, OWN_COUNT, None)
     return with_mean(checkpoint, images, None if mean_images else OWN_COUNT, progress)[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol, runtime_checkable
 
 
@@ -20,6 +21,21 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something that whoever watches should know; the run goes on."""
         ...
+
+
+class Announced:
+    """Says on the standard error which stage begins, so that a wait has its reason."""
+
+    def stage(self, name: str, steps: int) -> None:
+        """A line."""
+        print(f"retinoscope: {name}, {steps:,} images; once, then it is cached", file=sys.stderr)
+
+    def step(self, done: int) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """A line."""
+        print(f"retinoscope: {text}", file=sys.stderr)
 
 
 class Silent:

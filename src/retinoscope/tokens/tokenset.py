@@ -85,7 +85,8 @@ class TokenSet:
         if not isinstance(steps, int) or steps < 0:
             raise SelectionError(f"A buffer is 0 or more patches wide; got {steps!r}.")
         grown = self.positions
-        for _ in range(steps):
+        # More steps than there are positions change nothing more.
+        for _ in range(min(steps, self.layout.length)):
             near = (n for p in grown for n in self.layout.neighbours.get(p, ()))
             grown = grown | frozenset(near)
         return self._with(grown)
@@ -107,11 +108,13 @@ class TokenSet:
         Raises:
             SelectionError: the set has fewer than `size` members.
         """
-        if not isinstance(size, int) or not 0 <= size <= len(self):
+        if type(size) is not int or not 0 <= size <= len(self):
             raise SelectionError(
                 f"Can't draw {size!r} tokens from a set of {len(self)}; ask for at most "
                 f"{len(self)}."
             )
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise SelectionError(f"A seed is a whole number, at least 0; got {brief(seed)}.")
         chosen = np.random.default_rng(seed).choice(sorted(self.positions), size, replace=False)
         return self._with(frozenset(int(p) for p in chosen))
 

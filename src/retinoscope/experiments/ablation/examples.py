@@ -9,7 +9,7 @@ import polars as pl
 from retinoscope.report.examples import Answer, Example, image_of, thumbnail
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import UNIT, beside_clean
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 from retinoscope.results.sheet import LensSheet
 
 _SHOWN = (
@@ -21,7 +21,7 @@ _SHOWN = (
 def examples(
     ablation: pl.DataFrame,
     sheets: Mapping[str, LensSheet],
-    protocol: Protocol = MENDED,
+    protocol: Protocol = CORRECTED,
     most: int = 6,
 ) -> list[Example]:
     """The first objects by image id that the clean run got right in every task, unpicked.

@@ -7,7 +7,7 @@ import polars as pl
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
 from retinoscope.report.wording import readable
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 
 VALUES = ("mean", "zero", "noise", "resampled")
 """Replacement values in the order of the tables; the paper has the mean alone."""
@@ -16,7 +16,7 @@ CONDITION = ("value", "selection", "matched", "size")
 _SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradients")
 
 
-def ablation_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+def ablation_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.DataFrame:
     """Decrease, probability drop and the test against matched random tokens.
 
     Only units that were right when clean are counted, in every task, unless the protocol says

@@ -6,7 +6,7 @@ import polars as pl
 
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, summarise
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 
 SWEPT = pl.col("window").str.starts_with("layer ")
 """Which knockout records belong to a sweep."""
@@ -14,7 +14,7 @@ SWEPT = pl.col("window").str.starts_with("layer ")
 _CONDITION = ("task", "group", "target", "layer", "head")
 
 
-def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+def sweep_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.DataFrame:
     """Mean drop of the right token's probability, and decrease, of every single layer and head.
 
     Args:

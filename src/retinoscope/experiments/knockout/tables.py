@@ -7,7 +7,7 @@ import polars as pl
 from retinoscope.experiments.knockout.sweep_tables import SWEPT
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import beside_clean, compare, summarise
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 GROUPS = ("object", "object+1", "object+2", "all but object+1", "all but last row")
@@ -16,7 +16,7 @@ TARGETS = ("last position", "last row")
 CONDITION = ("task", "group", "target", "window")
 
 
-def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+def knockout_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.DataFrame:
     """Decrease, and accuracy relative to clean, of every group, target and window measured.
 
     The paper quotes accuracy on questions that the whole model gets right; that is `kept`, the
@@ -73,7 +73,7 @@ def compare_cuts(
     records: pl.DataFrame,
     first: tuple[str, str],
     second: tuple[str, str],
-    protocol: Protocol = MENDED,
+    protocol: Protocol = CORRECTED,
 ) -> pl.DataFrame:
     """McNemar's test between two cuts in the same window, by task and window.
 

@@ -8,10 +8,10 @@ import polars as pl
 
 from retinoscope.report.parts import parts
 from retinoscope.report.tables.headline import headline_frame, side_by_side
-from retinoscope.results.protocol import MENDED, SWITCHES, Protocol
+from retinoscope.results.protocol import CORRECTED, SWITCHES, Protocol
 from retinoscope.results.store import Results
 
-BASE, ALL = "mended", "all of these"
+BASE, ALL = "corrected", "all of these"
 """Names of the columns without any choice of scoring and with all."""
 
 
@@ -28,9 +28,9 @@ def scoring_choices(results: Results) -> pl.DataFrame:
         Rows of `side_by_side`, named BASE, by switch, and ALL.
     """
     names = [switch.name for switch in SWITCHES if switch.scoring]
-    protocols = {BASE: MENDED}
-    protocols |= {name: replace(MENDED, **{name: True}) for name in names}
-    protocols[ALL] = replace(MENDED, **dict.fromkeys(names, True))
+    protocols = {BASE: CORRECTED}
+    protocols |= {name: replace(CORRECTED, **{name: True}) for name in names}
+    protocols[ALL] = replace(CORRECTED, **dict.fromkeys(names, True))
     return side_by_side(
         {name: headline(results, scoring, scored=True) for name, scoring in protocols.items()}
     )

@@ -7,12 +7,12 @@ import polars as pl
 from retinoscope.report.parts import parts
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.scoring import scored
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 from retinoscope.results.statistics import rate
 from retinoscope.results.store import Results
 
 
-def clean_accuracy(results: Results, protocol: Protocol = MENDED) -> pl.DataFrame:
+def clean_accuracy(results: Results, protocol: Protocol = CORRECTED) -> pl.DataFrame:
     """How often the model is right when nothing is touched, by experiment and task.
 
     Args:

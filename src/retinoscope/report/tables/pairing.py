@@ -15,13 +15,15 @@ from polars.exceptions import ComputeError
 
 from retinoscope.errors import RunError
 from retinoscope.report.tables.scoring import counted, scored
-from retinoscope.results.protocol import MENDED, Protocol
+from retinoscope.results.protocol import CORRECTED, Protocol
 from retinoscope.results.statistics import Estimate, Rate, mcnemar, mean, rate
 
 UNIT = ("image_id", "object_id", "task", "prompt")
 
 
-def beside_clean(rows: pl.DataFrame, clean: pl.Expr, protocol: Protocol = MENDED) -> pl.DataFrame:
+def beside_clean(
+    rows: pl.DataFrame, clean: pl.Expr, protocol: Protocol = CORRECTED
+) -> pl.DataFrame:
     """Every other row with its unit's clean run beside it.
 
     Args:
