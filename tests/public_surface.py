@@ -68,7 +68,10 @@ def calls() -> dict[str, Call]:
         ),
         "answers": (rs.answers, {"views": [view], "conditions": [()]}),
         "yes": (rs.yes, {"view": view, "conditions": [()]}),
-        "interchange": (rs.interchange, {"clean": view, "corrupt": red}),
+        "interchange": (
+            lambda clean, corrupt: rs.interchange(clean, corrupt, right="Yes", wrong="No"),
+            {"clean": view, "corrupt": red},
+        ),
         "explain": (lambda vlm: rs.explain(vlm, image, "dog"), {"vlm": vlm}),
         "results.read": (rs.results.read, {"path": "nowhere"}),
         "look": (

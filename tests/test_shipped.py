@@ -7,14 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+import retinoscope as rs
 from retinoscope import shipped
 from retinoscope.cli.main import commands
 from retinoscope.errors import ModelError
 from retinoscope.models import load
 from retinoscope.report.built_in import built_in, model_card
 from retinoscope.results.manifest import ModelIdentity
+from retinoscope.runs import Silent
+from retinoscope.runs.mean import OWN_COUNT, mean_dataset, measured_mean, shipped_mean
 from retinoscope.shipped import is_shipped, shipped_folder, shipped_models
 
 CHECKOUT = Path(__file__).parents[1] / "variants" / "src"
@@ -111,3 +115,15 @@ def test_the_pointed_model_is_another_with_the_same_words(variants: Path) -> Non
 def test_what_does_not_apply_to_smollm2_is_refused(variants: Path, option: dict[str, str]) -> None:
     with pytest.raises(ModelError, match=f"{next(iter(option))} can't be set"):
         load("embedded/smollm2", **option)
+
+
+def test_the_embedded_model_comes_with_its_own_mean() -> None:
+    """The shipped file is what measuring the mean over the embedded scenes gives."""
+    checkpoint = load("embedded", device="cpu")
+    shipped = shipped_mean(checkpoint)
+    assert shipped is not None and shipped.mean is not None
+    scenes = mean_dataset("embedded", None, OWN_COUNT, None)
+    measured = measured_mean(checkpoint, scenes, OWN_COUNT, Silent())
+    assert measured.images == OWN_COUNT
+    torch.testing.assert_close(shipped.mean, measured.value, rtol=1e-4, atol=1e-5)
+    assert rs.load("embedded", device="cpu").checkpoint.mean is not None

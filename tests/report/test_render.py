@@ -250,6 +250,14 @@ def test_sheets_of_different_shape_cannot_be_compared(make_sheet: Make) -> None:
         lens_page(make_sheet(rng, grid=5), make_sheet(rng, grid=6))
 
 
+def test_tables_are_whole_at_80_columns(run: Path) -> None:
+    stream = io.StringIO()
+    print_report(read(run), Console(file=stream, width=80, color_system=None))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "\u2026" in line]
+
+
 def test_the_terminal_shows_the_same_tables(run: Path) -> None:
     stream = io.StringIO()
     print_report(read(run), Console(file=stream, width=220, color_system=None))

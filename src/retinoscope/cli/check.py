@@ -30,7 +30,7 @@ def check(
     device_map: DeviceMap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check by its behaviour that a model can be looked into; status 1 where a check fails."""
+    """Test whether Retinoscope works with a model; exits with status 1 if a check fails."""
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.data import embedded_scenes, load_image, open_image
     from retinoscope.experiments.checks import check as run_checks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import DataError
@@ -23,7 +23,7 @@ VALUES = ("mean", "zero", "noise")
 
 def lens(
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    model: Annotated[str, typer.Option(help="`embedded`, a folder or a hub name.")] = "embedded",
+    model: Model = "embedded",
     question: Annotated[str, typer.Option(help="What to ask.")] = "Describe this image.",
     words: Annotated[
         str, typer.Option(help="Words to follow exactly through the layers, by commas.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 
@@ -20,9 +20,7 @@ def fit(
             help="tuned-visual, tuned-text, latent, jacobian, probe or probe-shuffled (control)."
         ),
     ],
-    model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+    model: Model = "embedded",
     data: Annotated[str, typer.Option(help="Data, as `reproduce --data` takes it.")] = "embedded",
     count: Annotated[int, typer.Option(min=1, help="Images, drawn at random.")] = 100,
     out: Annotated[
@@ -37,7 +35,7 @@ def fit(
 ) -> None:
     """Fit a lens on the images of some data, for `retinoscope lens --lens KIND`.
 
-    Ctrl-C keeps what was fitted; the same command goes on from there. What was fitted once for a
+    Ctrl-C keeps what was fitted; the same command resumes. What was fitted once for a
     model and images is not fitted again.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.

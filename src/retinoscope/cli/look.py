@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.explain import print_explanation
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.results.records import SkippedRecord
@@ -40,9 +40,7 @@ def look(
     question: Annotated[
         str, typer.Option(help="A question whose answer is the object, if any.")
     ] = "",
-    model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+    model: Model = "embedded",
     mean_images: Annotated[
         str | None, typer.Option(help="A folder of images for the mean visual token.")
     ] = None,

@@ -1,4 +1,4 @@
-"""`retinoscope`: the commands, and how errors and interruptions are told."""
+"""`retinoscope`: the commands, and how errors and interruptions are reported."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def app() -> None:
         console.print(str(error), markup=False, highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
-        console.print("Interrupted. What was measured is kept: give the same command to go on.")
+        console.print("Interrupted. What was measured is kept; the same command resumes.")
         sys.exit(130)
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 
@@ -18,9 +18,7 @@ def mean(
     images: Annotated[
         str, typer.Argument(help="A folder of images, or data as `reproduce --data` takes it.")
     ],
-    model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+    model: Model = "embedded",
     out: Annotated[
         Path, typer.Option(help="The file to write, for `reproduce --mean-file`.")
     ] = Path("mean.safetensors"),
@@ -39,7 +37,7 @@ def mean(
 ) -> None:
     """Measure the mean visual token of many images, with its standard error.
 
-    Ctrl-C keeps what was summed; the same command goes on from there. What was measured once for
+    Ctrl-C keeps what was summed; the same command resumes. What was measured once for
     a model and a folder is not measured again.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+Model = Annotated[
+    str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
+]
 Revision = Annotated[
     str | None, typer.Option(help="The model's revision on the hub: a branch, tag or commit.")
 ]

@@ -159,7 +159,7 @@ def reproduce(
     With `--protocol paper` the original code's mistakes are repeated, for comparison: run both,
     then `retinoscope report RUN --beside OTHER` sets them side by side.
 
-    Ctrl-C keeps what was measured; the same command with the same `--out` goes on from there.
+    Ctrl-C keeps what was measured; the same command with the same `--out` resumes.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.experiments import settings_for

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 
@@ -46,9 +46,7 @@ def score(
         str,
         typer.Option(help="`embedded:COUNT`, `coco:PATH`, `pope:PATH`, ... (docs/data.md)."),
     ] = "embedded",
-    model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+    model: Model = "embedded",
     under: Annotated[
         list[str] | None,
         typer.Option(

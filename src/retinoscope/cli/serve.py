@@ -10,15 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from retinoscope.cli.options import Device, DeviceMap, Dtype, Revision, model_options
+from retinoscope.cli.options import Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import RunError
 
 
 def serve(
-    model: Annotated[
-        str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
-    ] = "embedded",
+    model: Model = "embedded",
     data: Annotated[
         str, typer.Option(help="Examples: `embedded:COUNT`, `coco:PATH` or `folder:PATH`.")
     ] = "embedded:12",
@@ -41,9 +39,9 @@ def serve(
         bool, typer.Option("--open/--no-open", help="Open a browser window.")
     ] = True,
 ) -> None:
-    """Explore a model live: select patches, ablate or block them, watch the answer move.
+    """Explore a model live: select patches, ablate or block them, watch the answer change.
 
-    Listens on this machine alone unless `--host` says otherwise; nobody is asked for a password.
+    Listens on this machine only, unless `--host` says otherwise; there is no password.
     """
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:

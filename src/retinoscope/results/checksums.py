@@ -108,7 +108,7 @@ def verified(path: Path, sums: Checksums) -> bytes:
 _AGAIN = (
     "Copy the folder again from where it is whole, or delete its records/*.parquet and "
     "records/SHA256SUMS and give the run's command again with the same --out: what is missing is "
-    "measured anew."
+    "measured again."
 )
 
 

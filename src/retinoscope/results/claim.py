@@ -1,4 +1,4 @@
-"""What lies in a run folder when a run is begun or gone on with: its own, or a refusal."""
+"""What lies in a run folder when a run is begun or resumed: its own, or a refusal."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def versions_of_sittings(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Versions of a run that is gone on with: "2.12.0, then 2.13.0" where one has changed.
+    """Versions of a run that was resumed: "2.12.0, then 2.13.0" where one has changed.
 
     Args:
         before: package -> version, or versions, of the sittings before.
@@ -200,7 +200,7 @@ def check_same(run: Path, configuration: Mapping[str, Any]) -> None:
     if differing:
         raise RunError(
             f"{run} belongs to another run; different are: {'; '.join(differing)}. Give another "
-            "folder with --out, or the same options as before to go on with it."
+            "folder with --out, or the same options as before to resume it."
         )
 
 

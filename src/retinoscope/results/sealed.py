@@ -79,7 +79,7 @@ def unsealed(stored: bytes, place: str, run: str, name: str) -> bytes:
     if owner is None or seal != _seal(content, owner, name):
         raise DamagedError(
             f"{place} is damaged or cut off, or not the file {name!r} of a run. Delete it and give "
-            "the run's command again with the same --out: what it held is measured anew."
+            "the run's command again with the same --out: what it held is measured again."
         )
     if owner != run:
         raise RunError(

@@ -110,7 +110,7 @@ def append(store: Store, table: str, key: str, records: Sequence[Record]) -> Non
 
 
 def done(store: Store, table: str) -> set[str]:
-    """Keys whose part is there and whole. A damaged part does not count: it is measured anew.
+    """Keys whose part is there and whole. A damaged part does not count: it is measured again.
 
     Raises:
         RunError: a part is of another run.
@@ -150,7 +150,7 @@ def consolidate(store: Store) -> None:
     (a run folder that was shared without them) the gathered table stays as it is.
 
     Raises:
-        RunError: a part is damaged (its unit must be measured anew) or of another run, or the
+        RunError: a part is damaged (its unit must be measured again) or of another run, or the
             folder can't be written.
     """
     gathered: dict[str, bytes] = {}

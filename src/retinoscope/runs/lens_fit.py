@@ -158,7 +158,7 @@ def _taken_up(partial: Path, progress: Progress) -> tuple[State, int, int]:
         return tensors, int(told["place"]), int(told["used"])
     except (ModelError, KeyError, ValueError):
         partial.unlink(missing_ok=True)
-        progress.note(f"{partial} was damaged and is deleted; the lens is fitted anew.")
+        progress.note(f"{partial} was damaged and is deleted; the lens is fitted again.")
         return nothing, 0, 0
 
 

@@ -233,7 +233,7 @@ def _claimed(
         RunError: something there is of another run.
     """
     for path in claim(store):
-        progress.note(f"{path} was damaged and is deleted; what it held is measured anew.")
+        progress.note(f"{path} was damaged and is deleted; what it held is measured again.")
     if before is None and (store.run / "records").exists():
         progress.note(
             f"{store.run} has records of these options but no manifest; they are kept, though "

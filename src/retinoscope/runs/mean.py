@@ -195,7 +195,7 @@ def _cached(path: Path, read: Callable[[Path], Cached], progress: Progress) -> C
         return read(path)
     except ModelError:
         path.unlink(missing_ok=True)
-        progress.note(f"{path} was damaged and is deleted; what it held is measured anew.")
+        progress.note(f"{path} was damaged and is deleted; what it held is measured again.")
         return None
 
 

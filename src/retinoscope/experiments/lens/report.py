@@ -20,7 +20,7 @@ from retinoscope.results.store import Results
 _NOTE = (
     "Every visual token's state at every layer is read with the model's own output "
     "matrix. Strict: the first word is the class word's first token; lenient: a piece, "
-    "plural or synonym counts too. Ties of layers count as their mean. Means are over "
+    "plural or synonym counts too. Tied best layers are averaged. Means are over "
     "objects; their intervals come from a bootstrap over images."
 )
 

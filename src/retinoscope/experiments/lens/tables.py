@@ -56,7 +56,7 @@ def best_layers(records: pl.DataFrame, measure: str) -> pl.DataFrame:
 
     Returns:
         A row for each object: image_id, object_id, class_name, best_share, best_layer. Ties
-        count as their mean layer (the original code takes the first, which pulls the mean
+        are averaged layer (the original code takes the first, which pulls the mean
         down); an object that no layer names has best_share 0 and best_layer null.
     """
     keys = ["image_id", "object_id", "class_name"]

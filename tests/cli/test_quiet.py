@@ -1,0 +1,73 @@
+"""Quiet where nobody asked, and a reason for every wait."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from retinoscope.cli import progress
+from retinoscope.cli.progress import Bars
+from retinoscope.report.terminal import print_verdicts
+from retinoscope.results import read
+from retinoscope.runs import run
+from retinoscope.runs.plan import Plan
+from retinoscope.runs.progress import Silent
+
+
+def test_loading_says_nothing() -> None:
+    code = "import retinoscope as rs; rs.load('embedded', device='cpu')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_without_a_terminal_each_stage_is_a_line_with_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with Bars(Console(file=stream, width=80)) as bars:
+        bars.stage("curation", 3)
+        clock[0] = 61.0
+        bars.step(1)
+        clock[0] = 70.0
+        bars.step(3)
+        bars.stage("lens", 2)
+        bars.note("a note")
+        clock[0] = 72.0
+        bars.step(2)
+    assert stream.getvalue().splitlines() == [
+        "curation: 1 of 3, 61 s so far",
+        "curation: 3 of 3, 70 s in all",
+        "Note: a note",
+        "lens: 2 of 2, 2 s in all",
+    ]
+
+
+def test_in_a_terminal_there_are_bars() -> None:
+    stream = io.StringIO()
+    with Bars(Console(file=stream, width=80, force_terminal=True)) as bars:
+        bars.stage("curation", 3)
+        bars.step(3)
+    assert "3/3" in stream.getvalue()
+    assert "in all" not in stream.getvalue()
+
+
+def test_a_run_ends_with_its_verdicts(tmp_path: Path) -> None:
+    plan = Plan(
+        out=tmp_path / "run",
+        data="embedded:4",
+        limit=1,
+        curated=False,
+        experiments=("lens",),
+        mean_count=2,
+        device="cpu",
+    )
+    stream = io.StringIO()
+    print_verdicts(read(run(plan, Silent())), Console(file=stream, width=80))
+    assert "Refinement: too few objects to judge" in stream.getvalue()
+    assert len(stream.getvalue().splitlines()) < 12
