@@ -30,12 +30,12 @@ json.dump(found, sys.stdout)
 """
 
 REFUSED = {
-    "rs.load({'model': 1})": "ModelError: A dict is no model",
-    "rs.load('embedded', dtype=16)": "ModelError: 16 is no type of weights",
-    "rs.load('embedded', device=1.5)": "ModelError: 1.5 is no device",
+    "rs.load({'model': 1})": "ModelError: A dict is not a model",
+    "rs.load('embedded', dtype=16)": "ModelError: 16 is not a type of weights",
+    "rs.load('embedded', device=1.5)": "ModelError: 1.5 is not a device",
     "rs.load('embedded', family=3)": "ModelError: There is no family 3",
     "rs.load('embedded', mean=[0.0])": "ModelError: The mean visual token is [0.0]; give a tensor",
-    "rs.mean_token('embedded', [])": "ModelError: A str is no model; give what rs.load returned",
+    "rs.mean_token('embedded', [])": "ModelError: A str is not a model; give what rs.load returned",
     "vlm.look(3)": "ModelError: An image is needed",
     "vlm.look(view.image, 3)": "SampleError: The question is a text; got 3",
     "vlm.look(view.image, 'Is it?', prefix=3)": "SampleError: The prefix is a text; got 3",
@@ -73,10 +73,10 @@ REFUSED = {
     "dog.draw('few', 0)": "SelectionError: Can't draw 'few' tokens",
     "view.lens('dog')": "SelectionError: 'dog' (str) names no tokens",
     "view.lens(dog, k='all')": "SelectionError: A number from 1 to ",
-    "view.lens(dog, track=1.5)": "SelectionError: 1.5 is no word",
+    "view.lens(dog, track=1.5)": "SelectionError: 1.5 is not a word",
     "view.lens(dog).top('five')": "SelectionError: A number from 1 to ",
     "view.lens(dog, 3)": "InterventionError: 3 (int) is not an intervention",
-    "view.integrated_gradients(1.5)": "SelectionError: 1.5 is no word",
+    "view.integrated_gradients(1.5)": "SelectionError: 1.5 is not a word",
     "view.rollout().top(0)": "SelectionError: A number from 1 to 144 is needed; got 0",
 }
 

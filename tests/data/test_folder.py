@@ -134,7 +134,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_read(tmp_path: Path) -> None:
         ("objects.json", "{", "can't be read"),
         ("objects.json", "{}", "expected a list"),
         ("objects.json", "[5]", "object 1"),
-        ("objects.json", '[{"image": 5, "mask": "m.png"}]', "is no path"),
+        ("objects.json", '[{"image": 5, "mask": "m.png"}]', "is not a path"),
     ],
 )
 def test_a_malformed_table_is_named(tmp_path: Path, name: str, content: str, reason: str) -> None:

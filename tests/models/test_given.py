@@ -119,7 +119,7 @@ def test_what_does_not_go_with_a_loaded_model_is_refused(options, message):
 def test_what_can_not_be_looked_into_is_refused():
     processor = tiny.processor()
     for wrong in (nn.Linear(3, 3), torch.compile(nn.Linear(3, 3))):
-        with pytest.raises(ModelError, match="A Linear is no transformers model"):
+        with pytest.raises(ModelError, match="A Linear is not a transformers model"):
             load(wrong, processor)
     with pytest.raises(ModelError, match="set to training"):
         load(network().train(), processor)

@@ -37,8 +37,8 @@ def test_a_map_of_one_device_is_that_device_and_needs_no_accelerate(monkeypatch)
     [
         ("cuda:7", None, "no device 'cuda:7' here; there is 1 of cpu"),
         ("meta", None, "no device"),
-        ("magic", None, "'magic' is no device"),
-        ("auto", None, "'auto' is no device"),
+        ("magic", None, "'magic' is not a device"),
+        ("auto", None, "'auto' is not a device"),
         (None, "magic", "balanced"),
         ("cpu", "auto", "Both"),
     ],

@@ -138,5 +138,5 @@ def test_the_command_prints_json_and_refuses_what_it_does_not_know() -> None:
     told = json.loads(done.stdout)
     assert {one["condition"] for one in told["metrics"]} == {"clean", "Ablate(objects)"}
     assert told["paired"][0]["n"] > 0
-    with pytest.raises(DataError, match="is no intervention"):
+    with pytest.raises(DataError, match="is not an intervention"):
         CliRunner().invoke(commands, ["score", "--with", "tokens"], catch_exceptions=False)

@@ -86,7 +86,7 @@ def mean_token(
         SampleError: a file is no image.
     """
     if not isinstance(model, VLM | Checkpoint):
-        raise ModelError(f"A {type(model).__name__} is no model; give what rs.load returned.")
+        raise ModelError(f"A {type(model).__name__} is not a model; give what rs.load returned.")
     if isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable):
         raise ModelError(
             f"images are many pictures or files, such as Path('photos').glob('*.jpg'); got "

@@ -26,7 +26,7 @@ def paired(clean: View, corrupt: View, right: str | int | None, wrong: str | int
     for view in (clean, corrupt):
         if not isinstance(view, View):
             raise SelectionError(
-                f"{brief(view)} ({type(view).__name__}) is no view; give what vlm.look returned."
+                f"{brief(view)} ({type(view).__name__}) is not a view; give what vlm.look returned."
             )
     one, other = (
         None if word is None else token_of(clean.recording, word) for word in (right, wrong)
@@ -57,7 +57,9 @@ def several(what: str, given: Any, known: Sequence[Any]) -> tuple[Any, ...]:
     """One or several known names, each once."""
     names = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
     if not names or not set(names) <= set(known):
-        raise SelectionError(f"{given!r} is no {what}; give one or several of {', '.join(known)}.")
+        raise SelectionError(
+            f"{given!r} is not a {what}; give one or several of {', '.join(known)}."
+        )
     return names
 
 

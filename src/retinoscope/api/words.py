@@ -112,7 +112,7 @@ def token_of(recording: Recording, word: str | int) -> int:
         }
         return max(spelled, key=lambda token: float(logits[token]))
     raise SelectionError(
-        f"{word!r} is no word that the model's tokenizer can spell; give another, or a token's "
+        f"{word!r} is not a word that the model's tokenizer can spell; give another, or a token's "
         f"id of 0..{len(logits) - 1}."
     )
 

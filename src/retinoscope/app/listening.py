@@ -27,7 +27,7 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise RunError(f"{host}:{port} is no address to listen on ({error}).") from error
+        raise RunError(f"{host}:{port} is not an address to listen on ({error}).") from error
     with listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -64,7 +64,7 @@ def serve(
             session = open_session(
                 model, data=data, max_new_tokens=max_new_tokens, options=options, progress=bars
             )
-        console.print(f"Retinoscope looks at {url}  (Ctrl-C ends it)", soft_wrap=True, markup=False)
+        console.print(f"Retinoscope is at {url}  (Ctrl-C stops it)", soft_wrap=True, markup=False)
         if open_browser:
             Timer(0.5, webbrowser.open, [url]).start()
         server(session, socket).run(sockets=[socket])

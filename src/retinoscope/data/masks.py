@@ -132,7 +132,7 @@ def _checked_polygons(polygons: list[Any], shape: tuple[int, int]) -> list[Any]:
         for value in polygon:
             # Compared with itself and never made a float: a whole number may have 400 digits.
             if not isinstance(value, int | float) or value != value:
-                raise ValueError(f"a polygon holds {value!r}, which is no coordinate")
+                raise ValueError(f"a polygon holds {value!r}, which is not a coordinate")
             if not -reach <= value <= reach:
                 raise ValueError(f"a polygon reaches {str(value)[:20]}, far outside the image")
     return polygons

@@ -86,7 +86,7 @@ def _row(root: Path, entry: dict[str, Any]) -> ObjectRow:
 def _inside(name: Any) -> str:
     """A path under the folder, in its usual form."""
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"{name!r} is no path")
+        raise ValueError(f"{name!r} is not a path")
     path = PurePosixPath(name.strip())
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} leaves the folder")

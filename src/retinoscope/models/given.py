@@ -29,7 +29,7 @@ def bare(model: nn.Module) -> PreTrainedModel:
         model = inner
     if not isinstance(model, PreTrainedModel):
         raise ModelError(
-            f"A {type(model).__name__} is no transformers model; give a model that "
+            f"A {type(model).__name__} is not a transformers model; give a model that "
             "AutoModelForImageTextToText loads, or its name."
         )
     if _compiled(model):

@@ -75,8 +75,8 @@ def load(
             )
     else:
         raise ModelError(
-            f"A {type(model).__name__} is no model; give a name, a folder, or a loaded model and "
-            "its processor."
+            f"A {type(model).__name__} is not a model; give a name, a folder, or a loaded model "
+            "and its processor."
         )
     return _checkpoint(loaded, chosen, mean)
 
@@ -134,7 +134,7 @@ def dtype_named(name: str | torch.dtype | None) -> torch.dtype | None:
         return name
     found = getattr(torch, str(name), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"{name!r} is no type of weights; give float32, bfloat16 or float16.")
+        raise ModelError(f"{name!r} is not a type of weights; give float32, bfloat16 or float16.")
     return found
 
 

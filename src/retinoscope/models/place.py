@@ -98,8 +98,8 @@ def _found(device: Any) -> torch.device:
         known = torch.device("cuda", device) if type(device) is int else torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ModelError(
-            f"{device!r} is no device; give 'cuda', 'cuda:1', 'mps' or 'cpu', or as a device_map "
-            f"one of {', '.join(SHARING)}."
+            f"{device!r} is not a device; give 'cuda', 'cuda:1', 'mps' or 'cpu', or as a "
+            f"device_map one of {', '.join(SHARING)}."
         ) from error
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
     count = int(counts.get(known.type, 0))

@@ -168,7 +168,7 @@ def load_sheet(path: Path, run: str) -> LensSheet:
     except _OTHER as error:
         raise RunError(
             f"{path} is whole, but not a lens sheet of this version ({error}). Delete it and give "
-            "the run's command again with the same --out: it is drawn anew."
+            "the run's command again with the same --out: it is drawn again."
         ) from error
     check_sheet(sheet)
     return sheet

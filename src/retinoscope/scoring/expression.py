@@ -97,7 +97,7 @@ def parse(text: str) -> Expression:
     top = body.elts if isinstance(body, ast.Tuple | ast.List) else [body]
     for one in top:
         if not (isinstance(one, ast.Call) and ast.unparse(one.func) in ("Ablate", "Knockout")):
-            raise DataError(f"{ast.unparse(one)!r} is no intervention. {_EXPECTED}")
+            raise DataError(f"{ast.unparse(one)!r} is not an intervention. {_EXPECTED}")
     return Expression(text, body, frozenset(names))
 
 

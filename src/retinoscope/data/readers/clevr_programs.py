@@ -115,7 +115,7 @@ def _run(op: str, argument: str, inputs: list[Value], shapes: Shapes) -> Value:
 
 def _many(value: Value) -> tuple[int, ...]:
     if not isinstance(value, tuple):
-        raise TypeError(f"{value!r} is no set of objects")
+        raise TypeError(f"{value!r} is not a set of objects")
     return value
 
 
@@ -126,5 +126,5 @@ def _one(value: Value) -> int:
 
 def _number(value: Value) -> int:
     if not isinstance(value, int):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return value
