@@ -97,8 +97,8 @@ def as_site(given: Site | str) -> Site:
             return Site(name, None if layer is None else int(layer))
     raise InterventionError(
         f"{given!r} is not an address of a site. Give a name with its layer, such as 'attn_out.3' "
-        f"(one of {_known()}), a hook name of TransformerLens such as 'blocks.3.attn.hook_z', or a path "
-        "of nnsight or nnterp such as 'model.layers.3.mlp.output' or 'mlps_output[3]'."
+        f"(one of {_known()}), a hook name of TransformerLens such as 'blocks.3.attn.hook_z', or a "
+        "path of nnsight or nnterp such as 'model.layers.3.mlp.output' or 'mlps_output[3]'."
     )
 
 
