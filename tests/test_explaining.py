@@ -87,6 +87,11 @@ def test_an_object_without_a_place_is_explained(image: Path) -> None:
     told = json.loads(done.stdout)
     assert told["present"] == "pizza"
     assert told["findings"][0]["code"].startswith("rs.yes(view, ")
+    for wrong in (("--question", "What?"), ("--beside", "cup", "--box", "0,0,9,9")):
+        with pytest.raises(DataError, match="place"):
+            CliRunner().invoke(
+                commands, ["look", str(image), "--name", "dog", *wrong], catch_exceptions=False
+            )
     with pytest.raises(DataError, match="can't spell 'zyzzyva'"):
         CliRunner().invoke(
             commands, ["look", str(image), "--name", "zyzzyva"], catch_exceptions=False

@@ -82,6 +82,10 @@ def look(
     from retinoscope.tasks import check_spelled
 
     somewhere = box is not None or mask is not None
+    if question and not somewhere:
+        raise DataError("--question is asked of an object whose place is given: --box or --mask.")
+    if beside and somewhere:
+        raise DataError("--beside compares an object without a place: leave out --box and --mask.")
     console = Console(stderr=as_json)
     # What is wrong with the image or the place is told before the model is loaded.
     picture = open_image(image)
