@@ -94,7 +94,7 @@ def mean_token(
         )
     if not isinstance(per_position, bool):
         raise ModelError(f"per_position is True or False; got {brief(per_position)}.")
-    if progress is not None and not callable(progress):
+    if isinstance(progress, type) or not (progress is None or callable(progress)):
         raise ModelError(f"progress is a function of the images done; got {brief(progress)}.")
     checkpoint = model.checkpoint if isinstance(model, VLM) else model
     pictures = map(opened, images)
