@@ -14,6 +14,7 @@ from retinoscope.cli.explain import print_explanation
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
+from retinoscope.errors import DataError
 from retinoscope.results.records import SkippedRecord
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def look(
         raise DataError("--beside compares an object without a place: leave out --box and --mask.")
     console = Console(stderr=as_json)
     # What is wrong with the image or the place is told before the model is loaded.
-    picture = open_image(image)
+    picture, target = open_image(image), None
     if somewhere:
         (sample,) = single_image(image, read_box(box) if box else None, mask, name).samples
         target = read_target(sample, sample.annotations[0], (), Settings(seed=seed))
@@ -98,7 +99,7 @@ def look(
         check_spelled(checkpoint.tokenizer, name)
         _note(console, unlike_scenes(model, picture))
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
-    if somewhere:
+    if target is not None:
         _one_object(checkpoint, target, image, _Asked(model, seed, max_new_tokens, as_json))
     else:
         from retinoscope.api import VLM, explain

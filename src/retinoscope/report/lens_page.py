@@ -36,7 +36,9 @@ class Link:
     address: str
 
 
-def lens_page(sheet: LensSheet, other: LensSheet | None = None, links: Sequence[Link] = ()) -> str:
+def lens_page(
+    sheet: LensSheet, other: LensSheet | None = None, *, links: Sequence[Link] = ()
+) -> str:
     """The page as HTML, in one file that opens from disk.
 
     Args:
