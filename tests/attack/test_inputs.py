@@ -1,0 +1,51 @@
+"""Mutated files of every kind: each is read, or refused by one of our own errors, and in time."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retinoscope.errors import RetinoscopeError
+from tests.attack.bounded import Hang, bounded
+from tests.attack.findings import Findings
+from tests.attack.mutations import mutated, mutated_json
+from tests.attack.seeds import Report, forms
+from tests.attack.targets import TARGETS, Target
+
+
+@pytest.mark.parametrize("share", forms(short=0.05))
+@pytest.mark.parametrize("name", TARGETS)
+def test_mutated_files_are_read_or_refused(
+    tmp_path: Path, name: str, share: float, seed: int, report: Report
+) -> None:
+    count, make = TARGETS[name]
+    drawn = np.random.default_rng([seed, *name.encode()])
+    target = make(tmp_path)
+    for whole in target.whole:
+        target.read(whole if isinstance(whole, bytes) else json.dumps(whole).encode())
+    tries = max(8, round(count * share))
+    refused, found = 0, Findings(tmp_path)
+    for _ in range(tries):
+        content = _damaged(target, drawn)
+        try:
+            with bounded(), warnings.catch_warnings():
+                # Pillow warns of what it passes over; that is no error.
+                warnings.simplefilter("ignore")
+                target.read(content)
+        except RetinoscopeError as error:
+            assert str(error)
+            refused += 1
+        except (Exception, Hang) as error:
+            found.keep(error, content)
+    report(f"mutated {name}", tries, f"{refused} refused, {tries - refused} read")
+    assert not found.kinds, found.told
+    assert refused, "not one was so damaged that it was noticed"
+
+
+def _damaged(target: Target, drawn: np.random.Generator) -> bytes:
+    whole = target.whole[int(drawn.integers(len(target.whole)))]
+    return mutated(whole, drawn) if isinstance(whole, bytes) else mutated_json(whole, drawn)
