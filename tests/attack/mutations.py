@@ -135,4 +135,4 @@ def _instead(values: Any, drawn: Generator) -> Any:
         case 4:
             return {"x": values}
         case _:
-            return WILD[int(drawn.integers(len(WILD)))]
+            return copy.deepcopy(WILD[int(drawn.integers(len(WILD)))])

@@ -30,7 +30,7 @@ from retinoscope.results.manifest import check_same, read_manifest, write_manife
 from retinoscope.results.sheet import load_sheet, save_sheet
 from retinoscope.results.store import Store, append, consolidate, read, so_far
 from tests.data.coco_folder import CocoFolder, square
-from tests.data.test_readers import FILES, FORMATS as BENCHMARKS, IMAGES, SIZES
+from tests.data.test_readers import FILES, written
 from tests.results.test_sheet import sheet
 from tests.results.test_store import CONFIGURATION, lens, manifest, skipped
 
@@ -39,8 +39,9 @@ class Target:
     """Something that is read.
 
     Attributes:
-        whole: examples: bytes, or JSON values.
-        read: reads one through, or raises one of our own errors.
+        whole: examples: bytes, or JSON values; of a folder's files, each with its name.
+        read: reads one through, or raises one of our own errors; of a folder's files it is given
+            the name in a line before the content.
     """
 
     whole: Sequence[Any]
@@ -168,32 +169,27 @@ def objects(folder: Path) -> Target:
 
 
 def benchmark(kind: str, folder: Path) -> Target:
-    import shutil
-
-    root = folder / kind
-    shutil.copytree(BENCHMARKS / kind, root)
-    for name in IMAGES[kind]:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(root / name)
+    """A benchmark's questions, or another JSON beside them."""
+    root = written(kind, folder / kind)
     file = root / FILES[kind]
-    text = file.read_bytes()
-    beside = [path for path in root.rglob("*.json") if path != file]
-    others = {path: path.read_bytes() for path in beside}
+    known = {path.name: path.read_bytes() for path in root.rglob("*.json*")}
+    places = {path.name: path for path in root.rglob("*.json*")}
 
     def look(content: bytes) -> None:
-        """The questions file, or another JSON beside it: told apart by what it begins with."""
-        mark, _, rest = content.partition(b"\n")
-        place = next((path for path in beside if mark == path.name.encode()), file)
-        place.write_bytes(rest if place != file else content)
+        name, _, rest = content.partition(b"\n")
+        place = places[name.decode()]
+        place.write_bytes(rest)
         try:
-            _through(open_data(f"{kind}:{root}"))
+            _through(open_data(f"{kind}:{file}"))
         finally:
-            file.write_bytes(text)
-            for path, known in others.items():
-                path.write_bytes(known)
+            place.write_bytes(known[place.name])
 
-    whole: list[Any] = [text] if kind in ("vsr", "pope") else [json.loads(text)]
-    return Target([*whole, *(path.name.encode() + b"\n" + known for path, known in others.items())], look)
+    return Target([(name, _values(name, text)) for name, text in known.items()], look)
+
+
+def _values(name: str, content: bytes) -> Any:
+    """A file's content, as values where it is JSON."""
+    return json.loads(content) if name.endswith(".json") else content
 
 
 def _store(folder: Path) -> Store:
@@ -309,15 +305,13 @@ def lenses(folder: Path) -> Target:
 
 
 def checkpoints(folder: Path) -> Target:
-    """Each file of a model folder in turn, told apart by its name in the first line."""
+    """Each file of a model folder in turn."""
     root = tiny.save(folder / "model")
     known = {path.name: path.read_bytes() for path in root.iterdir()}
 
     def look(content: bytes) -> None:
         name, _, rest = content.partition(b"\n")
-        place = root / name.decode("utf-8", "replace")
-        if place.name not in known:
-            raise DataError("the mutation hit the name, which is no part of a file")
+        place = root / name.decode()
         place.write_bytes(rest)
         try:
             checkpoint = load(root)
@@ -325,7 +319,7 @@ def checkpoints(folder: Path) -> Target:
         finally:
             place.write_bytes(known[place.name])
 
-    return Target([name.encode() + b"\n" + text for name, text in known.items()], look)
+    return Target([(name, _values(name, text)) for name, text in known.items()], look)
 
 
 TEMPLATE = """{%- for message in messages -%}

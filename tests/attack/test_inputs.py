@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def test_mutated_files_are_read_or_refused(
     drawn = np.random.default_rng([seed, *name.encode()])
     target = make(tmp_path)
     for whole in target.whole:
-        target.read(whole if isinstance(whole, bytes) else json.dumps(whole).encode())
+        target.read(_written(whole, lambda one: json.dumps(one).encode(), bytes))
     tries = max(8, round(count * share))
     refused, found = 0, Findings(tmp_path)
     for _ in range(tries):
@@ -48,4 +50,14 @@ def test_mutated_files_are_read_or_refused(
 
 def _damaged(target: Target, drawn: np.random.Generator) -> bytes:
     whole = target.whole[int(drawn.integers(len(target.whole)))]
-    return mutated(whole, drawn) if isinstance(whole, bytes) else mutated_json(whole, drawn)
+    return _written(whole, lambda one: mutated_json(one, drawn), lambda one: mutated(one, drawn))
+
+
+def _written(
+    whole: Any, values: Callable[[Any], bytes], content: Callable[[bytes], bytes]
+) -> bytes:
+    """An example as bytes, its name in a line before it where it has one."""
+    if isinstance(whole, tuple):
+        name, one = whole
+        return name.encode() + b"\n" + _written(one, values, content)
+    return content(whole) if isinstance(whole, bytes) else values(whole)

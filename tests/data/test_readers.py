@@ -46,27 +46,27 @@ FILES = {
 Make = Callable[[str], Path]
 
 
+def written(kind: str, root: Path) -> Path:
+    """A format's files, and small images, in a folder."""
+    shutil.copytree(FORMATS / kind, root)
+    for name in IMAGES[kind]:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(path)
+    if kind == "panoptic":
+        numbers = np.zeros((30, 40, 3), np.uint8)
+        numbers[10:30, 5:15] = [3226956 >> shift & 255 for shift in (0, 8, 16)]
+        numbers[:10] = [3, 2, 1]
+        folder = root / "annotations" / "panoptic_val2017"
+        folder.mkdir()
+        Image.fromarray(numbers).save(folder / "000000000139.png")
+    return root
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     """Put a format's files and small images into a folder of its own."""
-
-    def write(kind: str) -> Path:
-        root = tmp_path / kind
-        shutil.copytree(FORMATS / kind, root)
-        for name in IMAGES[kind]:
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(path)
-        if kind == "panoptic":
-            numbers = np.zeros((30, 40, 3), np.uint8)
-            numbers[10:30, 5:15] = [3226956 >> shift & 255 for shift in (0, 8, 16)]
-            numbers[:10] = [3, 2, 1]
-            folder = root / "annotations" / "panoptic_val2017"
-            folder.mkdir()
-            Image.fromarray(numbers).save(folder / "000000000139.png")
-        return root
-
-    return write
+    return lambda kind: written(kind, tmp_path / kind)
 
 
 def opened(kind: str, root: Path) -> Dataset:
