@@ -30,6 +30,9 @@ RUN = (
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
+MOST = 7
+"""Kills of one run before it is gone on with to its end."""
+
 TOGETHER = 2
 """Runs that are attacked at a time, each with a folder and a cache of its own."""
 
@@ -65,8 +68,8 @@ def test_a_run_that_is_killed_and_gone_on_with_is_the_same(
     def chain(number: int) -> None:
         """Kills of one run, until it is finished or there were enough, and then to its end."""
         place = Place(tmp_path / str(number))
-        while told.total() < wanted:
-            wait = float(drawn.uniform(0.1, 0.35 * whole))
+        for _ in range(min(MOST, wanted - told.total())):
+            wait = float(drawn.uniform(0.1, 0.5 * whole))
             name = _kill(place, arguments, wait, drawn, cold)
             if name is None:
                 break
