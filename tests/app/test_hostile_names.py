@@ -53,9 +53,7 @@ def url(vlm: rs.VLM, scenes: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_no_name_runs_or_breaks_out(
-    url: str, chromium: Browser, encoded, tmp_path: Path
-) -> None:
+def test_no_name_runs_or_breaks_out(url: str, chromium: Browser, encoded, tmp_path: Path) -> None:
     page = chromium.new_page()
     page.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
@@ -84,6 +82,8 @@ def test_no_name_runs_or_breaks_out(
     assert page.evaluate("window.owned === undefined")
     assert page.evaluate("document.querySelector('img[src=x], [onerror]') === null")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert not set("\u202e\u2028\0") & set(page.locator("#model, #image-title").all_inner_texts()[0])
+    assert not set("\u202e\u2028\0") & set(
+        page.locator("#model, #image-title").all_inner_texts()[0]
+    )
     page.close()
     assert wrong == []

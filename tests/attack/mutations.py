@@ -8,7 +8,14 @@ from typing import Any
 
 from numpy.random import Generator
 
-NUMBERS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\0", b"\0\0\0\1", b"\xff\xff")
+NUMBERS = (
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\x80\0\0\0",
+    b"\0\0\0\0",
+    b"\0\0\0\1",
+    b"\xff\xff",
+)
 """Lengths, offsets and counts that overflow, or are none."""
 
 NAMES = (
@@ -66,7 +73,11 @@ def _once(content: bytes, drawn: Generator) -> bytes:
     size = int(drawn.integers(1, 33))
     match int(drawn.integers(9)):
         case 0:
-            return content[:at] + bytes([content[at] ^ (1 << int(drawn.integers(8)))]) + content[at + 1 :]
+            return (
+                content[:at]
+                + bytes([content[at] ^ (1 << int(drawn.integers(8)))])
+                + content[at + 1 :]
+            )
         case 1:
             return content[:at] + drawn.bytes(size) + content[at + size :]
         case 2:

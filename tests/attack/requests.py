@@ -26,7 +26,11 @@ VERBS: dict[str, Any] = {
     },
     "read": {"prompt": PROMPT, "patches": [3]},
     "overlay": {"prompt": PROMPT, "reading": "rollout", "token": None},
-    "export": {"prompt": PROMPT, "patches": [3], "action": {"type": "block", "first": 1, "last": 1}},
+    "export": {
+        "prompt": PROMPT,
+        "patches": [3],
+        "action": {"type": "block", "first": 1, "last": 1},
+    },
 }
 """A request that is understood for each verb."""
 
@@ -72,7 +76,9 @@ def asked(drawn: Generator) -> Asked:
             verb = _of(tuple(VERBS), drawn)
             body = mutated_json(VERBS[verb], drawn)
             if drawn.random() < 0.2:
-                body = json.dumps(VERBS[verb] | {"prompt": PROMPT | {"question": _of(NAMES, drawn)[:400]}}).encode()
+                body = json.dumps(
+                    VERBS[verb] | {"prompt": PROMPT | {"question": _of(NAMES, drawn)[:400]}}
+                ).encode()
             return Asked("POST", f"/api/{verb}", _headers(drawn, 0.2), body)
         case 2 | 3:
             name = quote(_of(NAMES, drawn).encode("utf-8", "surrogatepass"))[:400].encode()
@@ -81,7 +87,9 @@ def asked(drawn: Generator) -> Asked:
             body = picture if drawn.random() < 0.2 else mutated(picture, drawn)
             return Asked("POST", "/api/images", headers, body)
         case _:
-            return Asked(_of(METHODS, drawn), _of(PLACES, drawn), _headers(drawn, 0.8), drawn.bytes(9))
+            return Asked(
+                _of(METHODS, drawn), _of(PLACES, drawn), _headers(drawn, 0.8), drawn.bytes(9)
+            )
 
 
 def _headers(drawn: Generator, share: float) -> tuple[tuple[bytes, bytes], ...]:
@@ -94,7 +102,9 @@ def _headers(drawn: Generator, share: float) -> tuple[tuple[bytes, bytes], ...]:
         b"Cookie": (b"a=" + b"b" * 3000, b";;;="),
         b"Accept-Encoding": (b"gzip;q=nan", b"*"),
     }
-    return tuple((name, _of(values, drawn)) for name, values in odd.items() if drawn.random() < share)
+    return tuple(
+        (name, _of(values, drawn)) for name, values in odd.items() if drawn.random() < share
+    )
 
 
 def _picture(drawn: Generator) -> bytes:

@@ -71,7 +71,7 @@ class Sitting:
 
 
 def begin(place: Place, arguments: Sequence[str], *, cold: bool = False) -> Sitting:
-    """Begin a sitting and return once it is about to read its options.
+    """Begin a sitting; one that is not cold has read its options on return.
 
     Args:
         place: where.
@@ -99,7 +99,8 @@ def begin(place: Place, arguments: Sequence[str], *, cold: bool = False) -> Sitt
         return Sitting(process.pid, wait)
     forked = FORKS.Process(target=_sit, args=(place, given))
     forked.start()
-    while not place.log.exists() and forked.is_alive():
+    # Its first words come once its options are read and signals are for it to answer.
+    while forked.is_alive() and not (place.log.exists() and place.log.stat().st_size):
         time.sleep(0.01)
 
     def joined(seconds: float) -> int | None:

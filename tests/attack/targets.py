@@ -19,7 +19,15 @@ from safetensors.torch import save
 
 from retinoscope.app import Limits
 from retinoscope.app.pictures import read_upload
-from retinoscope.data import ANY_SIZE, Dataset, load_image, object_mask, open_data, open_image, select
+from retinoscope.data import (
+    ANY_SIZE,
+    Dataset,
+    load_image,
+    object_mask,
+    open_data,
+    open_image,
+    select,
+)
 from retinoscope.data.images import FORMATS, image_size
 from retinoscope.data.masks import mask_image
 from retinoscope.errors import DamagedError, DataError, SampleError
@@ -33,6 +41,7 @@ from tests.data.coco_folder import CocoFolder, square
 from tests.data.test_readers import FILES, written
 from tests.results.test_sheet import sheet
 from tests.results.test_store import CONFIGURATION, lens, manifest, skipped
+
 
 @dataclass(frozen=True)
 class Target:
@@ -155,7 +164,9 @@ def objects(folder: Path) -> Target:
         {"image": "a.png", "class": "dog", "x": 1, "y": 2, "width": 10, "height": 9},
         {"image": "a.png", "class": "traffic light", "mask": "m.mask.png"},
     ]
-    table = "image,class,x,y,width,height,mask\na.png,dog,1,2,10,9,\na.png,\"cat, old\",,,,,m.mask.png\n"
+    table = (
+        'image,class,x,y,width,height,mask\na.png,dog,1,2,10,9,\na.png,"cat, old",,,,,m.mask.png\n'
+    )
 
     def look(content: bytes) -> None:
         name = "objects.json" if content[:1] == b"[" else "objects.csv"
@@ -325,7 +336,8 @@ def checkpoints(folder: Path) -> Target:
 TEMPLATE = """{%- for message in messages -%}
 {{ message['role'] | upper + ': ' }}
 {%- for part in message['content'] if part.type == 'image' -%}{{ '<image>' }}{%- endfor -%}
-{%- for part in message['content'] if part.type == 'text' -%}{{ ' ' ~ part['text'] | trim }}{%- endfor -%}
+{%- for part in message['content'] if part.type == 'text' -%}
+{{ ' ' ~ part['text'] | trim }}{%- endfor -%}
 {%- set ns = namespace(n=0) -%}{%- set ns.n = ns.n + loop.index * 2 -%}
 {%- endfor -%}{%- if add_generation_prompt -%}{{ ' ASSISTANT:' }}{%- endif -%}"""
 

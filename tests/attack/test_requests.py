@@ -184,6 +184,6 @@ def _status(reply: bytes) -> int:
 
 
 def _counted(told: Counter[int]) -> str:
-    return ", ".join(f"{count} times {status or 'closed'}" for status, count in sorted(told.items()))
-
-
+    return ", ".join(
+        f"{count} times {status or 'closed'}" for status, count in sorted(told.items())
+    )

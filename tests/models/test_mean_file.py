@@ -102,7 +102,7 @@ def test_a_wrong_file_is_named(checkpoint, tmp_path):
 
 
 def test_a_header_that_breaks_off_is_refused(checkpoint, tmp_path):
-    """numpy reads a header as Python, whose tokenizer has errors of its own."""
+    """Numpy reads a header as Python, whose tokenizer has errors of its own."""
     path = tmp_path / "mean.npy"
     np.save(path, vector().numpy())
     path.write_bytes(path.read_bytes().replace(b"}", b" "))

@@ -15,9 +15,9 @@ from retinoscope.api import VLM
 from retinoscope.engine import look
 from retinoscope.errors import ModelError
 from retinoscope.geometry import UnplacedGrid
+from retinoscope.models import load
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.encode import encode
-from retinoscope.models import load
 from retinoscope.models.family import family_of
 from retinoscope.models.processors import image_only
 from tests import tiny
@@ -130,7 +130,7 @@ def test_a_slot_for_videos_is_left_empty_wherever_it_stands(name: str, tmp_path:
 
 
 def test_a_tokenizer_that_lacks_something_is_refused(tmp_path: Path) -> None:
-    """tokenizers raises a bare Exception."""
+    """Tokenizers raises a bare Exception."""
     path = tiny.save(tmp_path) / "tokenizer.json"
     values = json.loads(path.read_text())
     del values["added_tokens"][0]["normalized"]

@@ -39,7 +39,9 @@ def _renamed(run: Path) -> Path:
     names = {name: MEANT[i % len(MEANT)] for i, name in enumerate(_texts(before.tables))}
     sums = {}
     for table, rows in before.tables.items():
-        texts = [name for name in ("class_name", "prompt", "answer", "reason") if name in rows.columns]
+        texts = [
+            name for name in ("class_name", "prompt", "answer", "reason") if name in rows.columns
+        ]
         changed = rows.with_columns(pl.col(name).replace(names) for name in texts)
         path = run / "records" / f"{table}.parquet"
         changed.write_parquet(path)
@@ -76,9 +78,7 @@ def _ill(sheet: LensSheet) -> LensSheet:
     named = {name: MEANT[i] for i, name in enumerate(texts)}
     words = tuple((*NAMES, *sheet.vocabulary)[: len(sheet.vocabulary)])
     things = tuple(replace(thing, class_name=MEANT[4]) for thing in sheet.objects)
-    return replace(
-        sheet, **named, vocabulary=words, tracked=(MEANT[4], MEANT[9]), objects=things
-    )
+    return replace(sheet, **named, vocabulary=words, tracked=(MEANT[4], MEANT[9]), objects=things)
 
 
 def test_no_name_runs_or_breaks_out_of_any_page(
@@ -90,10 +90,9 @@ def test_no_name_runs_or_breaks_out_of_any_page(
     sheet = load_sheet(next((first / "lens").glob("*.npz")), read(first).manifest.key)
     index = write_lens_pages(dict.fromkeys(stems, sheet), tmp_path / "lens", title=MEANT[3])
     compared = compare([first, second], tmp_path / "compared")
-    wrong = {}
-    for page in [compared, index, *first.rglob("*.html")]:
-        wrong |= {page: found for found in [_complaints(chromium, page)] if found}
-    assert not wrong
+    pages = [compared, index, *first.rglob("*.html")]
+    wrong = {page.name: _complaints(chromium, page) for page in pages}
+    assert not {page: found for page, found in wrong.items() if found}
     _links_lead_somewhere(chromium, index, len({*stems}))
 
 

@@ -231,3 +231,13 @@ def test_pandas_frames_hold_the_same(run: Path, store: Store) -> None:
     table = read(run).to_pandas()["skipped"]
     assert isinstance(table, pandas.DataFrame)
     assert table["reason"].tolist() == ["too small"]
+
+
+def test_checksums_do_not_depend_on_what_an_earlier_sitting_gathered(tmp_path: Path) -> None:
+    whole, cut = Store(tmp_path / "whole", "k"), Store(tmp_path / "cut", "k")
+    consolidate(cut)
+    for store in (whole, cut):
+        append(store, "lens", "7-1", [lens(7)])
+        consolidate(store)
+    sums = [(store.run / "records" / "SHA256SUMS").read_bytes() for store in (whole, cut)]
+    assert sums[0] == sums[1]
