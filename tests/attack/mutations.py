@@ -50,8 +50,8 @@ WILD: tuple[Any, ...] = (
 )
 """Values of any type in place of any other."""
 
-DEEP, LONG = 3_000, 20_000
-"""Most levels of nested lists, and most letters' repetitions."""
+DEEP, LONG = 3_000, 100_000
+"""Most levels of nested lists, and most letters of a text that is repeated."""
 
 NESTED = "@nested@"
 """Stands for nested lists until the JSON is written: Python's own writer can't follow them."""
@@ -136,9 +136,9 @@ def _instead(values: Any, drawn: Generator) -> Any:
         case 0:
             return NESTED
         case 1:
-            return [values] * int(drawn.integers(2, 50))
+            return [values] * int(drawn.integers(2, 5))
         case 2 if isinstance(values, str):
-            return values * int(drawn.integers(2, LONG))
+            return values * (int(drawn.integers(2, LONG)) // max(1, len(values)))
         case 2 if isinstance(values, int | float):
             return -values
         case 3:
