@@ -16,7 +16,8 @@ from tests.attack.bounded import Hang, bounded
 from tests.attack.findings import Findings
 from tests.attack.mutations import mutated, mutated_json
 from tests.attack.seeds import Report, forms
-from tests.attack.targets import TARGETS, Target
+from tests.attack.target import Target
+from tests.attack.targets import TARGETS
 
 
 @pytest.mark.parametrize("share", forms(short=0.05))
