@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.attack.seeds import Report, forms
-from tests.attack.sittings import Place, alive, begin, outcome, workers_of
+from tests.attack.sittings import Place, alive, begin, outcome, warm, workers_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,6 +61,7 @@ def test_a_run_that_is_killed_and_gone_on_with_is_the_same(
         pytest.skip("a start from nothing takes too long for the default run")
     drawn = np.random.default_rng([seed, workers, cold])
     arguments = [*RUN, str(workers)]
+    warm()
     begun = time.monotonic()
     expected, whole = _undisturbed(Place(tmp_path / "whole"), arguments), time.monotonic() - begun
     told: Counter[str] = Counter()
@@ -77,14 +78,16 @@ def test_a_run_that_is_killed_and_gone_on_with_is_the_same(
             told[name] += 1
         assert _gone_on_with(place, arguments) == expected
 
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        finished = 0
-        while told.total() < wanted:
-            chains = range(finished, finished + TOGETHER)
-            finished += len([*pool.map(chain, chains)])
-    names = ", ".join(f"{count} {name}" for name, count in sorted(told.items()))
+    finished = 0
     what = f"kills ({workers} worker{'s' * (workers > 1)}{', from a cold start' * cold})"
-    report(what, told.total(), f"{names}; {finished} runs byte-equal")
+    try:
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            while told.total() < wanted:
+                for _ in pool.map(chain, range(finished, finished + TOGETHER)):
+                    finished += 1
+    finally:
+        names = ", ".join(f"{count} {name}" for name, count in sorted(told.items()))
+        report(what, told.total(), f"{names}; {finished} runs byte-equal")
 
 
 def _undisturbed(place: Place, arguments: Sequence[str]) -> dict[str, str]:
