@@ -23,5 +23,8 @@ class Target:
 
 
 def values(name: str, content: bytes) -> Any:
-    """A file's content, as values where it is JSON."""
-    return json.loads(content) if name.endswith(".json") else content
+    """A file's content, as values where it is JSON; several values, one a line, are not."""
+    try:
+        return json.loads(content) if name.endswith(".json") else content
+    except ValueError:
+        return content
