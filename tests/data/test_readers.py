@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import shutil
@@ -330,3 +331,15 @@ def test_every_source_is_named_by_the_error_and_by_the_documents() -> None:
     for kind, source in sources().items():
         assert source.usage in str(error.value)
         assert f"`{kind}:" in documents
+
+
+@pytest.mark.parametrize("wrong", ["x", [["x"]], [[99]], [[True]], [1]])
+def test_a_relation_between_no_objects_is_refused(make: Make, wrong: object) -> None:
+    root = make("clevr")
+    path = next((root / "scenes").glob("*.json"))
+    values = json.loads(path.read_text())
+    name = next(one for one in ("relationships", "relations") if one in values["scenes"][0])
+    values["scenes"][0][name]["left"] = wrong
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match="left"):
+        open_data(f"clevr:{root}")
