@@ -1,5 +1,6 @@
 # make reproduce   the main job: all three experiments on the embedded model, and its report
 # make test        the whole default test suite
+# make attack      kill, damage and misuse everything many thousand times, in 25 minutes
 # make check       format, lint, types, import contracts
 # make bench       time the same work by other tools; QUICK=1 takes a small model
 # make clean       remove the virtual environment and what was built
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check bench clean
+.PHONY: help reproduce test attack check bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -28,6 +29,9 @@ reproduce: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+attack: $(VENV)/.test
+	$(BIN)/python -m pytest tests/attack -m attack $(ARGS)
 
 check: $(VENV)/.dev
 	@scripts/check $(BIN)

@@ -111,6 +111,7 @@ def test_a_full_queue_is_answered_with_503(session, monkeypatch):
         b"{",
         b"\xff\xfe",
         b"[" * 4000,
+        b'{"prompt": {"image": "\xff", "question": "x"}}',
         b'{"prompt": {"image": 1, "question": "x"}}',
         b'{"prompt": {"image": "example-0", "question": ""}}',
         b'{"prompt": {"image": "example-0", "question": "x"}, "more": 1}',

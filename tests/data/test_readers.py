@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import shutil
@@ -46,27 +47,27 @@ FILES = {
 Make = Callable[[str], Path]
 
 
+def written(kind: str, root: Path) -> Path:
+    """A format's files, and small images, in a folder."""
+    shutil.copytree(FORMATS / kind, root)
+    for name in IMAGES[kind]:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(path)
+    if kind == "panoptic":
+        numbers = np.zeros((30, 40, 3), np.uint8)
+        numbers[10:30, 5:15] = [3226956 >> shift & 255 for shift in (0, 8, 16)]
+        numbers[:10] = [3, 2, 1]
+        folder = root / "annotations" / "panoptic_val2017"
+        folder.mkdir()
+        Image.fromarray(numbers).save(folder / "000000000139.png")
+    return root
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     """Put a format's files and small images into a folder of its own."""
-
-    def write(kind: str) -> Path:
-        root = tmp_path / kind
-        shutil.copytree(FORMATS / kind, root)
-        for name in IMAGES[kind]:
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(path)
-        if kind == "panoptic":
-            numbers = np.zeros((30, 40, 3), np.uint8)
-            numbers[10:30, 5:15] = [3226956 >> shift & 255 for shift in (0, 8, 16)]
-            numbers[:10] = [3, 2, 1]
-            folder = root / "annotations" / "panoptic_val2017"
-            folder.mkdir()
-            Image.fromarray(numbers).save(folder / "000000000139.png")
-        return root
-
-    return write
+    return lambda kind: written(kind, tmp_path / kind)
 
 
 def opened(kind: str, root: Path) -> Dataset:
@@ -330,3 +331,15 @@ def test_every_source_is_named_by_the_error_and_by_the_documents() -> None:
     for kind, source in sources().items():
         assert source.usage in str(error.value)
         assert f"`{kind}:" in documents
+
+
+@pytest.mark.parametrize("wrong", ["x", [["x"]], [[99]], [[True]], [1]])
+def test_a_relation_between_no_objects_is_refused(make: Make, wrong: object) -> None:
+    root = make("clevr")
+    path = next((root / "scenes").glob("*.json"))
+    values = json.loads(path.read_text())
+    name = next(one for one in ("relationships", "relations") if one in values["scenes"][0])
+    values["scenes"][0][name]["left"] = wrong
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match="left"):
+        open_data(f"clevr:{root}")

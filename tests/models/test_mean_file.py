@@ -99,3 +99,12 @@ def test_a_wrong_file_is_named(checkpoint, tmp_path):
     save_file({"a": vector(), "b": vector()}, tmp_path / "two.safetensors")
     with pytest.raises(ModelError, match="2 tensors"):
         mean_from_file(checkpoint, tmp_path / "two.safetensors")
+
+
+def test_a_header_that_breaks_off_is_refused(checkpoint, tmp_path):
+    """Numpy reads a header as Python, whose tokenizer has errors of its own."""
+    path = tmp_path / "mean.npy"
+    np.save(path, vector().numpy())
+    path.write_bytes(path.read_bytes().replace(b"}", b" "))
+    with pytest.raises(ModelError, match="can't be read"):
+        mean_from_file(checkpoint, path)

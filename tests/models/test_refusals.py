@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from inspect import unwrap
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from retinoscope.api import VLM
 from retinoscope.engine import look
 from retinoscope.errors import ModelError
 from retinoscope.geometry import UnplacedGrid
+from retinoscope.models import load
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.encode import encode
 from retinoscope.models.family import family_of
@@ -125,3 +127,13 @@ def test_a_slot_for_videos_is_left_empty_wherever_it_stands(name: str, tmp_path:
     loaded = image_only(kind).from_pretrained(tmp_path)
     assert type(loaded.image_processor) is type(view)
     assert loaded.tokenizer.get_vocab() == words.get_vocab()
+
+
+def test_a_tokenizer_that_lacks_something_is_refused(tmp_path: Path) -> None:
+    """Tokenizers raises a bare Exception."""
+    path = tiny.save(tmp_path) / "tokenizer.json"
+    values = json.loads(path.read_text())
+    del values["added_tokens"][0]["normalized"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="normalized"):
+        load(tmp_path)

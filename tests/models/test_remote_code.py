@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 import tiny
+from PIL import Image
 
 from retinoscope.errors import ModelError, RetinoscopeError
 from retinoscope.models import encode, load
+from retinoscope.models.template_trial import SECONDS
 
 EVIL = """
 from pathlib import Path
@@ -85,12 +89,40 @@ def test_code_beside_the_weights_is_never_run(
     ],
 )
 def test_a_chat_template_that_breaks_is_told(folder: Path, template: str) -> None:
-    from PIL import Image
-
     checkpoint = load(folder)
     checkpoint.processor.chat_template = template
     with pytest.raises(ModelError, match="chat template"):
         encode(checkpoint, Image.new("RGB", (20, 20)), "What?")
+
+
+ENDLESS = {
+    "loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "recursion": "{% macro f(n) %}{{ f(n) ~ f(n + 1) }}{% endmacro %}{{ f(0) }}" * 3,
+    "one step": "{{ 10 ** (10 ** 10) }}",
+    "one text": "{{ messages[0].role * 10 ** 10 }}",
+    "a width": "{{ '%999999999d' % 1 }}",
+    "doubling": "{% set t = namespace(x='a') %}{% for i in range(60) %}"
+    "{% set t.x = t.x ~ t.x %}{% endfor %}{{ t.x }}",
+    "a long text": "{% for a in range(9999) %}{% for b in range(999) %}a{% endfor %}{% endfor %}",
+    "when it is compiled": "{{ 'a' * 10 ** 10 }}",
+}
+
+
+@pytest.mark.parametrize("template", ENDLESS.values(), ids=ENDLESS)
+def test_a_chat_template_that_never_ends_or_explodes_is_told_in_time(
+    folder: Path, template: str
+) -> None:
+    checkpoint = load(folder)
+    checkpoint.processor.chat_template = template
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun = time.monotonic()
+    with pytest.raises(ModelError, match="chat template"):
+        encode(checkpoint, Image.new("RGB", (20, 20)), "What?")
+    assert time.monotonic() - begun < 6 * SECONDS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+    # The next one is none the worse for it.
+    checkpoint.processor.chat_template = "<image> {{ messages[0].content[1].text }}"
+    assert encode(checkpoint, Image.new("RGB", (20, 20)), "What?").prompt == "<image> What?"
 
 
 def test_a_configuration_of_the_wrong_types_is_told(folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import resource
+import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -231,3 +234,36 @@ def test_pandas_frames_hold_the_same(run: Path, store: Store) -> None:
     table = read(run).to_pandas()["skipped"]
     assert isinstance(table, pandas.DataFrame)
     assert table["reason"].tolist() == ["too small"]
+
+
+def test_checksums_do_not_depend_on_what_an_earlier_sitting_gathered(tmp_path: Path) -> None:
+    whole, cut = Store(tmp_path / "whole", "k"), Store(tmp_path / "cut", "k")
+    consolidate(cut)
+    for store in (whole, cut):
+        append(store, "lens", "7-1", [lens(7)])
+        consolidate(store)
+    sums = [(store.run / "records" / "SHA256SUMS").read_bytes() for store in (whole, cut)]
+    assert sums[0] == sums[1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of a file's size here")
+def test_a_disk_that_is_full_is_told_and_leaves_what_was_there(tmp_path: Path) -> None:
+    """A limit of a file's size ends a write in its middle, as a full disk does."""
+    store = Store(tmp_path / "run", "k")
+    append(store, "lens", "7-1", [lens(7)])
+    consolidate(store)
+    before = {path: path.read_bytes() for path in store.run.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        for write in (
+            partial(append, store, "lens", "8-1", [lens(8)]),
+            partial(consolidate, store),
+        ):
+            with pytest.raises(RunError, match="free space"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert {path: path.read_bytes() for path in store.run.rglob("*") if path.is_file()} == before

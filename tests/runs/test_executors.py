@@ -154,19 +154,22 @@ def alive(process: int) -> bool:
 
 
 TERMINATED = """
+import sys
 import time
 from retinoscope.cli import main
 
-def slow():
+@main.commands.command()
+def slow() -> None:
     print("on", flush=True)
     time.sleep(600)
 
-main.commands = slow
+sys.argv = ["retinoscope", "slow"]
 main.app()
 """
 
 
-def test_sigterm_ends_like_ctrl_c() -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_what_is_kept(sent: signal.Signals) -> None:
     ending = subprocess.Popen(
         [sys.executable, "-c", TERMINATED],
         stdout=subprocess.PIPE,
@@ -175,7 +178,7 @@ def test_sigterm_ends_like_ctrl_c() -> None:
     )
     assert ending.stdout is not None
     assert ending.stdout.readline() == "on\n"
-    ending.terminate()
+    ending.send_signal(sent)
     _, told = ending.communicate(timeout=60)
     assert (ending.returncode, told.split(".")[0]) == (130, "Interrupted")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,3 +215,19 @@ def test_a_damaged_cache_is_told_of_and_measured_again(checkpoint, folder, tmp_p
     assert str(path) in notes.told
     assert notes.steps[0] == 0
     assert torch.equal(again.value, whole.value)
+
+
+def test_several_that_measure_one_mean_wait_for_the_first(checkpoint, folder, monkeypatch):
+    looked: list[None] = []
+    plain = runs_mean.visual_tokens
+    monkeypatch.setattr(
+        runs_mean, "visual_tokens", lambda *given: (looked.append(None), plain(*given))[1]
+    )
+    with ThreadPoolExecutor(6) as pool:
+        asked = [
+            pool.submit(measured_mean, checkpoint, read_folder(folder), None, Silent())
+            for _ in range(6)
+        ]
+        first, *others = (one.result(60) for one in asked)
+    assert all(torch.equal(one.value, first.value) for one in others)
+    assert len(looked) == IMAGES

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from retinoscope.app.requests import LONGEST_PREFIX, LONGEST_QUESTION, MOST_KEPT
 from retinoscope.app.session import Session
+from retinoscope.report.visible import visible
 
 QUESTION = "Describe this image."
 
@@ -40,13 +41,15 @@ class About:
 def about(session: Session) -> About:
     """What a page must know of a session."""
     return About(
-        model=session.model,
+        model=visible(session.model),
         family=session.vlm.checkpoint.family.name,
         layers=session.layer_count,
         mean_known=session.mean_known,
         question=QUESTION,
         examples=[
-            ExampleShown(p.key, p.title, [a.class_name for a in p.objects], p.questions)
+            ExampleShown(
+                p.key, visible(p.title), [visible(a.class_name) for a in p.objects], p.questions
+            )
             for p in session.examples.values()
         ],
         upload_bytes=session.limits.upload_bytes,

@@ -10,6 +10,7 @@ from retinoscope.app.session import Session, chosen_tokens, find_picture, find_v
 from retinoscope.app.writing import Say, passage, word
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Ablate, Intervention, Knockout, Noise
+from retinoscope.report.visible import visible
 from retinoscope.tokens import TokenSet, only
 
 TOP = 8
@@ -93,7 +94,7 @@ def look(session: Session, request: Look, say: Say) -> Looked:
     say("Writing the answer")
     values, ids = view.evaluate([()]).probability[0].topk(min(TOP, len(view.recording.logits)))
     return Looked(
-        title=find_picture(session, request.prompt.image).title,
+        title=visible(find_picture(session, request.prompt.image).title),
         size=grid.size,
         boxes=grid.boxes.round(3).tolist(),
         cells=grid.cells.tolist(),

@@ -89,7 +89,7 @@ def create_app(session: Session, *, hosts: tuple[str, ...] = LOOPBACK) -> Starle
         if kind is None or verb is None:
             raise HTTPException(404, "There is no such question.")
         body = await _body(request, session.limits.body_bytes, session.limits.upload_seconds)
-        asked = msgspec.json.decode(body, type=kind)
+        asked = _understood(body, kind)
         lines = stream(turns, partial(verb, session, asked))
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
@@ -144,6 +144,18 @@ async def _body(request: Request, limit: int, seconds: float) -> bytes:
     except TimeoutError as error:
         raise HTTPException(408, "The request took too long to arrive; try again.") from error
     return bytes(received)
+
+
+def _understood(body: bytes, kind: type[Any]) -> Any:
+    """What a browser asks.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON, or not of that kind.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"a text in it is not UTF-8 ({error.reason})") from error
 
 
 def _json(content: Any, status: int = 200, **headers: str) -> Response:

@@ -39,12 +39,27 @@ class ImagesOrFit(typer.core.TyperGroup):
         return super().parse_args(ctx, args if args[:1] == ["fit"] else ["pages", *args])
 
 
+class Interruptible(typer.core.TyperGroup):
+    """Tells at Ctrl-C what is kept, where typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out what is asked for; status 130 where it is interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            Console(stderr=True).print(
+                "Interrupted. What was measured is kept; the same command resumes."
+            )
+            raise typer.Exit(130) from interruption
+
+
 lenses = typer.Typer(cls=ImagesOrFit, help=lens.__doc__)
 lenses.command("pages", hidden=True)(lens)
 lenses.command("fit")(fit)
 
 commands = typer.Typer(
     name="retinoscope",
+    cls=Interruptible,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -97,9 +112,6 @@ def app() -> None:
         console.print(f"[bold red]{type(error).__name__}[/]", end=": ")
         console.print(str(error), markup=False, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.print("Interrupted. What was measured is kept; the same command resumes.")
-        sys.exit(130)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -17,6 +18,10 @@ from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.tensor_file import CHECKSUM, load_tensors
 
 SUFFIXES = (".safetensors", ".npy", ".pt", ".pth")
+
+
+_BROKEN = (OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, TokenError)
+"""What the readers raise on broken files; the last by numpy, whose headers are Python."""
 
 
 def mean_from_file(checkpoint: Checkpoint, path: Path) -> Float[Tensor, "*positions width"]:
@@ -68,7 +73,7 @@ def _read(path: Path) -> object:
                 return torch.from_numpy(np.load(path, allow_pickle=False))
             case ".pt" | ".pth":
                 return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError) as error:
+    except _BROKEN as error:
         raise ModelError(f"{path} can't be read as {suffix} ({error}); fetch it again.") from error
     except (SafetensorError, pickle.UnpicklingError) as error:
         raise ModelError(

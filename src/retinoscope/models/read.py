@@ -213,7 +213,8 @@ def _load_processor(source: str | Path, name: str, revision: str | None) -> Any:
         raise ModelError(
             f"The processor of {name} needs a package that is not installed: {error}"
         ) from error
-    except _UNLOADABLE as error:
+    except Exception as error:
+        # Whatever is wrong with a tokenizer's file, tokenizers raises a bare Exception.
         raise ModelError(
             f"The processor of {name} can't be loaded ({error}); save it beside the weights with "
             "processor.save_pretrained(folder)."

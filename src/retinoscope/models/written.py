@@ -9,6 +9,7 @@ from jinja2 import TemplateError
 from retinoscope.errors import ModelError, SampleError
 from retinoscope.models.checkpoint import Checkpoint
 from retinoscope.models.prompt import Part, Prompt, Video
+from retinoscope.models.template_trial import check_ends
 
 _IN_TEMPLATES = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
 """What a template's own expressions raise, beside jinja's errors."""
@@ -50,6 +51,10 @@ def written_prompt(checkpoint: Checkpoint, prompt: Prompt) -> str:
 
 def _templated(checkpoint: Checkpoint, content: list[dict[str, str]]) -> str:
     turn = {"role": "user", "content": content}
+    given = checkpoint.processor.chat_template
+    # Of several by name the default one is taken; where there is none, filling says so.
+    template = given.get("default", "") if isinstance(given, dict) else given
+    check_ends(checkpoint.name, template, turn, checkpoint.tokenizer.special_tokens_map)
     try:
         return checkpoint.processor.apply_chat_template([turn], add_generation_prompt=True)
     except (TemplateError, *_IN_TEMPLATES) as error:

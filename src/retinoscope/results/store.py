@@ -165,7 +165,8 @@ def consolidate(store: Store) -> None:
         gathered[target.name] = _parquet(rows.sort(rows.columns))
     # The checksums first: tables without them would be of no known run.
     sums = kept | {name: digest(content) for name, content in gathered.items()}
-    write_checksums(store.run / "records", Checksums(store.key, sums))
+    # In one order, whichever tables were gathered in an earlier sitting.
+    write_checksums(store.run / "records", Checksums(store.key, dict(sorted(sums.items()))))
     for name, content in gathered.items():
         with replacing(store.run / "records" / name) as stream:
             stream.write(content)

@@ -92,7 +92,7 @@ def _sample(
         tuple(
             {name: o.text(name) for name in ("color", "shape", "size", "material")} for o in objects
         ),
-        _relationships(scene),
+        _relationships(scene, len(objects)),
     )
     questions = []
     for entry in asked:
@@ -117,10 +117,18 @@ def _sample(
     )
 
 
-def _relationships(scene: Entry) -> dict[str, list[list[int]]]:
+def _relationships(scene: Entry, count: int) -> dict[str, list[list[int]]]:
     """Of each relation and object, which objects stand so to it; two spellings of the field."""
     name = "relations" if "relations" in scene.values else "relationships"
-    return {key: scene.entry(name).listed(key) for key in scene.entry(name).values}
+    found = {key: scene.entry(name).listed(key) for key in scene.entry(name).values}
+    for key, table in found.items():
+        known = (isinstance(row, list) and {*map(type, row)} <= {int} for row in table)
+        if not all(known) or not all(0 <= index < count for row in table for index in row):
+            raise DataError(
+                f"{scene.path}: {scene.where}, {name} {key!r} is {table!r:.60}; expected a list of "
+                f"objects' numbers, 0 to {count - 1}, for each object."
+            )
+    return found
 
 
 def _question(entry: Entry, shapes: Shapes, first: int) -> Question:
