@@ -57,7 +57,7 @@ def card(results: Results, measured: list[str]) -> str:
         configs=configs,
     )
     parts = [_what_was_run(results), _verdicts(results), _tables(results, measured), _CITE]
-    return f"---\n{data.to_yaml()}\n---\n\n# {manifest.name}\n\n" + "\n\n".join(parts) + "\n"
+    return f"---\n{data.to_yaml()}\n---\n\n# {_line(manifest.name)}\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _what_was_run(results: Results) -> str:
@@ -105,11 +105,16 @@ import polars as pl
 
 
 def _grid(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown; whatever a cell holds, it stays one cell."""
+    """A table in Markdown."""
     lines = [[*heads], *[[*row] for row in rows]]
     lines.insert(1, ["---"] * len(lines[0]))
-    cells = [[" ".join(str(cell).split()).replace("|", "\\|") for cell in row] for row in lines]
+    cells = [[_line(cell).replace("|", "\\|") for cell in row] for row in lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _line(given: object) -> str:
+    """Whatever it holds, it stays in its line and is no markup."""
+    return " ".join(str(given).split()).replace("<", "&lt;")
 
 
 _CITE = f"""## Cite
