@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -76,7 +77,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return outside_code(_COMMENT.sub("", markdown), lambda text: _LINK.sub(turned, text))
 
 
-def outside_code(markdown: str, change) -> str:  # noqa: ANN001
+def outside_code(markdown: str, change: Callable[[str], str]) -> str:
     """Change what is not in fenced code."""
     parts, at = [], 0
     for fence in _FENCE.finditer(markdown):
@@ -96,8 +97,10 @@ def notebook_page(path: Path) -> str:
     cells = json.loads(path.read_text("utf-8"))["cells"]
     title, *rest = ("".join(cell["source"]) for cell in cells)
     kinds = [cell["cell_type"] for cell in cells][1:]
-    shown = [f"```python\n{text}\n```" if kind == "code" else text
-             for kind, text in zip(kinds, rest, strict=True)]
+    shown = [
+        f"```python\n{text}\n```" if kind == "code" else text
+        for kind, text in zip(kinds, rest, strict=True)
+    ]
     return "\n\n".join([title, f"[Download the notebook]({path.name})", *shown])
 
 

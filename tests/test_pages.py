@@ -27,8 +27,10 @@ WARNINGS = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::User
 def blocks(page: Path) -> Iterator[tuple[int, str, str | None]]:
     """Line, code and what it is to print of every block of Python."""
     text = page.read_text("utf-8")
-    fences = [(text.count("\n", 0, found.start()), *found.groups(), found.end(), found.start())
-              for found in FENCE.finditer(text)]
+    fences = [
+        (text.count("\n", 0, found.start()), *found.groups(), found.end(), found.start())
+        for found in FENCE.finditer(text)
+    ]
     for index, (line, language, code, end, _) in enumerate(fences):
         if language != "python":
             continue
@@ -88,5 +90,3 @@ def needs_what_is_not_there(code: str, names: dict[str, object]) -> bool:
 def test_every_page_with_other_peoples_code_says_that_it_is_not_run():
     shown = [page.name for page in PAGES if re.search(r"^```py$", page.read_text("utf-8"), re.M)]
     assert shown == ["paper-code.md"]
-
-

@@ -85,7 +85,7 @@ def test_every_document_is_in_the_menu(site: Path) -> None:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_whatever_a_run_is_called_the_card_stays_whole(
     write_run: Callable[..., Path], tmp_path: Path
 ) -> None:
     run = write_run(tmp_path / "run")
-    for name in ("a: b # c", '"quoted" - \'x\'', "---", "x | y\n# heading", *NASTY[:3]):
+    for name in ("a: b # c", "\"quoted\" - 'x'", "---", "x | y\n# heading", *NASTY[:3]):
         write_manifest(run, replace(read(run).manifest, name=name))
         card = DatasetCard.load(write_card(run))
         assert card.data.to_dict()["pretty_name"] == f"Retinoscope: {name}"
