@@ -74,7 +74,6 @@ def test_the_python_of_a_page_runs_and_prints_what_stands_below_it(
         exec(compile(source.read_text("utf-8"), str(source), "exec"), names)
         found = capsys.readouterr().out
         assert printed is None or found == printed, f"{page}:{line} prints\n{found}"
-        assert printed is not None or not found, f"{page}:{line} prints what isn't shown:\n{found}"
 
 
 def needs_what_is_not_there(code: str, names: dict[str, object]) -> bool:
