@@ -27,18 +27,14 @@ WARNINGS = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::User
 def blocks(page: Path) -> Iterator[tuple[int, str, str | None]]:
     """Line, code and what it is to print of every block of Python."""
     text = page.read_text("utf-8")
-    fences = [
-        (text.count("\n", 0, found.start()), *found.groups(), found.end(), found.start())
-        for found in FENCE.finditer(text)
-    ]
-    for index, (line, language, code, end, _) in enumerate(fences):
-        if language != "python":
+    fences = [*FENCE.finditer(text)]
+    for found, after in zip(fences, [*fences[1:], None], strict=True):
+        if found[1] != "python":
             continue
-        after = fences[index + 1] if index + 1 < len(fences) else None
         printed = None
-        if after and after[1] in ("", "text") and not text[end : after[4]].strip():
+        if after and after[1] in ("", "text") and not text[found.end() : after.start()].strip():
             printed = after[2]
-        yield line + 1, code, printed
+        yield text.count("\n", 0, found.start()) + 1, found[2], printed
 
 
 def with_python() -> list[Path]:

@@ -31,7 +31,8 @@ def test_the_hub_reads_a_card_and_every_table_that_it_names(
     assert set(tables) == {name for name, table in results.tables.items() if table.height}
     for name, path in tables.items():
         assert pl.read_parquet(path).equals(results[name])
-        (count,) = duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchall()[0]
+        counted = duckdb.connect().execute(f"SELECT count(*) FROM '{path}'")
+        (count,) = counted.fetchall()[0]
         assert f"| `{name}` | {count} |" in card.text
     assert "Localisation" in card.text and "@inproceedings" in card.text
 
