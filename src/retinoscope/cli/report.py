@@ -21,6 +21,12 @@ def report(
             "be given several times."
         ),
     ] = None,
+    card: Annotated[
+        bool,
+        typer.Option(
+            "--card", help="Also write README.md, a dataset card for the Hugging Face hub."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Don't print the tables.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -31,6 +37,7 @@ def report(
     code does, compare with a run of `reproduce --protocol mended,+SWITCH`.
     """
     # Imported here so that --help answers at once.
+    from retinoscope.report.card import write_card
     from retinoscope.report.render import render
     from retinoscope.report.summary import summary
     from retinoscope.report.terminal import print_report
@@ -39,10 +46,15 @@ def report(
     console = Console()
     others = beside or []
     page = render(run, others)
+    written = {"report": page.resolve()}
+    if card:
+        written["card"] = write_card(run).resolve()
     if as_json:
         compared = [read(other) for other in others]
-        print_json({"report": page.resolve(), **summary(read(run), compared)})
+        print_json({**written, **summary(read(run), compared)})
         return
     if not quiet:
         print_report(read(run), console, [read(other) for other in others])
-    console.print(f"Report: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
+    for name, path in written.items():
+        text = f"{name.capitalize()}: {path}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
