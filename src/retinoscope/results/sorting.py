@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
@@ -52,9 +52,9 @@ def write_sorted(
         )
 
 
-def _ends(counts: pl.DataFrame) -> list[object]:
+def _ends(counts: pl.DataFrame) -> list[Any]:
     """The last value of each range: as few ranges of about AT_ONCE rows as hold all."""
-    ends: list[object] = []
+    ends: list[Any] = []
     rows = 0
     for value, count in counts.iter_rows():
         if rows and rows + count > AT_ONCE:

@@ -69,10 +69,12 @@ def sized(
     """
     able = round(candidates * kept) if plan.curated else candidates
     objects = able if limit is None else min(limit, able)
+    # Where all that are kept are wanted, all are looked at.
+    looked_at = candidates if objects == able else min(candidates, round(objects / kept))
     return Job(
         experiments=plan.experiments,
         objects=objects,
-        looked_at=min(candidates, round(objects / kept)) if plan.curated else 0,
+        looked_at=looked_at if plan.curated else 0,
         mean_images=mean_images,
         max_new_tokens=plan.settings.max_new_tokens,
         pixels=pixels,
