@@ -21,9 +21,10 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
+from retinoscope.results.measured import Store, append
 from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline, save_sheet
-from retinoscope.results.store import Store, append, consolidate
+from retinoscope.results.store import consolidate
 
 CLASSES = ("dog", "cat", "apple", "traffic light")
 LAYERS = 9

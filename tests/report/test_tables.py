@@ -19,6 +19,7 @@ from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.experiments.lens.tables import best_layers, lens_by_layer, lens_summary
 from retinoscope.report import paper
+from retinoscope.report.tables import blocks
 from retinoscope.report.tables.collect import collect, write_tables
 from retinoscope.results.schema import frame
 from retinoscope.results.statistics import mcnemar
@@ -267,3 +268,19 @@ def test_a_sweep_changes_nothing_in_the_tables_of_windows(run: Path) -> None:
     assert_frame_equal(knockout_table(records), knockout_table(windows))
     cuts = (("object+1", "last position"), ("all but last row", "last row"))
     assert_frame_equal(compare_cuts(records, *cuts), compare_cuts(windows, *cuts))
+
+
+@pytest.mark.parametrize("block", [1, 7, 10**6])
+def test_tables_made_block_by_block_are_the_tables_made_at_once(
+    run: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    results = read(run)
+    large = {name: run / "records" / f"{name}.parquet" for name in ("ablation", "knockout", "lens")}
+    small = {name: table for name, table in results.tables.items() if name not in large}
+    lazy = replace(results, tables=small, large=large)
+    assert isinstance(lazy.records("ablation"), pl.LazyFrame)
+    assert lazy["ablation"].equals(results["ablation"])
+    there, here = collect(results), collect(lazy)
+    for name, table in there.items():
+        assert_frame_equal(here[name], table)

@@ -30,8 +30,8 @@ _NOTE = (
 
 def _tables(results: Results, protocol: Protocol) -> Tables:
     return {
-        "knockout": knockout_table(results["knockout"], protocol),
-        "sweep": sweep_table(results["knockout"], protocol),
+        "knockout": knockout_table(results.records("knockout"), protocol),
+        "sweep": sweep_table(results.records("knockout"), protocol),
     }
 
 
@@ -76,12 +76,12 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
 
 
 def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[Verdict]:
-    against_row = compare_cuts(results["knockout"], *CUTS, protocol)
+    against_row = compare_cuts(results.records("knockout"), *CUTS, protocol)
     return (extraction(tables["knockout"], against_row),)
 
 
 def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:
-    return knockout_headline(knockout_table(results["knockout"], protocol))
+    return knockout_headline(knockout_table(results.records("knockout"), protocol))
 
 
 REPORT = Report(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.report.tables.blocks import Records, blocks
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import beside_clean, summarise
+from retinoscope.report.tables.pairing import beside_clean, summarise, tally
 from retinoscope.results.protocol import MENDED, Protocol
 
 SWEPT = pl.col("window").str.starts_with("layer ")
@@ -14,7 +15,7 @@ SWEPT = pl.col("window").str.starts_with("layer ")
 _CONDITION = ("task", "group", "target", "layer", "head")
 
 
-def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+def sweep_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFrame:
     """Mean drop of the right token's probability, and decrease, of every single layer and head.
 
     Args:
@@ -26,11 +27,14 @@ def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFr
         where all heads of the layer were cut; the columns of `pairing.summarise`. Sorted by task,
         layer, then head, the whole layer first.
     """
-    here = records.filter((pl.col("window") == "none") | SWEPT)
-    paired = beside_clean(here, pl.col("window") == "none", protocol).with_columns(
-        layer=pl.col("first_layer"), head=pl.when(pl.col("head") >= 0).then("head")
-    )
-    return summarise(paired, _CONDITION).sort(
+    tallies = []
+    for block in blocks(records):
+        here = block.filter((pl.col("window") == "none") | SWEPT)
+        paired = beside_clean(here, pl.col("window") == "none", protocol).with_columns(
+            layer=pl.col("first_layer"), head=pl.when(pl.col("head") >= 0).then("head")
+        )
+        tallies.append(tally(paired, _CONDITION))
+    return summarise(tallies, _CONDITION).sort(
         rank("task"), "task", "group", "target", "layer", "head", nulls_last=False
     )
 

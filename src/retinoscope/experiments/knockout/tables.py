@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.experiments.knockout.sweep_tables import SWEPT
+from retinoscope.report.tables.blocks import Records, blocks
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.report.tables.pairing import beside_clean, compare, pooled, summarise, tally
 from retinoscope.results.protocol import MENDED, Protocol
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
@@ -16,7 +17,7 @@ TARGETS = ("last position", "last row")
 CONDITION = ("task", "group", "target", "window")
 
 
-def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFrame:
+def knockout_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFrame:
     """Decrease, and accuracy relative to clean, of every group, target and window measured.
 
     The paper quotes accuracy on questions that the whole model gets right; that is `kept`, the
@@ -34,15 +35,15 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
         group, then window from early to late, "all" last. Single layers and heads have a table of
         their own (`sweep_table`).
     """
-    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
-    table = summarise(paired, CONDITION)
-    blocked = paired.group_by(CONDITION).agg(
-        first_layer=pl.col("first_layer").min(),
-        last_layer=pl.col("last_layer").max(),
-        keys=pl.col("keys").mean(),
-        edges=pl.col("edges").mean(),
-    )
-    table = table.join(blocked, on=list(CONDITION), how="left").with_columns(
+    tallies, blocked = [], []
+    for block in blocks(records):
+        paired = beside_clean(block.filter(~SWEPT), pl.col("window") == "none", protocol)
+        tallies.append(tally(paired, CONDITION))
+        blocked.append(paired.group_by(CONDITION).agg(*_blocked(pl.col("first_layer").len())))
+    table = summarise(tallies, CONDITION)
+    sums = pl.concat(blocked).group_by(CONDITION).agg(*_blocked(pl.col("rows").sum()))
+    means = sums.with_columns(pl.col("keys", "edges") / pl.col("rows")).drop("rows")
+    table = table.join(means, on=list(CONDITION), how="left").with_columns(
         kept=1 - pl.col("decrease"),
         kept_low=1 - pl.col("decrease_high"),
         kept_high=1 - pl.col("decrease_low"),
@@ -69,8 +70,18 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
     ).select(*first, pl.exclude(*first))
 
 
+def _blocked(rows: pl.Expr) -> list[pl.Expr]:
+    """What was cut under a condition, by its rows or by what is known of some of them."""
+    return [
+        pl.col("first_layer").min(),
+        pl.col("last_layer").max(),
+        pl.col("keys", "edges").sum(),
+        rows.alias("rows"),
+    ]
+
+
 def compare_cuts(
-    records: pl.DataFrame,
+    records: Records,
     first: tuple[str, str],
     second: tuple[str, str],
     protocol: Protocol = MENDED,
@@ -86,9 +97,12 @@ def compare_cuts(
     Returns:
         The columns of `pairing.compare` for each window and task that measured both.
     """
-    paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
 
-    def cut(which: tuple[str, str]) -> pl.DataFrame:
+    def cut(paired: pl.DataFrame, which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
 
-    return compare(cut(first), cut(second), ["window"])
+    tests = []
+    for block in blocks(records):
+        paired = beside_clean(block.filter(~SWEPT), pl.col("window") == "none", protocol)
+        tests.append(compare(cut(paired, first), cut(paired, second), ["window"]))
+    return pooled(tests, ["window", "task"])
