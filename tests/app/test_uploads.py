@@ -46,7 +46,7 @@ def test_an_animations_first_frame_is_taken(browser, encoded):
 
 def test_an_upload_is_looked_at(browser, encoded):
     key = browser.upload(encoded()).json()["key"]
-    looked = browser.result("look", images=[key])
+    (looked,) = browser.result("look", images=[key])["images"]
     assert looked["size"] == [60, 50]
     assert len(looked["boxes"]) == len(looked["cells"]) == 16
 
