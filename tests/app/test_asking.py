@@ -174,8 +174,11 @@ def test_rollout_and_gradients_are_the_librarys(browser, view):
     nodes = AblationSettings().gradient_nodes
     found = integrated_gradients(view.recording, 9, tolerance=0.05, most=nodes)
     assert told["scores"] == pytest.approx(found.score.tolist(), abs=1e-4)
-    assert told["explains"] == word(view, 9)
-    assert browser.ask("overlay", reading="integrated_gradients", token=10**6)["kind"] == "SelectionError"
+    assert told["explains"] == [word(view, 9)]
+    assert (
+        browser.ask("overlay", reading="integrated_gradients", token=10**6)["kind"]
+        == "SelectionError"
+    )
 
 
 def test_tokens_are_plain_text_with_nothing_invisible(browser, view, monkeypatch):

@@ -60,7 +60,9 @@ def agree(output: str, told: dict) -> None:
         assert (float(before), float(after)) == pytest.approx(expected, abs=6e-5)
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=["zero", "noise", "knockout", "heads", "patch", "steer"])
+@pytest.mark.parametrize(
+    "action", ACTIONS, ids=["zero", "noise", "knockout", "heads", "patch", "steer"]
+)
 def test_an_intervention_is_reproduced(browser, capsys, action):
     told = browser.result("intervene", patches=PATCHES, action=action)
     code = browser.result("export", patches=PATCHES, action=action)["code"]

@@ -133,7 +133,7 @@ def test_only_the_last_uploads_are_kept(browser, encoded):
     keys = [browser.upload(encoded(size=(40 + i, 40))).json()["key"] for i in range(3)]
     found = [browser.client.get(f"/api/images/{key}").status_code for key in keys]
     assert found == [422, 200, 200]
-    event = browser.ask("look", images=[key]s[0])
+    event = browser.ask("look", images=keys[:1])
     assert event["kind"] == "SampleError"
     assert "Drop the same file in again" in event["message"]
 

@@ -1,4 +1,4 @@
-"""What the explorer says of single words of the answer, and of attention, is what the library says."""
+"""What the explorer says of single words and of attention is what the library says."""
 
 from __future__ import annotations
 

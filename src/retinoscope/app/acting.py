@@ -68,8 +68,8 @@ def as_intervention(
 def word_direction(view: View, word: str) -> torch.Tensor:
     """The unembedding's row of a word's first token, of length 1; errors as in `in_force`."""
     token = word_token(view, word)
-    row = view.recording.checkpoint.parts.head.weight[token].detach()
-    return row.float() / row.float().norm()
+    row = view.recording.checkpoint.parts.head.get_parameter("weight")[token].detach().float()
+    return row / row.norm()
 
 
 def word_token(view: View, word: str) -> int:

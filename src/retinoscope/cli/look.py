@@ -54,7 +54,8 @@ def look(
     """Look at one object of one image, given by a box or a mask.
 
     Prints what the model answers with the object's tokens replaced and with as many others,
-    with the attention to them cut in windows of layers, and what the object's patches decode to.
+    with attention to them knocked out in windows of layers, and what the object's patches decode
+    to.
     Tokens are replaced by the mean visual token where it is known (the embedded model, or
     `--mean-images`, or `--mean-file`), else by zero.
     """

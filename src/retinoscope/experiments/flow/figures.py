@@ -1,4 +1,4 @@
-"""The flow figures: deletion and insertion curves, and attention beside what cutting it does."""
+"""The flow figures: deletion and insertion curves, and attention beside its knockout."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _curves(axis: Axes, rows: pl.DataFrame) -> None:
 
 
 def cut_figure(cuts: pl.DataFrame) -> Figure | None:
-    """The last position's attention by layer and group, beside what cutting it loses.
+    """The last position's attention by layer and group, beside what knocking it out loses.
 
     Args:
         cuts: the table of cuts.
@@ -114,7 +114,7 @@ def cut_figure(cuts: pl.DataFrame) -> Figure | None:
                 _map(axis, cells, layers, groups, column)
             most = max(r["drop_n"] for r in cells.values())
             row[0].set_title(f"{task}: attention, % (n = {most})")
-            row[1].set_title("logit difference lost when cut, %")
+            row[1].set_title("logit difference lost when knocked out, %")
             row[0].set_ylabel("decoder layer (from 0)")
     return figure
 

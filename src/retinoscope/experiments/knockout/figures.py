@@ -1,4 +1,4 @@
-"""The knockout figure: what each cut loses in each window of layers."""
+"""The knockout figure: what each knockout loses in each window of layers."""
 
 from __future__ import annotations
 

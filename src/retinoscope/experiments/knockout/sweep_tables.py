@@ -1,4 +1,4 @@
-"""The sweep table: one cut at every single layer, and at every single head of every layer."""
+"""The sweep table: one knockout at every single layer, and at every single head of every layer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFr
 
     Returns:
         A row for each task, group, target, layer and head that was measured, head being null
-        where all heads of the layer were cut; the columns of `pairing.summarise`. Sorted by task,
-        layer, then head, the whole layer first.
+        where all heads of the layer were knocked out; the columns of `pairing.summarise`. Sorted by
+        task, layer, then head, the whole layer first.
     """
     here = records.filter((pl.col("window") == "none") | SWEPT)
     paired = beside_clean(here, pl.col("window") == "none", protocol).with_columns(
@@ -36,11 +36,11 @@ def sweep_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.DataFr
 
 
 def whole_layers(table: pl.DataFrame, task: str) -> pl.DataFrame:
-    """The rows of a task in which all heads of a layer were cut, by layer."""
+    """The rows of a task in which all heads of a layer were knocked out, by layer."""
     return table.filter((pl.col("task") == task) & pl.col("head").is_null()).sort("layer")
 
 
 def single_heads(table: pl.DataFrame, task: str) -> pl.DataFrame:
-    """The rows of a task in which one head was cut, by layer and head."""
+    """The rows of a task in which one head was knocked out, by layer and head."""
     one = (pl.col("task") == task) & pl.col("head").is_not_null()
     return table.filter(one).sort("layer", "head")

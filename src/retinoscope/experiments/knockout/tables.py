@@ -29,20 +29,20 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
 
     Returns:
         A row for each task, group, target and window that was measured (none is invented):
-        first_layer, last_layer; keys and edges (mean number blocked, in each layer for edges);
+        first_layer, last_layer; keys and edges (mean number knocked out, in each layer for edges);
         kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
         group, then window from early to late, "all" last. Single layers and heads have a table of
         their own (`sweep_table`).
     """
     paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
     table = summarise(paired, CONDITION)
-    blocked = paired.group_by(CONDITION).agg(
+    edges = paired.group_by(CONDITION).agg(
         first_layer=pl.col("first_layer").min(),
         last_layer=pl.col("last_layer").max(),
         keys=pl.col("keys").mean(),
         edges=pl.col("edges").mean(),
     )
-    table = table.join(blocked, on=list(CONDITION), how="left").with_columns(
+    table = table.join(edges, on=list(CONDITION), how="left").with_columns(
         kept=1 - pl.col("decrease"),
         kept_low=1 - pl.col("decrease_high"),
         kept_high=1 - pl.col("decrease_low"),
@@ -69,17 +69,17 @@ def knockout_table(records: pl.DataFrame, protocol: Protocol = MENDED) -> pl.Dat
     ).select(*first, pl.exclude(*first))
 
 
-def compare_cuts(
+def compare_knockouts(
     records: pl.DataFrame,
     first: tuple[str, str],
     second: tuple[str, str],
     protocol: Protocol = MENDED,
 ) -> pl.DataFrame:
-    """McNemar's test between two cuts in the same window, by task and window.
+    """McNemar's test between two knockouts in the same window, by task and window.
 
     Args:
         records: the run's knockout records.
-        first: (group, target) of one cut.
+        first: (group, target) of one knockout.
         second: (group, target) of the other.
         protocol: how the records are scored.
 
@@ -88,7 +88,7 @@ def compare_cuts(
     """
     paired = beside_clean(records.filter(~SWEPT), pl.col("window") == "none", protocol)
 
-    def cut(which: tuple[str, str]) -> pl.DataFrame:
+    def only(which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
 
-    return compare(cut(first), cut(second), ["window"])
+    return compare(only(first), only(second), ["window"])
