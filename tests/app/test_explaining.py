@@ -40,7 +40,7 @@ def test_a_word_is_chosen_and_what_made_it_is_shown(page: Page):
     with page.expect_request("**/api/overlay") as asked:
         words.nth(1).click()
     sent = json.loads(asked.value.post_data or "")
-    assert (sent["reading"], sent["places"]) == ("gradient_x_input", [1])
+    assert (sent["reading"], sent["places"]) == ("integrated_gradients", [1])
     expect(page.locator("#legend")).to_be_visible()
     expect(page.locator("#explains")).to_contain_text(f"“{said[1]}”")
     expect(words.nth(1)).to_have_attribute("aria-pressed", "true")

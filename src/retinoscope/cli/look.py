@@ -29,6 +29,12 @@ def look(
     question: Annotated[
         str, typer.Option(help="A question whose answer is the object, if any.")
     ] = "",
+    words: Annotated[
+        str,
+        typer.Option(
+            help="Words of the clean answer to be explained, comma-separated; default the name."
+        ),
+    ] = "",
     model: Annotated[
         str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
     ] = "embedded",
@@ -56,10 +62,13 @@ def look(
     Prints what the model answers with the object's tokens replaced and with as many others,
     with attention to them knocked out in windows of layers, and what the object's patches decode
     to.
+    The clean answer follows word by word, with and without the object, and what made its name (or
+    `--words`): attribution, attention, heads.
     Tokens are replaced by the mean visual token where it is known (the embedded model, or
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
+    from retinoscope.cli.look_words import answer_words
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
@@ -104,10 +113,15 @@ def look(
                 for table in found.tables:
                     console.print(table)
             _note(console, found.note)
+    chosen = [word.strip() for word in words.split(",") if word.strip()]
+    spoken = answer_words(checkpoint, target, settings, chosen)
     if as_json:
-        told = {"image": image, "name": name, "replaced_by": value}
+        told = {"image": image, "name": name, "replaced_by": value, "words": spoken}
         print_json({**told, **measured, "not_measured": skips})
         return
+    for table in spoken.tables(name, value):
+        console.print(table)
+    _note(console, spoken.note)
     for skip in skips:
         console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
 

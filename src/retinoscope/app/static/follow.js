@@ -84,7 +84,7 @@ function togglePlace(place) {
   const places = state.places.includes(place) ? state.places.filter((one) => one !== place)
     : [...state.places, place].sort((a, b) => a - b).slice(-page.model.most_words);
   Object.assign(state, { places, token: -1, query: "answer" });
-  if (!state.overlay) state.overlay = "gradient_x_input";
+  if (!state.overlay) state.overlay = "integrated_gradients";
   remember();
   drawWords();
   askOverlay();
