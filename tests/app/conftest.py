@@ -56,12 +56,12 @@ def session(vlm: rs.VLM, folder: Path, scenes: Path) -> Session:
 
 
 def probe(session: Session) -> FittedLens:
-    """A lens that knows four tokens, and nothing in the first place."""
+    """A lens that knows four tokens, and nothing in the last place."""
     checkpoint = session.vlm.checkpoint
     width = checkpoint.parts.embedding.get_parameter("weight").shape[1]
     places, source = session.layer_count + 1, torch.Generator().manual_seed(3)
     directions = torch.randn(places, 4, width, generator=source)
-    directions[0] = 0
+    directions[-1] = 0
     tensors = {
         "directions": directions,
         "offsets": torch.zeros(places, 4),

@@ -100,10 +100,12 @@ def test_a_head_is_chosen_by_keys_and_a_token_of_the_prompt_asks(page: Page):
 def test_heads_are_knocked_out_and_states_patched_and_steered(page: Page):
     drag(page, (3, 3), (8, 8))
     settled(page)
-    page.get_by_label("knock out attention from the last position").check()
+    with page.expect_response("**/api/intervene"):
+        page.get_by_label("knock out attention from the last position").check()
     with page.expect_request("**/api/intervene") as asked:
         page.get_by_role("button", name="Head 2").click()
     assert json.loads(asked.value.post_data or "")["action"]["heads"] == [2]
+    settled(page)
     page.get_by_label("patch from another image").check()
     with page.expect_request("**/api/intervene") as asked:
         page.select_option("#other", index=1)

@@ -145,7 +145,7 @@ def test_a_second_lens_is_reproduced(browser, capsys, session, monkeypatch):
         knowing = replace(browser, client=client)
         read = knowing.result("read", patches=[3], lens="probe")
         code = knowing.result("export", patches=[3], lens="probe")["code"]
-    assert not read["layers"][0] and read["layers"][1]
+    assert read["layers"][0] and not read["layers"][-1]
     output = printed(code, capsys)
     for layer, words in enumerate(read["layers"]):
         if words:

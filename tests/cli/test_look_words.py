@@ -29,7 +29,7 @@ def checkpoint():
 @pytest.fixture(scope="module")
 def cactus(scene):
     (one,) = (thing for thing in scene.annotations if thing.class_name == "cactus")
-    return read_target(scene, one, (), Settings())
+    return replace(read_target(scene, one, (), Settings()), question="")
 
 
 def test_each_word_has_its_probability_and_the_name_is_explained(scene, checkpoint, cactus):

@@ -172,7 +172,7 @@ def _lens(request: Export) -> list[str]:
     by = ""
     lines = [""]
     if request.lens:
-        by = ", by=lens"
+        by = ", k=3, by=lens"
         lines += [
             "from retinoscope.runs.lens_fit import fitted_lenses",
             "",

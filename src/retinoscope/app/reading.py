@@ -59,7 +59,9 @@ def read(session: Session, request: Read, say: Say) -> LensRead:
         )
     by = session.lenses[request.lens].lens(view.recording) if request.lens else None
     say("Reading every layer")
-    lens = view.lens(tokens, k=min(WORDS, len(view.recording.logits)), by=by)
+    known = None if by is None else by.words(0)
+    most = len(view.recording.logits) if known is None else len(known)
+    lens = view.lens(tokens, k=min(WORDS, most), by=by)
     layers = _single(view, lens) if len(tokens) == 1 else _several(view, lens)
     # Where a lens has no words of its own it reads nothing.
     silent = [by is not None and by.words(place) == () for place in range(len(layers))]

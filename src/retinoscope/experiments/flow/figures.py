@@ -122,7 +122,7 @@ def cut_figure(cuts: pl.DataFrame) -> Figure | None:
 def _map(
     axis: Axes, cells: dict[Any, dict[str, Any]], layers: list[int], groups: list[str], column: str
 ) -> None:
-    """Cells filled by how large a number is among the panel's, in one hue; losses in another."""
+    """Cells filled by how large a number is among the panel's."""
     most = max((abs(row[column] or 0.0) for row in cells.values()), default=0.0) or 1.0
     for y, layer in enumerate(layers):
         for x, group in enumerate(groups):
@@ -130,12 +130,10 @@ def _map(
             found = None if row is None else row[column]
             if found is None:
                 continue
-            hue = BLUE if column == "attention" else ORANGE if found >= 0 else GREEN
             axis.fill(
                 [x + 0.03, x + 0.97, x + 0.97, x + 0.03],
                 [y + 0.04, y + 0.04, y + 0.96, y + 0.96],
-                color=hue,
-                alpha=min(1.0, abs(found) / most) * 0.85,
+                facecolor=shade(found / most),
                 linewidth=0,
             )
             strong = column == "drop" and row is not None and (row["holm"] or 1.0) < 0.05
