@@ -6,6 +6,7 @@ Run by `python -m benchmarks`, with the Python of the tool's own environment.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import resource
@@ -54,6 +55,9 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     sample = getattr(tool, "sampled", sampled)
     chosen = list(range(len(changes))) if tool.whole else sample(changes, given.sample)
     function = getattr(tool, work.kind.replace(" ", "_"))
+    # One full collection takes longer than some works, and falls into whichever it happens to.
+    gc.collect()
+    gc.freeze()
     before, start = _peak(), time.process_time()
     output, gap = _run(function, work, [changes[index] for index in chosen], given.gap)
     seconds = time.process_time() - start

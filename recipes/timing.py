@@ -23,14 +23,8 @@ from recipes.stack.optimise import Group, Optimiser
 from recipes.stack.run import make_runs
 from recipes.variants.catalogue import VARIANTS
 from recipes.variants.families import list_members, make_families, variant_shape
-from recipes.variants.train import (
-    REGISTERS,
-    Sizes,
-    compute_features,
-    family_losses,
-    make_towers,
-    patch_classes,
-)
+from recipes.variants.features import compute_features
+from recipes.variants.train import REGISTERS, Sizes, family_losses, make_towers, patch_classes
 
 Losses = Callable[[int], Tensor]
 

@@ -11,9 +11,9 @@ from recipes.embedded.loading import DevicePool
 from recipes.embedded.words import Words
 from recipes.stack.run import Runs, run_decoder
 from recipes.variants.families import Family
+from recipes.variants.features import Seen
 from recipes.variants.measure import ClassWords, describe_scenes
 from recipes.variants.records import Measured, shares
-from recipes.variants.train import Seen
 from retinoscope.data.scenes.language import DESCRIBE
 
 NEW_TOKENS = 32

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from recipes.embedded.asking import KINDS
 from recipes.embedded.layout import embed_rows, fit_visual
-from recipes.embedded.loading import Batch, DevicePool, DeviceRows
+from recipes.embedded.loading import Batch, DevicePool
 from recipes.embedded.pool import ROWS_OF_IMAGE
-from recipes.embedded.rows import BEFORE, PADDING
+from recipes.embedded.rows import BEFORE
 from recipes.embedded.words import Words
-from recipes.stack.decoder import Decoder, attend, lay_rows, seen_by, transform
-from recipes.stack.run import Runs, run_decoder
+from recipes.stack.decoder import attend, lay_rows, seen_by, transform
 from recipes.stack.shape import GRID
+from recipes.variants.answers import chunks, right_answers
 from recipes.variants.families import Family
+from recipes.variants.features import Seen
+from recipes.variants.probes import Scene, probe
 from recipes.variants.records import Measured, shares
-from recipes.variants.train import Seen
 from retinoscope.data.scenes.classes import CLASSES, NAMES
 
 LEAST = 0.5
 """A patch shows a thing that covers at least so much of it."""
-CHUNK = 20
-RIDGE = 1.0
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is known of images, for visual tokens of one family.
-
-    Attributes:
-        kind: class that each token shows, -1 for none or for tokens that have no place.
-        far: whether a token lies two or more cells from every thing.
-        thing: number of the thing that each token shows.
-        present: which classes each image holds.
-    """
-
-    kind: Int[Tensor, "n tokens"]
-    far: Bool[Tensor, "n tokens"]
-    thing: Int[Tensor, "n tokens"]
-    present: Bool[Tensor, "n classes"]
 
 
 def describe_scenes(pool: DevicePool, images: Tensor, kind: str) -> Scene:
@@ -168,11 +148,6 @@ def _alone(blocks: Tensor, place: slice, dtype: torch.dtype) -> Tensor:
     return torch.where(seen, 0.0, -1e4).to(dtype)[:, None]
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    for start in range(0, count, CHUNK):
-        yield slice(start, min(start + CHUNK, count))
-
-
 @torch.no_grad()
 def measure(
     family: Family,
@@ -202,7 +177,7 @@ def measure(
         tally = _Tally(family, words)
         kept: list[list[Tensor]] = []
         scenes = []
-        for part in _chunks(len(images)):
+        for part in chunks(len(images)):
             some = images[part]
             models = len(family.members)
             # The first and the third row of an image ask of it whole, colours too.
@@ -220,7 +195,7 @@ def measure(
                 scenes.append((scene, some))
         found += tally.measured(condition.name)
         if probes and any(len(scene.kind[scene.kind >= 0]) for scene, _ in scenes):
-            found += _probe(kept, scenes)
+            found += probe(kept, scenes)
     return found
 
 
@@ -276,91 +251,3 @@ class _Tally:
             if float(there.sum()):
                 found.append(Measured(name, condition, layer, task, shares(hits, there)))
         return found
-
-
-def _probe(kept: list[list[Tensor]], scenes: list[tuple[Scene, Tensor]]) -> list[Measured]:
-    """Fit linear probes of the class at object patches, and of labels shuffled among things."""
-    kind = torch.cat([scene.kind[scene.kind >= 0] for scene, _ in scenes])
-    image = torch.cat(
-        [some[:, None].expand_as(scene.kind)[scene.kind >= 0] for scene, some in scenes]
-    )
-    thing = torch.cat([scene.thing[scene.kind >= 0] for scene, _ in scenes])
-    rng = torch.Generator().manual_seed(0)
-    owner, index = torch.unique(image * 8 + thing, return_inverse=True)
-    shuffled = torch.randint(len(NAMES), (len(owner),), generator=rng).to(kind)[index]
-    order = torch.unique(image)
-    train = image < order[int(0.7 * len(order))]
-    found = []
-    for layer in range(len(kept[0])):
-        states = torch.cat([part[layer] for part in kept], 1)
-        for name, labels in (("probe", kind), ("probe_control", shuffled)):
-            right = _ridge(states, labels, train)
-            hits, there = _by_image(right, image[~train])
-            found.append(Measured(name, "clean", layer, "object", shares(hits.cpu(), there.cpu())))
-    return found
-
-
-def _ridge(
-    states: Float[Tensor, "models n width"], labels: Int[Tensor, " n"], train: Bool[Tensor, " n"]
-) -> Bool[Tensor, "models tested"]:
-    """Fit a ridge regression on one part of the patches; say where it is right on the other."""
-    states = F.layer_norm(states.float(), states.shape[-1:])
-    states = F.pad(states, (0, 1), value=1.0)
-    x, y = states[:, train], F.one_hot(labels[train], len(NAMES)).float()
-    square = x.transpose(1, 2) @ x + RIDGE * torch.eye(x.shape[-1], device=x.device)
-    weights = torch.linalg.solve(square, x.transpose(1, 2) @ y)
-    return (states[:, ~train] @ weights).argmax(-1) == labels[~train]
-
-
-def _by_image(right: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum hits and counts of patches by image: (models, images) each."""
-    _, index = torch.unique(image, return_inverse=True)
-    count = int(index.max()) + 1
-    hits = torch.zeros(len(right), count, device=right.device)
-    hits.index_add_(1, index, right.float())
-    there = torch.zeros(count, device=right.device).index_add_(
-        0, index, torch.ones(len(index), device=right.device)
-    )
-    return hits, there.expand_as(hits)
-
-
-@torch.no_grad()
-def measure_texts(decoder: Decoder, text: DeviceRows) -> list[Measured]:
-    """Return the share of questions about documents in words that each model answers."""
-    models, device = len(decoder.embed), decoder.embed.device
-    parts: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for part in _chunks(len(text)):
-        number = torch.arange(part.start, part.stop, device=device)
-        batch = text.take(number.expand(models, -1))
-        inputs = decoder.words(batch.tokens, torch.float32)
-        passed = run_decoder(decoder, inputs, batch.positions, batch.blocks, Runs())
-        count, length, width = inputs.shape[1:]
-        logits = decoder.unembed(passed.last.reshape(models, count * length, width))
-        for kind, hits, there in right_answers(logits.view(models, count, length, -1), batch):
-            parts.setdefault(kind, []).append((hits.float().cpu(), there.float().cpu()))
-    found = []
-    for kind, each in parts.items():
-        hits, there = (torch.cat(column, 1) for column in zip(*each, strict=True))
-        found.append(Measured("accuracy", "clean", -1, kind, shares(hits, there)))
-    return found
-
-
-def right_answers(logits: Tensor, batch: Batch) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Yield kinds of question with hits and counts of each row: (models, n) each.
-
-    An answer is right if each of its tokens is the most likely one after those before it, which
-    is when greedy decoding gives the whole of it. Descriptions are left out: their wording is free.
-    """
-    best = logits[:, :, :-1].argmax(-1)
-    wrong = (best != batch.tokens[:, :, 1:]) & (batch.answers[:, :, 1:] > 0)
-    block = batch.blocks[:, :, 1:]
-    index = torch.where(block < PADDING, block, 0)
-    missed = torch.zeros(*batch.kinds.shape[:2], batch.kinds.shape[-1] + 1, device=block.device)
-    missed.scatter_add_(2, index, wrong.float())
-    right = missed[:, :, 1:] == 0
-    for number, kind in enumerate(KINDS):
-        asked = batch.kinds == number
-        if kind != "describe" and bool(asked.any()):
-            yield kind, (right & asked).sum(-1), asked.sum(-1)
-    asked = (batch.kinds < PADDING) & (batch.kinds > 0)
-    yield "all", (right & asked).sum(-1), asked.sum(-1)

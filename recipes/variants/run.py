@@ -24,6 +24,7 @@ from recipes.stack.decoder import Decoder
 from recipes.stack.packing import keep_bits, pack
 from recipes.stack.run import Runs, make_runs
 from recipes.stack.unstack import connector_weights, decoder_weights, tower_weights
+from recipes.variants.answers import measure_texts
 from recipes.variants.catalogue import VARIANTS, TextKind, Variant
 from recipes.variants.describing import describe
 from recipes.variants.families import (
@@ -35,20 +36,13 @@ from recipes.variants.families import (
     read_texts,
     variant_shape,
 )
-from recipes.variants.measure import (
-    CLEAN,
-    class_words,
-    list_conditions,
-    measure,
-    measure_texts,
-)
+from recipes.variants.features import Features, Towers, compute_features
+from recipes.variants.measure import CLEAN, class_words, list_conditions, measure
 from recipes.variants.records import append, to_records
+from recipes.variants.rounding import KEPT_BITS, round_towers, round_weights
 from recipes.variants.train import (
     REGISTERS,
-    Features,
     Sizes,
-    Towers,
-    compute_features,
     make_towers,
     patch_classes,
     train_on_images,
@@ -62,8 +56,6 @@ DESCRIBED = 100
 """Scenes that every model describes."""
 PACKED = 26_000_000
 """Most bytes of one file of weights, before compression halves it."""
-KEPT_BITS = 6
-"""Significant bits of the shipped weights; sixteen variants must fit into one small wheel."""
 
 
 @dataclass(frozen=True)
@@ -161,22 +153,6 @@ def write(families: dict[ConnectorKind, Family], towers: Towers, out: Path) -> N
     for number, weights in enumerate(files):
         size = pack(weights, "bfloat16", out / f"variants-{number}.npz")
         print(f"wrote variants-{number}: {size / 1e6:.1f} MB", flush=True)
-
-
-@torch.no_grad()
-def round_weights(families: dict[ConnectorKind, Family]) -> None:
-    """Round weights as they are written, so that the last measures are of what is shipped."""
-    for family in families.values():
-        for parameter in family.modules().parameters():
-            parameter.copy_(keep_bits(parameter, KEPT_BITS))
-
-
-@torch.no_grad()
-def round_towers(towers: Towers) -> None:
-    """Round the towers as they are written, before anything is learnt from what they see."""
-    for module in vars(towers).values():
-        for parameter in module.parameters():
-            parameter.copy_(parameter.bfloat16())
 
 
 def main() -> None:

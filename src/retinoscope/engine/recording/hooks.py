@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from retinoscope.engine.recording.attention import AttentionCall, attending
 from retinoscope.models import Parts
 
 
-class PassHooks:
+class PassHooks(ABC):
     """Listens to one forward pass of the model; nothing is changed by it.
 
     Hooks of others stay in force: layers are heard before others' pre-hooks (see `first`) and after
@@ -52,25 +53,25 @@ class PassHooks:
                 yield module.register_forward_hook(self._outside)
         yield self.parts.head.register_forward_hook(self._head)
 
+    @abstractmethod
     def attend(self, call: AttentionCall) -> tuple[Tensor, Tensor | None]:
         """A layer attends."""
-        raise NotImplementedError
 
+    @abstractmethod
     def enter(self, index: int, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         """A layer is called."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self, index: int, output: Any) -> None:
         """A layer returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def behind(self, module: nn.Module, given: Any, output: Any) -> None:
         """A module of the decoder that is no part of a layer ran."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unembedded(self, output: Tensor) -> None:
         """The unembedding ran."""
-        raise NotImplementedError
 
     def _before(
         self, index: int, _: nn.Module, args: tuple[Any, ...], options: dict[str, Any]

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from retinoscope.attribution import logit_attribution
-from retinoscope.engine import Recording, answer, changed_streams, look
+from retinoscope.engine import Recording, changed_streams, look
 from retinoscope.errors import InterventionError, ModelError, SelectionError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.drivers.outputs import other_images, sublayers
 from retinoscope.experiments.drivers.records import (
     DriverAnswerRecord,
@@ -22,11 +21,12 @@ from retinoscope.experiments.drivers.records import (
     DriverShareRecord,
 )
 from retinoscope.experiments.drivers.trials import CLEAN, Trial, source_trials, sublayer_trials
+from retinoscope.experiments.next_token import answered
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.target import Target, random_source, skip
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record
-from retinoscope.tasks import first_tokens, queries_of
+from retinoscope.tasks import first_tokens
 from retinoscope.tasks.describe import QUESTION
 from retinoscope.tokens import TokenSet
 
@@ -110,39 +110,29 @@ def _answers(
     bench: Bench[OwnSettings], target: Target, trials: Sequence[Trial]
 ) -> tuple[list[DriverAnswerRecord], list[tuple[str, str]]]:
     """The answers to every question that the next token answers, under every trial."""
-    checkpoint, settings = bench.checkpoint, bench.settings
-    asked, unasked = queries_of(
-        *(settings.tasks, target, checkpoint.tokenizer), always_a=settings.protocol.always_a
-    )
-    queries = [one for one in asked if not (one.written or one.control) and one.right]
-    recordings = [look(checkpoint, target.image, q.question, prefix=q.prefix) for q in queries]
     conditions = [trial.condition for trial in trials]
-    responses = answer([(recording, conditions) for recording in recordings])
+    questions, unasked = answered(bench.checkpoint, target, bench.settings, conditions)
     found: list[DriverAnswerRecord] = []
-    for query, response in zip(queries, responses, strict=True):
-        logits = response.outcome.logits
-        pair = contrast(logits[0], query.right)
-        differences = pair.difference(logits).tolist()
-        right = [token in query.right for token in logits.argmax(-1).tolist()]
+    for one in questions:
         found += [
             DriverAnswerRecord(
                 image_id=target.sample.image_id,
                 object_id=target.annotation.object_id,
                 class_name=target.class_name,
-                task=query.task,
-                prompt=query.question,
+                task=one.query.task,
+                prompt=one.query.question,
                 part=trial.part,
                 layer=trial.layer,
                 value=trial.value,
                 region=trial.region,
-                right=right[index],
-                right_clean=right[0],
-                difference=differences[index],
-                difference_clean=differences[0],
+                right=one.right[index],
+                right_clean=one.right[0],
+                difference=one.differences[index],
+                difference_clean=one.differences[0],
             )
             for index, trial in enumerate(trials)
         ]
-    return found, [(one.task, one.reason) for one in unasked]
+    return found, unasked
 
 
 def _shares(

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from retinoscope.report.tables.pairing import estimate_columns
-from retinoscope.results.statistics import holm, mcnemar, mean, rate
+from retinoscope.report.tables.pairing import estimate_columns, interval_columns
+from retinoscope.results.statistics import holm, lost_share, mcnemar, mean, rate
 
 TRIAL = ("part", "layer", "value", "region")
 OBJECT = ("image_id", "object_id")
@@ -95,21 +95,21 @@ def answers(records: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         A row for each task and intervention: asked, n (of them right when clean), wrong, decrease
-        (wrong / n) with low and high; drop, the mean of (clean - changed) / clean of the logit
-        difference where the clean one is above 0, with low, high and drop_n.
+        (wrong / n) with low and high; drop, what all logit differences lose as a share of the clean
+        ones that are above 0 (`lost_share`), with low, high and drop_n.
     """
     changed = records.filter(pl.col("part") != "none")
     rows = []
     for key, group in changed.group_by(["task", *TRIAL], maintain_order=True):
         right = group.filter("right_clean")
         share = rate(right.filter(~pl.col("right")).height, right.height)
-        ahead = group.filter(pl.col("difference_clean") > 0).with_columns(
-            drop=1 - pl.col("difference") / pl.col("difference_clean")
-        )
+        differences = ("difference_clean", "difference", "image_id")
         row: dict[str, Any] = dict(zip(("task", *TRIAL), key, strict=True))
         row |= {"asked": group.height, "n": share.n, "wrong": share.hits}
-        row |= {"decrease": share.value, "decrease_low": share.low, "decrease_high": share.high}
-        row |= estimate_columns("drop", mean(ahead["drop"].to_list(), ahead["image_id"].to_list()))
+        row |= interval_columns("decrease", share)
+        row |= estimate_columns(
+            "drop", lost_share(*(group[name].to_list() for name in differences))
+        )
         rows.append(row)
     counts = dict.fromkeys(("asked", "n", "wrong"), pl.Int64)
     schema: dict[str, Any] = {"task": pl.String} | _trial_schema() | counts
@@ -138,9 +138,7 @@ def shares(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mean(name: str, group: pl.DataFrame, column: str) -> dict[str, Any]:
-    columns = estimate_columns(name, mean(group[column].to_list(), group["image_id"].to_list()))
-    del columns[f"{name}_n"]
-    return columns
+    return interval_columns(name, mean(group[column].to_list(), group["image_id"].to_list()))
 
 
 def _trial_schema() -> dict[str, Any]:

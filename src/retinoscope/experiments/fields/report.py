@@ -12,7 +12,7 @@ from retinoscope.report.figures.style import BLUE, GREY, ORANGE, panels, percent
 from retinoscope.report.grids import Cell, Grid, estimate_cell, filled
 from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
 from retinoscope.report.tables.headline import headline_frame, headline_row
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.report.verdict import LEVEL, Check, TooFew, Verdict, above, all_met
 from retinoscope.report.wording import count, interval, percent, probability
 from retinoscope.results.protocol import Protocol
@@ -72,9 +72,7 @@ def ablations_table(records: pl.DataFrame) -> pl.DataFrame:
                 "tokens": group["tokens"].mean(),
                 "n": group.height,
                 "wrong": wrong,
-                "loss": lost.value,
-                "loss_low": lost.low,
-                "loss_high": lost.high,
+                **interval_columns("loss", lost),
                 "pairs": both.height,
                 "p": mcnemar(ours, theirs) if both.height else None,
             }

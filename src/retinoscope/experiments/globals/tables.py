@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import lost_share, mean, rate
 
 TASKS = ("describe", "poll", "poll-absent", "ask", "where", "count")
@@ -62,7 +62,7 @@ def answer_table(records: pl.DataFrame) -> pl.DataFrame:
         share = rate(row["wrong"], row["n"])
         rows.append(
             {name: row[name] for name in (*keys, "n", "tokens")}
-            | {"changed": share.value, "changed_low": share.low, "changed_high": share.high}
+            | interval_columns("changed", share)
             | estimate_columns("drop", lost_share(row["clean"], row["left"], row["images"]))
         )
     return pl.DataFrame(rows, schema=_ANSWERS).sort(

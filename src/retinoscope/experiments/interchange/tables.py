@@ -9,6 +9,7 @@ import polars as pl
 from scipy import stats
 
 from retinoscope.report.tables.order import rank
+from retinoscope.report.tables.pairing import interval_columns
 from retinoscope.results.records import TASKS
 from retinoscope.results.statistics import Estimate, holm, mean
 
@@ -156,12 +157,7 @@ def _estimated(records: pl.DataFrame, keys: Sequence[str], *columns: str) -> pl.
         images = some["image_id"].to_list()
         row["n"] = some.height
         for column in columns:
-            found = mean(some[column].to_list(), images)
-            row |= {
-                column: found.value,
-                f"{column}_low": found.low,
-                f"{column}_high": found.high,
-            }
+            row |= interval_columns(column, mean(some[column].to_list(), images))
         rows.append(row)
     ends = [c for column in columns for c in (column, f"{column}_low", f"{column}_high")]
     schema = {key: records.schema[key] for key in keys}

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import interval_columns
 from retinoscope.results.statistics import Estimate, mean, pooled_share
 
 MEASURES = ("strict", "lenient")
@@ -33,10 +33,12 @@ def lens_by_layer(records: pl.DataFrame) -> pl.DataFrame:
         row |= {"objects": group.height, "patches": group["patches"].sum()}
         for measure in MEASURES:
             columns = (group[name].to_list() for name in (measure, "patches", "image_id"))
-            row |= _named(f"{measure}_micro", pooled_share(*columns))
-            row |= _named(f"{measure}_macro", _mean(group.with_columns(_share(measure)), "share"))
+            row |= interval_columns(f"{measure}_micro", pooled_share(*columns))
+            row |= interval_columns(
+                f"{measure}_macro", _mean(group.with_columns(_share(measure)), "share")
+            )
         for curve in _CURVES:
-            row |= _named(curve, _mean(group, curve))
+            row |= interval_columns(curve, _mean(group, curve))
             row |= {
                 f"{curve}_q25": group[curve].quantile(0.25, "linear"),
                 f"{curve}_q75": group[curve].quantile(0.75, "linear"),
@@ -108,8 +110,8 @@ def lens_summary(records: pl.DataFrame, by_layer: pl.DataFrame) -> pl.DataFrame:
             "named": best["best_layer"].count(),
             "peak_layer": peak["layer"],
         }
-        row |= _named("best_layer", _mean(best, "best_layer"))
-        row |= _named("best_share", _mean(best, "best_share"))
+        row |= interval_columns("best_layer", _mean(best, "best_layer"))
+        row |= interval_columns("best_share", _mean(best, "best_share"))
         row |= {f"peak_share{end}": peak[f"{macro}{end}"] for end in ("", "_low", "_high")}
         row |= {
             f"peak_background{end}": behind[f"{macro}{end}"][0] if behind.height else None
@@ -133,12 +135,6 @@ def _share(measure: str) -> pl.Expr:
 
 def _mean(objects: pl.DataFrame, column: str) -> Estimate:
     return mean(objects[column].to_list(), objects["image_id"].to_list())
-
-
-def _named(name: str, estimate: Any) -> dict[str, float | int | None]:
-    columns = estimate_columns(name, estimate)
-    del columns[f"{name}_n"]
-    return columns
 
 
 def _curve_schema() -> dict[str, Any]:

@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from retinoscope.engine import Recording, answer, look
+from retinoscope.engine import Recording, look
 from retinoscope.errors import SelectionError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.lens.sheets import covered
 from retinoscope.experiments.lenses.fits import Fits, fits
 from retinoscope.experiments.lenses.pushes import Push, pushes
 from retinoscope.experiments.lenses.records import LensCauseRecord, LensShareRecord
+from retinoscope.experiments.next_token import answered
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.target import Target, random_source, skip
 from retinoscope.lens import StateLens, logit_lens
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record
-from retinoscope.tasks import queries_of
 from retinoscope.tasks.describe import QUESTION
 from retinoscope.tokens import visual
 
@@ -125,19 +124,10 @@ def _causes(
     bench: Bench[OwnSettings], target: Target, made: Sequence[Push]
 ) -> tuple[list[LensCauseRecord], list[tuple[str, str]]]:
     """The answers to every question that the next token answers, under every push."""
-    checkpoint, settings = bench.checkpoint, bench.settings
-    asked, unasked = queries_of(
-        *(settings.tasks, target, checkpoint.tokenizer), always_a=settings.protocol.always_a
-    )
-    queries = [one for one in asked if not (one.written or one.control) and one.right]
-    recordings = [look(checkpoint, target.image, q.question, prefix=q.prefix) for q in queries]
     conditions = [(), *(push.condition for push in made)]
-    responses = answer([(recording, conditions) for recording in recordings])
+    questions, unasked = answered(bench.checkpoint, target, bench.settings, conditions)
     found: list[LensCauseRecord] = []
-    for query, response in zip(queries, responses, strict=True):
-        logits = response.outcome.logits
-        differences = contrast(logits[0], query.right).difference(logits).tolist()
-        right = [token in query.right for token in logits.argmax(-1).tolist()]
+    for one in questions:
         found += [
             LensCauseRecord(
                 image_id=target.sample.image_id,
@@ -146,13 +136,13 @@ def _causes(
                 lens=push.lens,
                 place=push.place,
                 draw=push.draw,
-                task=query.task,
-                prompt=query.question,
-                right=right[index],
-                right_clean=right[0],
-                difference=differences[index],
-                difference_clean=differences[0],
+                task=one.query.task,
+                prompt=one.query.question,
+                right=one.right[index],
+                right_clean=one.right[0],
+                difference=one.differences[index],
+                difference_clean=one.differences[0],
             )
             for index, push in enumerate(made, start=1)
         ]
-    return found, [(one.task, one.reason) for one in unasked]
+    return found, unasked

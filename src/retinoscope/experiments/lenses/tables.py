@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import interval_columns
 from retinoscope.results.statistics import mean, rate
 
 LENSES = (
@@ -106,8 +106,7 @@ def causes(records: pl.DataFrame) -> pl.DataFrame:
             row |= _mean(name, group)
         for name, count in (("", group.height), ("random_", group["random_n"].sum())):
             share = rate(int(group[f"{name}wrong"].to_numpy().sum()), int(count))
-            row |= {f"{name}wrong": share.value}
-            row |= {f"{name}wrong_low": share.low, f"{name}wrong_high": share.high}
+            row |= interval_columns(f"{name}wrong", share)
         rows.append(row)
     schema: dict[str, Any] = {"task": pl.String, "place": pl.Int64, "lens": pl.String}
     schema |= {"n": pl.Int64}
@@ -117,9 +116,7 @@ def causes(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mean(name: str, group: pl.DataFrame) -> dict[str, Any]:
-    columns = estimate_columns(name, mean(group[name].to_list(), group["image_id"].to_list()))
-    del columns[f"{name}_n"]
-    return columns
+    return interval_columns(name, mean(group[name].to_list(), group["image_id"].to_list()))
 
 
 def _floats(*names: str) -> dict[str, Any]:

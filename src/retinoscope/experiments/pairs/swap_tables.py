@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import lost_share, mean, rate
 
 SWAP_TASKS = ("ask", "where", "colour_at", "place_of")
@@ -54,8 +54,8 @@ def swap_table(records: pl.DataFrame) -> pl.DataFrame:
         rows.append(
             {name: row[name] for name in keys}
             | {"n": row["n"]}
-            | {"stayed": stayed.value, "stayed_low": stayed.low, "stayed_high": stayed.high}
-            | {"became": became.value, "became_low": became.low, "became_high": became.high}
+            | interval_columns("stayed", stayed)
+            | interval_columns("became", became)
             | estimate_columns("shift", lost_share(row["clean"], row["left"], row["images"]))
         )
     return pl.DataFrame(rows, schema=_SWAPS).sort(

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import estimate_columns
+from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import lost_share, rate
 
 TASKS = ("poll", "ask", "describe", "count")
@@ -117,7 +117,7 @@ def clean_table(records: pl.DataFrame) -> pl.DataFrame:
         share = rate(row["hits"], row["n"])
         rows.append(
             {"task": row["task"], "objects": row["objects"], "n": share.n}
-            | {"right": share.value, "right_low": share.low, "right_high": share.high}
+            | interval_columns("right", share)
         )
     return pl.DataFrame(rows, schema=_CLEAN).sort(rank("task", TASKS), "objects")
 
@@ -157,8 +157,8 @@ def leakage_table(found: pl.DataFrame) -> pl.DataFrame:
             rows.append(
                 {"by": by, "group": row[by]}
                 | {name: row[name] for name in keys[1:]}
-                | {"n": share.n, "changed": share.value}
-                | {"changed_low": share.low, "changed_high": share.high}
+                | {"n": share.n}
+                | interval_columns("changed", share)
                 | estimate_columns("drop", lost_share(row["clean"], row["left"], row["images"]))
             )
     groups = [group for several in GROUPS.values() for group in dict.fromkeys(several)]

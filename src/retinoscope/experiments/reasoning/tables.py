@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from retinoscope.report.tables.pairing import estimate_columns
-from retinoscope.results.statistics import Estimate, Rate, lost_share, mcnemar, mean, rate
+from retinoscope.report.tables.pairing import interval_columns
+from retinoscope.results.statistics import lost_share, mcnemar, mean, rate
 
 ITEM = ("image_id", "object_id", "question")
 PLACES = ("anchor", "between", "answer", "distractor", "random", "one counted")
@@ -31,7 +31,7 @@ def questions_table(records: pl.DataFrame) -> pl.DataFrame:
     for (kind,), group in records.filter(test="clean").group_by(["kind"]):
         right = int(group["right"].sum())
         found = {"kind": kind, "asked": group.height, "right": right}
-        rows.append(found | _rate("accuracy", rate(right, group.height)))
+        rows.append(found | interval_columns("accuracy", rate(right, group.height)))
     return _frame(rows, {"kind": str, "asked": int, "right": int}, ["accuracy"]).sort("kind")
 
 
@@ -85,7 +85,7 @@ def readings_table(readings: pl.DataFrame) -> pl.DataFrame:
     for (kind, place, layer), group in readings.group_by(["kind", "place", "layer"]):
         won = int((group["log_probability"] > group["control_log_probability"]).sum())
         found = {"kind": kind, "place": place, "layer": layer, "n": group.height, "won": won}
-        rows.append(found | _rate("share", rate(won, group.height)))
+        rows.append(found | interval_columns("share", rate(won, group.height)))
     shape = {"kind": str, "place": str, "layer": int, "n": int, "won": int}
     return _frame(rows, shape, ["share"]).sort("kind", "place", "layer")
 
@@ -117,7 +117,7 @@ def order_table(records: pl.DataFrame) -> pl.DataFrame:
         later = [b - a for a, b in zip(first, second, strict=True)]
         row: dict[str, Any] = {"kind": kind, "n": len(chosen)}
         for name, values in (("first", first), ("second", second), ("later", later)):
-            row |= _estimate(name, mean(values, images))
+            row |= interval_columns(name, mean(values, images))
         rows.append(row)
     return _frame(rows, {"kind": str, "n": int}, ["first", "second", "later"])
 
@@ -164,19 +164,10 @@ def _lost(group: pl.DataFrame) -> dict[str, Any]:
         "n": group.height,
         "wrong": wrong,
         "drop_n": drop.n,
-        **_rate("loss", rate(wrong, group.height)),
-        **_estimate("drop", drop),
-        **_rate("predicted", rate(int(told.sum()), len(told))),
+        **interval_columns("loss", rate(wrong, group.height)),
+        **interval_columns("drop", drop),
+        **interval_columns("predicted", rate(int(told.sum()), len(told))),
     }
-
-
-def _rate(name: str, found: Rate) -> dict[str, float | None]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _estimate(name: str, found: Estimate) -> dict[str, Any]:
-    columns = estimate_columns(name, found)
-    return {key: value for key, value in columns.items() if not key.endswith("_n")}
 
 
 def _frame(

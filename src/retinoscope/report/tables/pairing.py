@@ -79,9 +79,9 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         rows.append(
             {name: row[name] for name in by}
             | {"asked": row["asked"]}
-            | _rate_columns("accuracy", rate(row["right"], row["asked"]))
+            | interval_columns("accuracy", rate(row["right"], row["asked"]))
             | {"n": row["n"], "wrong": row["wrong"]}
-            | _rate_columns("decrease", rate(row["wrong"], row["n"]))
+            | interval_columns("decrease", rate(row["wrong"], row["n"]))
             | estimate_columns("drop", mean(row["drops"], row["images"]))
         )
     measures = dict.fromkeys(("asked", "n", "wrong", "drop_n"), pl.Int64) | {
@@ -139,16 +139,12 @@ def compare(first: pl.DataFrame, second: pl.DataFrame, by: Sequence[str]) -> pl.
 
 def estimate_columns(name: str, estimate: Estimate) -> dict[str, float | int | None]:
     """An estimate as the columns <name>_n, <name>, <name>_low, <name>_high."""
-    return {
-        f"{name}_n": estimate.n,
-        name: estimate.value,
-        f"{name}_low": estimate.low,
-        f"{name}_high": estimate.high,
-    }
+    return {f"{name}_n": estimate.n} | interval_columns(name, estimate)
 
 
-def _rate_columns(name: str, share: Rate) -> dict[str, float | None]:
-    return {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
+def interval_columns(name: str, found: Estimate | Rate) -> dict[str, float | int | None]:
+    """A mean or a share as the columns <name>, <name>_low, <name>_high."""
+    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
 def _join(
