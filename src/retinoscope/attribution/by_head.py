@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,15 +40,16 @@ class HeadAttention:
             return torch.stack([one.mean(0) for one in layers]).mean(0)
         return torch.stack([one[head] for one in layers if head < len(one)]).mean(0)
 
-    def to(self, keys: Sequence[int]) -> Float[Tensor, "layers heads"]:
+    def to(self, keys: Iterable[int]) -> Float[Tensor, "layers heads"]:
         """How much of each head's attention goes to some positions, 0 to 1.
 
         NaN where a layer has fewer heads than another.
         """
         most = max(len(one) for one in self.weights)
+        where = list(keys)
         table = torch.full((len(self.weights), most), torch.nan)
         for row, one in zip(table, self.weights, strict=True):
-            row[: len(one)] = one[:, list(keys)].sum(1)
+            row[: len(one)] = one[:, where].sum(1)
         return table
 
     def _check(self, layer: int | None, head: int | None) -> None:
