@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,7 +16,23 @@ from PIL import Image
 from retinoscope.report.figures.narrow import WIDTH, narrow_svg
 from retinoscope.report.figures.style import BLUE, DENSEST, ORANGE, panels, shade, styled, svg
 from retinoscope.report.outlined import edges, object_and_one, outlined
+from retinoscope.report.page import facts
 from retinoscope.results.sheet import LensSheet, ObjectOutline
+from retinoscope.results.store import read
+
+
+def test_each_hash_is_shown_once_and_folded_away(run: Path) -> None:
+    manifest = read(run).manifest
+    files = dict(manifest.model.files)
+    data = {**manifest.data, "fingerprint": "ab" * 16}
+    told = {**manifest.configuration, "files": files, "fingerprint": "ab" * 16, "seed": 3}
+    found = facts(replace(manifest, data=data, configuration=told))
+    shown = [line for fact in found for line in fact.values]
+    folded = [line for fact in found for line in fact.folded]
+    for digest in [*files.values(), "ab" * 16]:
+        assert sum(digest in line for line in folded) == 1
+        assert not any(digest in line for line in shown)
+    assert "seed: 3" in folded
 
 
 def with_object(make_sheet: Callable[..., LensSheet], tokens: tuple[int, ...]) -> LensSheet:

@@ -68,7 +68,7 @@ def _shorter(axis: Axes) -> None:
     if max(map(len, rows), default=0) > LONG:
         axis.set_yticks(axis.get_yticks(), [name.replace(" \u2192", " \u2192\n") for name in rows])
     columns = [label.get_text() for label in axis.get_xticklabels()]
-    if sum(map(len, columns)) > 2 * LONG:
+    if any(map(str.isalpha, "".join(columns))) and sum(map(len, columns)) > 2 * LONG:
         axis.tick_params(axis="x", labelrotation=50)
     title = axis.get_title(loc="left")
     axis.set_title("\n".join(textwrap.wrap(title, 3 * LONG)), loc="left")

@@ -1,10 +1,11 @@
 """One look for all figures, and their files.
 
-One convention: nothing is the paper, more is orange, less is blue, in maps of numbers. Figures carry
-no background and are shown in their own size, so that all have one size of type. Text and axes are
-drawn in one marked ink colour, which becomes `currentColor` in the SVG, so that a figure set into a
-page follows the page's theme. Data colours are middle tones of the Okabe-Ito set, which hold against
-white and near-black alike and which people who don't see red and green apart can tell apart.
+One convention: nothing is the paper, more is orange, less is blue, in maps of numbers. Figures
+carry no background and are shown in their own size, so that all have one size of type. Text and
+axes are drawn in one marked ink colour, which becomes `currentColor` in the SVG, so that a figure
+set into a page follows the page's theme. Data colours are middle tones of the Okabe-Ito set, which
+hold against white and near-black alike and which people who don't see red and green apart can tell
+apart.
 """
 
 from __future__ import annotations
