@@ -30,7 +30,7 @@ from benchmarks.work import works
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".bench"
-OURS = ("retinoscope", REFERENCE)
+OURS = ("retinoscope", "hand", REFERENCE)
 """Tools that run in this very environment."""
 SUBJECTS = ["random", "heads", EMBEDDED]
 """Models that are measured, but for quick results."""
@@ -38,6 +38,7 @@ LACKING: dict[str, tuple[str, ...]] = {
     "nnsight": ("captions", "gradients"),
     "transformer_lens": ("captions", "gradients"),
     "vlmprobe": ("captions", "lens", "gradients"),
+    "interpkit": ("captions", "lens", "gradients"),
 }
 """Kinds of work that a tool of others offers nothing for."""
 
@@ -120,7 +121,6 @@ def _subject(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
                 tools[tool] = _measure(tool, key, folder, given, gap=gap)
         base = tools.get(REFERENCE, {"error": "not measured"})
         for tool, found in tools.items():
-            found["memory_counts"] = work.kind == "lens"
             if "error" not in found and "error" not in base:
                 mine, other = _output(folder, tool, key), _output(folder, REFERENCE, key)
                 found |= agreement(work.kind, mine, found["chosen"], other, base["chosen"])
@@ -157,6 +157,7 @@ def _measure(
     command = [str(python), "-m", "benchmarks.measure", tool, key, str(folder)]
     command += [str(_output(folder, tool, key))]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command += ["--lines"] if tool in OURS else []
     environment = os.environ | {"OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1"}
     print(f"{folder.name} ({key}) {NAMES[tool]}", file=sys.stderr, flush=True)
     done = subprocess.run(
@@ -175,7 +176,7 @@ def _sweeps(scratch: Path, given: argparse.Namespace) -> dict[str, Any]:
     sides = (12,) if given.quick else (6, 12, 18, 24)
     counts = (1, 40) if given.quick else (1, 10, 40, 160, 640)
     found: dict[str, dict[str, dict[int, float]]] = {"conditions": {}, "visual tokens": {}}
-    for tool in set(OURS) & set(given.tools):
+    for tool in {"retinoscope", REFERENCE} & set(given.tools):
         for count in counts:
             one = _measure(tool, "b", scratch / name, given, count)
             found["conditions"].setdefault(tool, {})[count] = one["seconds"]

@@ -9,11 +9,16 @@ import argparse
 import gc
 import importlib
 import json
-import resource
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import memray
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -35,6 +40,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gap", type=float, default=0.0)
+    parser.add_argument("--lines", action="store_true", help="count the lines that run")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     transformers.logging.set_verbosity_error()
@@ -47,36 +53,42 @@ def main() -> None:
 
 
 def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of processor time, scaled to all conditions, and the memory's peak above before."""
+    """Seconds of processor time, scaled to all conditions; and what else is measured of a work."""
     subject = load(given.folder)
     work = works(subject, given.tokens)[given.work]
-    tool = importlib.import_module(f"benchmarks.tools.with_{given.tool}").Tool(subject)
+    module = importlib.import_module(f"benchmarks.tools.with_{given.tool}")
+    tool = module.Tool(subject)
     changes = work.changes[: given.count] if given.count else work.changes
     sample = getattr(tool, "sampled", sampled)
     chosen = list(range(len(changes))) if tool.whole else sample(changes, given.sample)
-    function = getattr(tool, work.kind.replace(" ", "_"))
     # One full collection takes longer than some works, and falls into whichever it happens to.
     gc.collect()
     gc.freeze()
-    before, start = _peak(), time.process_time()
-    output, gap = _run(function, work, [changes[index] for index in chosen], given.gap)
+    start = time.process_time()
+    output, gap = _run(tool, work, [changes[index] for index in chosen], given.gap)
     seconds = time.process_time() - start
-    memory = _peak() - before
     save_file({"output": output.float().contiguous()}, given.output)
-    return {
+    found = {
         "seconds": seconds * (len(changes) / len(chosen) if chosen else 1.0),
         "measured": len(chosen),
         "conditions": len(changes),
-        "memory": memory,
         "chosen": chosen,
         "gap": gap,
     }
+    if work.kind == "lens":
+        found["memory"] = _allocated(lambda: _run(tool, work, [], given.gap))
+    if given.lines:
+        few = replace(work, tokens=min(work.tokens, 2))
+        fresh = module.Tool(subject)
+        found["lines"] = _lines(
+            str(module.__file__), lambda: _run(fresh, few, list(changes[:2]), given.gap)
+        )
+    return found
 
 
-def _run(
-    function: Any, work: Work, changes: list[Change], gap: float
-) -> tuple[Tensor, float | None]:
+def _run(tool: Any, work: Work, changes: list[Change], gap: float) -> tuple[Tensor, float | None]:
     """What the tool gives, and the completeness gap of gradients."""
+    function = getattr(tool, work.kind.replace(" ", "_"))
     match work.kind:
         case "next token":
             return function(changes), None
@@ -88,9 +100,33 @@ def _run(
             return function(EXPLAINED, gap)
 
 
-def _peak() -> int:
-    """The process's peak of resident memory so far, in bytes (Linux counts in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _allocated(run: Callable[[], Any]) -> int:
+    """The most bytes that are allocated at once while something runs, above what was before."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "allocations"
+        with memray.Tracker(file):
+            run()
+        return memray.FileReader(file).metadata.peak_memory
+
+
+def _lines(file: str, run: Callable[[], Any]) -> int:
+    """How many lines of a file run."""
+    seen: set[int] = set()
+
+    def within(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            seen.add(frame.f_lineno)
+        return within
+
+    def called(frame: FrameType, _: str, __: Any) -> Any:
+        return within if frame.f_code.co_filename == file else None
+
+    sys.settrace(called)
+    try:
+        run()
+    finally:
+        sys.settrace(None)
+    return len(seen)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ REFERENCE = "hooks"
 
 NAMES = {
     "retinoscope": "Retinoscope",
+    "hand": "by hand",
     "hooks": "plain hooks",
     "nnsight": "nnsight",
     "transformer_lens": "TransformerLens",
     "vlmprobe": "vlmprobe",
+    "interpkit": "interpkit",
 }
 
 
@@ -25,8 +27,22 @@ def table(results: dict[str, Any]) -> str:
         lines = [head, ["---"] * len(head), *(_row(row, tools) for row in found["works"])]
         parts.append(f"### {subject}: {found['about']}")
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-        parts += ["\n".join(_failures(found["works"])), _dates(found["works"], results["date"])]
+        parts += ["\n".join(_failures(found["works"])), _lines(found["works"])]
+        parts.append(_dates(found["works"], results["date"]))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> str:
+    """How much code each row takes, where it was counted."""
+    counted = {
+        row["key"]: {t: f["lines"] for t, f in row["tools"].items() if "lines" in f} for row in rows
+    }
+    tools = [tool for tool in NAMES if any(tool in lines for lines in counted.values())]
+    said = [
+        f"{NAMES[tool]} " + ", ".join(f"({k}) {n[tool]}" for k, n in counted.items() if tool in n)
+        for tool in tools
+    ]
+    return "Lines of its own that run for a row: " + "; ".join(said) + "." if said else ""
 
 
 def _dates(rows: Iterable[dict[str, Any]], usual: str) -> str:
@@ -57,7 +73,7 @@ def _cell(found: dict[str, Any], base: float | None, tool: str) -> str:
         seconds = f"~{seconds}"
     if found.get("gap"):
         seconds += f", gap {found['gap']:.2%}"
-    memory = f", {found['memory'] / 2**20:.0f} MiB" if found["memory_counts"] else ""
+    memory = f", {found['memory'] / 2**20:.0f} MiB" if "memory" in found else ""
     if base is None or tool == REFERENCE:
         return seconds + memory
     return f"{seconds}{memory} (**{base / found['seconds']:.3g}x**)"

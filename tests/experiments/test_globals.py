@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import coco_scene
@@ -33,6 +34,8 @@ from retinoscope.experiments.objects import scene_of
 from retinoscope.models import load
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
 from retinoscope.tokens import visual
+from tests.experiments.drivers_model import pictures
+from tests.experiments.spreading_model import spreading
 from tests.experiments.test_pairs import drawn, frame
 
 IMAGES = 12
@@ -225,3 +228,22 @@ def test_the_report_draws_what_there_is_and_nothing_of_nothing() -> None:
     some = {"globals": records, "globals_read": lens, "globals_types": found}
     assert drawn(REPORT, some) == (2, 2)
     assert drawn(REPORT, {name: table.head(0) for name, table in some.items()}) == (0, 0)
+
+
+def test_a_model_that_spreads_words_is_found_and_its_answers_do_without_them(
+    tmp_path: Path,
+) -> None:
+    """Far patches say what is elsewhere, but the last position reads the object itself."""
+    names = ("dog", "cat")
+    upper = [one for i, one in enumerate(pictures(tmp_path, 36, names)) if i // 3 % 3 == 0]
+    seen = {one.class_name: one for one in reversed(upper) if one.annotation.box[0] == 0}
+    made = spreading(tmp_path / "model", {name: seen[name] for name in names})
+    pairs = [(one.sample, one.annotation) for one in upper]
+    settings = Settings(tasks=("ask",), values=("zero",), max_new_tokens=4)
+    bench = Bench(made, names, pairs, settings, OwnSettings())
+    rows: list[Any] = [row for target in upper for row in measure(bench, target)]
+    asked = frame(rows, GlobalRecord)
+    assert asked.filter(token_type="none")["right"].all()
+    found = global_features(asked, frame(rows, ReadRecord))
+    assert [check.met for check in found.checks][:2] == [True, True]
+    assert found.checks[-1].found.endswith("genuine, unused")

@@ -105,7 +105,7 @@ def unproved(recording: Recording, conditions: Sequence[Edits]) -> str | None:
             def ask(edit: Write | Edge = edit) -> str | None:
                 return _differs(recording, (edit,))
 
-            found = once(recording.checkpoint.model, f"replay of {name}", recording.length, ask)
+            found = once(recording.checkpoint, f"replay of {name}", recording.length, ask)
     return found
 
 

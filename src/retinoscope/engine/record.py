@@ -70,13 +70,13 @@ def _faithful_run(
     if max_new_tokens:
         run, text_types, alone = _run_with_filler(checkpoint, encoded, max_new_tokens)
         disturbed = once(
-            model, "filler", length + max_new_tokens, lambda: changed(run, "text behind it")
+            checkpoint, "filler", length + max_new_tokens, lambda: changed(run, "text behind it")
         )
         if disturbed is None:
             return run, text_types, alone
         alone = Unreplayable(f"the prompt does not stand by itself: {disturbed}")
     plain = captured_run(checkpoint, encoded.inputs, length, 0)
-    reason = once(model, "capture", length, lambda: changed(plain, "a captured attention"))
+    reason = once(checkpoint, "capture", length, lambda: changed(plain, "a captured attention"))
     if reason is not None:
         raise ModelError(
             f"{checkpoint.name} can't be captured without changing it: {reason}. Load it with "

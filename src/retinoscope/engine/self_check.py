@@ -40,10 +40,10 @@ def self_checked(recording: Recording) -> Recording:
     replay = recording.replay
     if isinstance(replay, Unreplayable):
         return recording
-    model, length = recording.checkpoint.model, recording.length + recording.max_new_tokens
+    length = recording.length + recording.max_new_tokens
 
     def asked(name: str, check: Check) -> str | None:
-        return once(model, name, length, lambda: _reason(check, recording))
+        return once(recording.checkpoint, name, length, lambda: _reason(check, recording))
 
     name = "conditions before new tokens" if recording.max_new_tokens else "conditions"
     reason = _reason(_empty_condition, recording) or asked(name, _conditions)

@@ -58,9 +58,7 @@ def states(
 
     for site in within:
         name = f"capture of {site.name}" + (" under a condition" if edits else "")
-        reason = once(
-            recording.checkpoint.model, name, recording.length, lambda site=site: ask(site)
-        )
+        reason = once(recording.checkpoint, name, recording.length, lambda site=site: ask(site))
         if reason is not None:
             whole.append(site)
     return found | (full_states(recording, whole, edits, positions) if whole else {})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,7 @@ class Checkpoint:
         parts: handles on its language model.
         mean: the mean visual token at the input of the first decoder layer, if it is known: one
             for all visual tokens, or one for each in their order.
+        found: what the engine has found out about the model, by question, so that it is asked once.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Checkpoint:
     family: Family
     parts: Parts
     mean: Float[Tensor, "*positions width"] | None = None
+    found: dict[Hashable, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         kind, dtype = type(self.model).__name__, str(self.model.dtype).removeprefix("torch.")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+
+from retinoscope.models import Checkpoint
 
 
 def gap(found: Tensor, expected: Tensor) -> float:
@@ -71,11 +71,8 @@ class Verdict:
     reason: str | None
 
 
-_verdicts: WeakKeyDictionary[PreTrainedModel, dict[tuple[str, str], Verdict]] = WeakKeyDictionary()
-
-
 def once(
-    model: PreTrainedModel, name: str, length: int, ask: Callable[[], str | None]
+    checkpoint: Checkpoint, name: str, length: int, ask: Callable[[], str | None]
 ) -> str | None:
     """Ask on the first sequence, and again on each that is longer than all before it.
 
@@ -84,14 +81,13 @@ def once(
     attention back end is asked for itself.
 
     Args:
-        model: the model asked about.
+        checkpoint: the model asked about, which remembers the answer.
         name: of the question.
         length: of the sequence at hand, filler included.
         ask: says what is wrong, None where nothing is.
     """
-    known = _verdicts.setdefault(model, {})
-    key = (name, str(model.get_decoder().config._attn_implementation))
-    last = known.get(key)
+    key = (name, str(checkpoint.model.get_decoder().config._attn_implementation))
+    last: Verdict | None = checkpoint.found.get(key)
     if last is None or (last.reason is None and last.length < length):
-        known[key] = last = Verdict(length, ask())
+        checkpoint.found[key] = last = Verdict(length, ask())
     return last.reason

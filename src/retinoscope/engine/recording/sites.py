@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel
 
 from retinoscope.engine.recording.attention import AttentionCall
 from retinoscope.engine.recording.hooks import PassHooks
@@ -87,17 +85,16 @@ class SiteTable:
         return str(self)
 
 
-_tables: WeakKeyDictionary[PreTrainedModel, SiteTable] = WeakKeyDictionary()
-
-
 def sites_of(checkpoint: Checkpoint, encoded: Encoded) -> SiteTable:
-    """The sites of a model, found on its first prompt and remembered while it lives."""
-    if checkpoint.model not in _tables:
+    """The sites of a model, found on its first prompt and remembered."""
+    table: SiteTable | None = checkpoint.found.get(SiteTable)
+    if table is None:
         survey = _Survey(checkpoint.parts)
         with torch.no_grad(), survey.listening():
             checkpoint.model(**encoded.inputs, use_cache=False)
-        _tables[checkpoint.model] = SiteTable(checkpoint.name, survey.taps, survey.shapes)
-    return _tables[checkpoint.model]
+        table = SiteTable(checkpoint.name, survey.taps, survey.shapes)
+        checkpoint.found[SiteTable] = table
+    return table
 
 
 class _Survey(PassHooks):
