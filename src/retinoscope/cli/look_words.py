@@ -91,7 +91,7 @@ def answer_words(
     Args:
         checkpoint: the model.
         target: the object.
-        settings: what stands in the place of its tokens (the first value, the last buffer).
+        settings: what stands in the place of its tokens (the mean, or else zero; the last buffer).
         words: of the clean answer, to be explained; without any the object's name, where the
             answer holds it.
 
@@ -102,9 +102,10 @@ def answer_words(
     view = VLM(checkpoint).look(target.image, question, max_new_tokens=settings.max_new_tokens)
     tokens = object_tokens(view.recording.layout, target.mask, settings)
     grown = tokens.dilate(settings.buffers[-1])
+    stand_in = "mean" if settings.values[0] == "mean" else "zero"
     said: list[SaidWord] = []
     try:
-        forced = view.teacher_forced([(), Ablate(grown, settings.values[0])])
+        forced = view.teacher_forced([(), Ablate(grown, stand_in)])
         rows = zip(forced.words, *forced.probability.tolist(), strict=True)
         said = [SaidWord(place, *row) for place, row in enumerate(rows)]
         chosen = list(words) or _named(view, target.class_name)

@@ -17,6 +17,7 @@ from retinoscope.report.figures.style import (
     ORANGE,
     panels,
     rules,
+    shade,
     styled,
 )
 from retinoscope.report.tables.order import shown_tasks

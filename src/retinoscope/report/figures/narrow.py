@@ -51,7 +51,8 @@ def stacked(figure: Figure) -> bool:
         axis.set_subplotspec(below[index])
         _shorter(axis)
     for legend in figure.legends:
-        handles, names = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        handles = [one for one in legend.legend_handles if one is not None]
+        names = [text.get_text() for text in legend.get_texts()]
         legend.remove()
         figure.legend(handles, names, loc="outside lower left", ncols=1)
     return True
