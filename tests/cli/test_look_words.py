@@ -33,7 +33,7 @@ def cactus(scene):
 
 
 def test_each_word_has_its_probability_and_the_name_is_explained(scene, checkpoint, cactus):
-    found = answer_words(checkpoint, cactus, SETTINGS, [])
+    found = answer_words(checkpoint, cactus, SETTINGS, "")
     view = rs.VLM(checkpoint).look(load_image(scene), "Describe this image.", max_new_tokens=30)
     tokens = view.tokens.under(object_mask(scene, cactus.annotation))
     forced = view.teacher_forced([(), rs.Ablate(tokens.dilate(1), "zero")])
@@ -53,7 +53,7 @@ def test_each_word_has_its_probability_and_the_name_is_explained(scene, checkpoi
 
 def test_other_words_are_named_and_unknown_ones_refused(checkpoint, cactus):
     few = replace(SETTINGS, max_new_tokens=12)
-    made = answer_words(checkpoint, cactus, few, ["a pizza"]).made
+    made = answer_words(checkpoint, cactus, few, "a pizza,").made
     assert [one.word for one in made] == ["a", "pizza"]
     with pytest.raises(SelectionError, match="giraffe"):
-        answer_words(checkpoint, cactus, few, ["giraffe"])
+        answer_words(checkpoint, cactus, few, "giraffe")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
 from retinoscope.cli.printing import print_json
@@ -109,21 +110,21 @@ def look(
             measured[one.name] = found.records
             # Nothing is asked where no question was given; that needs no line of its own.
             skips += [skip for skip in found.skipped if skip.condition != "ask"]
-            if not as_json:
-                for table in found.tables:
-                    console.print(table)
-            _note(console, found.note)
-    chosen = [word.strip() for word in words.split(",") if word.strip()]
-    spoken = answer_words(checkpoint, target, settings, chosen)
+            _tell(console, () if as_json else found.tables, found.note)
+    spoken = answer_words(checkpoint, target, settings, words)
     if as_json:
         told = {"image": image, "name": name, "replaced_by": value, "words": spoken}
         print_json({**told, **measured, "not_measured": skips})
         return
-    for table in spoken.tables(name, value):
-        console.print(table)
-    _note(console, spoken.note)
+    _tell(console, spoken.tables(name, value), spoken.note)
     for skip in skips:
         console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
+
+
+def _tell(console: Console, tables: Sequence[Table], note: str) -> None:
+    for table in tables:
+        console.print(table)
+    _note(console, note)
 
 
 def _note(console: Console, text: str) -> None:

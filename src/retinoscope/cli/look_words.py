@@ -84,7 +84,7 @@ class AnswerWords:
 
 
 def answer_words(
-    checkpoint: Checkpoint, target: Target, settings: Settings, words: Sequence[str]
+    checkpoint: Checkpoint, target: Target, settings: Settings, words: str
 ) -> AnswerWords:
     """The target's question, or its image's description, word by word.
 
@@ -92,7 +92,7 @@ def answer_words(
         checkpoint: the model.
         target: the object.
         settings: what stands in the place of its tokens (the mean, or else zero; the last buffer).
-        words: of the clean answer, to be explained; without any the object's name, where the
+        words: of the clean answer, comma-separated; without any the object's name, where the
             answer holds it.
 
     Raises:
@@ -108,7 +108,8 @@ def answer_words(
         forced = view.teacher_forced([(), Ablate(grown, stand_in)])
         rows = zip(forced.words, *forced.probability.tolist(), strict=True)
         said = [SaidWord(place, *row) for place, row in enumerate(rows)]
-        chosen = list(words) or _named(view, target.class_name)
+        asked = [word.strip() for word in words.split(",") if word.strip()]
+        chosen = asked or _named(view, target.class_name)
         places = view.explain(*chosen).places if chosen else ()
         return AnswerWords(question, said, [_made(view, view.explain(p), tokens) for p in places])
     except (ModelError, InterventionError) as error:
