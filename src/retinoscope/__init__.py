@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Explained,
         Forced,
         Interchange,
         Lens,
@@ -61,6 +62,7 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Explained",
     "Forced",
     "Interchange",
     "Knockout",
@@ -93,8 +95,8 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Forced Interchange Lens Paths Predictions Prompt Scores Tokens Video View "
-        "Word answers interchange load mean_token paths".split()
+        "VLM Attributed Explained Forced Interchange Lens Paths Predictions Prompt Scores Tokens "
+        "Video View Word answers interchange load mean_token paths".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": (

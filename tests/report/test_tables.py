@@ -15,7 +15,7 @@ from retinoscope.errors import RunError
 from retinoscope.experiments.ablation.records import AblationRecord
 from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.experiments.knockout.sweep_tables import sweep_table
-from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
+from retinoscope.experiments.knockout.tables import compare_knockouts, knockout_table
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.experiments.lens.tables import best_layers, lens_by_layer, lens_summary
 from retinoscope.report import paper
@@ -171,7 +171,7 @@ def test_knockout_keeps_what_it_does_not_lose(run: Path) -> None:
 def test_comparing_two_cuts_is_symmetric(run: Path) -> None:
     cuts = (("object+1", "last position"), ("all but last row", "last row"))
     records = read(run)["knockout"]
-    there, back = compare_cuts(records, *cuts), compare_cuts(records, *reversed(cuts))
+    there, back = compare_knockouts(records, *cuts), compare_knockouts(records, *reversed(cuts))
     both = there.join(back, on=["task", "window"], suffix="_back")
     assert both.height == there.height == 12
     assert both["only_first_wrong"].to_list() == both["only_second_wrong_back"].to_list()
@@ -267,7 +267,7 @@ def test_a_sweep_changes_nothing_in_the_tables_of_windows(run: Path) -> None:
     assert len(windows) < len(records)
     assert_frame_equal(knockout_table(records), knockout_table(windows))
     cuts = (("object+1", "last position"), ("all but last row", "last row"))
-    assert_frame_equal(compare_cuts(records, *cuts), compare_cuts(windows, *cuts))
+    assert_frame_equal(compare_knockouts(records, *cuts), compare_knockouts(windows, *cuts))
 
 
 @pytest.mark.parametrize("block", [1, 7, 10**6])

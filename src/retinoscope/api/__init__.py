@@ -2,6 +2,7 @@
 
 from retinoscope.api.answering import answers
 from retinoscope.api.exchanging import Interchange, interchange
+from retinoscope.api.explained import Explained
 from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
@@ -19,6 +20,7 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Explained",
     "Forced",
     "Interchange",
     "Lens",

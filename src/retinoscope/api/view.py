@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.api.attributing import Attributable
+from retinoscope.api.explained import Explained, explained
 from retinoscope.api.forced import Forced, place_of
 from retinoscope.api.lens import Lens
 from retinoscope.api.seen import SeenImage, SeenVideo
@@ -140,6 +141,15 @@ class View(Attributable):
         so_far = clean.tokens[:place]
         text = self.recording.checkpoint.tokenizer.decode(list(so_far))
         return View(extended(self.recording, so_far, text), self.prompt)
+
+    def explain(self, *words: str | int) -> Explained:
+        """What words of the clean answer, named or by their places, rest on: patches, attention.
+
+        Raises:
+            SelectionError: the answer does not hold one.
+        """
+        (clean,) = generate(self.recording, [()])
+        return explained(self, clean.tokens, words)
 
     def evaluate(self, conditions: Conditions) -> Predictions:
         """Next-token logits under each condition, given as to `answers`."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision, model_options
 from retinoscope.cli.printing import print_json
@@ -28,6 +29,12 @@ def look(
     ] = None,
     question: Annotated[
         str, typer.Option(help="A question whose answer is the object, if any.")
+    ] = "",
+    words: Annotated[
+        str,
+        typer.Option(
+            help="Words of the clean answer to be explained, comma-separated; default the name."
+        ),
     ] = "",
     model: Annotated[
         str, typer.Option(help="`embedded`, a folder in Hugging Face format, or a hub name.")
@@ -54,11 +61,15 @@ def look(
     """Look at one object of one image, given by a box or a mask.
 
     Prints what the model answers with the object's tokens replaced and with as many others,
-    with the attention to them cut in windows of layers, and what the object's patches decode to.
+    with attention to them knocked out in windows of layers, and what the object's patches decode
+    to.
+    The clean answer follows word by word, with and without the object, and what made its name (or
+    `--words`): attribution, attention, heads.
     Tokens are replaced by the mean visual token where it is known (the embedded model, or
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
+    from retinoscope.cli.look_words import answer_words
     from retinoscope.cli.notes import unlike_scenes
     from retinoscope.data import single_image
     from retinoscope.data.boxes import read_box
@@ -99,16 +110,21 @@ def look(
             measured[one.name] = found.records
             # Nothing is asked where no question was given; that needs no line of its own.
             skips += [skip for skip in found.skipped if skip.condition != "ask"]
-            if not as_json:
-                for table in found.tables:
-                    console.print(table)
-            _note(console, found.note)
+            _tell(console, () if as_json else found.tables, found.note)
+    spoken = answer_words(checkpoint, target, settings, words)
     if as_json:
-        told = {"image": image, "name": name, "replaced_by": value}
+        told = {"image": image, "name": name, "replaced_by": value, "words": spoken}
         print_json({**told, **measured, "not_measured": skips})
         return
+    _tell(console, spoken.tables(name, value), spoken.note)
     for skip in skips:
         console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
+
+
+def _tell(console: Console, tables: Sequence[Table], note: str) -> None:
+    for table in tables:
+        console.print(table)
+    _note(console, note)
 
 
 def _note(console: Console, text: str) -> None:

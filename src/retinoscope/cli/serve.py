@@ -41,7 +41,7 @@ def serve(
         bool, typer.Option("--open/--no-open", help="Open a browser window.")
     ] = True,
 ) -> None:
-    """Explore a model live: select patches, ablate or block them, watch the answer move.
+    """Explore a model live: ablate patches, knock them out, patch or steer, watch the answer move.
 
     Listens on this machine alone unless `--host` says otherwise; nobody is asked for a password.
     """

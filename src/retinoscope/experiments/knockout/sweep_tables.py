@@ -1,4 +1,4 @@
-"""The sweep table: one cut at every single layer, and at every single head of every layer."""
+"""The sweep table: one knockout at every single layer, and at every single head of every layer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def sweep_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFrame:
 
     Returns:
         A row for each task, group, target, layer and head that was measured, head being null
-        where all heads of the layer were cut; the columns of `pairing.summarise`. Sorted by task,
-        layer, then head, the whole layer first.
+        where all heads of the layer were knocked out; the columns of `pairing.summarise`. Sorted by
+        task, layer, then head, the whole layer first.
     """
     tallies = []
     for block in blocks(records):
@@ -40,11 +40,11 @@ def sweep_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFrame:
 
 
 def whole_layers(table: pl.DataFrame, task: str) -> pl.DataFrame:
-    """The rows of a task in which all heads of a layer were cut, by layer."""
+    """The rows of a task in which all heads of a layer were knocked out, by layer."""
     return table.filter((pl.col("task") == task) & pl.col("head").is_null()).sort("layer")
 
 
 def single_heads(table: pl.DataFrame, task: str) -> pl.DataFrame:
-    """The rows of a task in which one head was cut, by layer and head."""
+    """The rows of a task in which one head was knocked out, by layer and head."""
     one = (pl.col("task") == task) & pl.col("head").is_not_null()
     return table.filter(one).sort("layer", "head")

@@ -30,18 +30,18 @@ def knockout_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFram
 
     Returns:
         A row for each task, group, target and window that was measured (none is invented):
-        first_layer, last_layer; keys and edges (mean number blocked, in each layer for edges);
+        first_layer, last_layer; keys and edges (mean number knocked out, in each layer for edges);
         kept with low and high; the columns of `pairing.summarise`. Sorted by task, target,
         group, then window from early to late, "all" last. Single layers and heads have a table of
         their own (`sweep_table`).
     """
-    tallies, blocked = [], []
+    tallies, removed = [], []
     for block in blocks(records):
         paired = beside_clean(block.filter(~SWEPT), pl.col("window") == "none", protocol)
         tallies.append(tally(paired, CONDITION))
-        blocked.append(paired.group_by(CONDITION).agg(*_blocked(pl.col("first_layer").len())))
+        removed.append(paired.group_by(CONDITION).agg(*_removed(pl.col("first_layer").len())))
     table = summarise(tallies, CONDITION)
-    sums = pl.concat(blocked).group_by(CONDITION).agg(*_blocked(pl.col("rows").sum()))
+    sums = pl.concat(removed).group_by(CONDITION).agg(*_removed(pl.col("rows").sum()))
     means = sums.with_columns(pl.col("keys", "edges") / pl.col("rows")).drop("rows")
     table = table.join(means, on=list(CONDITION), how="left").with_columns(
         kept=1 - pl.col("decrease"),
@@ -70,8 +70,8 @@ def knockout_table(records: Records, protocol: Protocol = MENDED) -> pl.DataFram
     ).select(*first, pl.exclude(*first))
 
 
-def _blocked(rows: pl.Expr) -> list[pl.Expr]:
-    """What was cut under a condition, by its rows or by what is known of some of them."""
+def _removed(rows: pl.Expr) -> list[pl.Expr]:
+    """What was removed under a condition, by its rows or by what is known of some of them."""
     return [
         pl.col("first_layer").min(),
         pl.col("last_layer").max(),
@@ -80,17 +80,17 @@ def _blocked(rows: pl.Expr) -> list[pl.Expr]:
     ]
 
 
-def compare_cuts(
+def compare_knockouts(
     records: Records,
     first: tuple[str, str],
     second: tuple[str, str],
     protocol: Protocol = MENDED,
 ) -> pl.DataFrame:
-    """McNemar's test between two cuts in the same window, by task and window.
+    """McNemar's test between two knockouts in the same window, by task and window.
 
     Args:
         records: the run's knockout records.
-        first: (group, target) of one cut.
+        first: (group, target) of one knockout.
         second: (group, target) of the other.
         protocol: how the records are scored.
 
@@ -98,11 +98,11 @@ def compare_cuts(
         The columns of `pairing.compare` for each window and task that measured both.
     """
 
-    def cut(paired: pl.DataFrame, which: tuple[str, str]) -> pl.DataFrame:
+    def only(paired: pl.DataFrame, which: tuple[str, str]) -> pl.DataFrame:
         return paired.filter((pl.col("group") == which[0]) & (pl.col("target") == which[1]))
 
     tests = []
     for block in blocks(records):
         paired = beside_clean(block.filter(~SWEPT), pl.col("window") == "none", protocol)
-        tests.append(compare(cut(paired, first), cut(paired, second), ["window"]))
+        tests.append(compare(only(paired, first), only(paired, second), ["window"]))
     return pooled(tests, ["window", "task"])
