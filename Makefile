@@ -2,6 +2,7 @@
 # make test        the whole default test suite
 # make attack      kill, damage and misuse everything many thousand times, in 25 minutes
 # make check       format, lint, types, import contracts
+# make docs        build the documentation into site/; open site/index.html
 # make bench       time the same work by other tools; QUICK=1 takes a small model
 # make clean       remove the virtual environment and what was built
 #
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test attack check bench clean
+.PHONY: help reproduce test attack check docs bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -36,12 +37,16 @@ attack: $(VENV)/.test
 check: $(VENV)/.dev
 	@scripts/check $(BIN)
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs --quiet build --strict $(ARGS)
+	@echo "Open site/index.html, or run '$(BIN)/python -m mkdocs serve' (with search)."
+
 bench: $(VENV)/.test
 	PYTHON=$(abspath $(BIN))/python TORCH_INDEX=$(TORCH_INDEX) benchmarks/setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache
 
 # Each stamp stands for an installed requirements file, so that a second call installs nothing.
 $(BIN)/python:
@@ -62,6 +67,11 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/.test: requirements/test.txt $(VENV)/.run
 	@echo "Installing what the tests need"
 	@$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.run
+	@echo "Installing what the documentation needs"
+	@$(INSTALL) -r requirements/docs.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_every_document_cites_the_paper_alike() -> None:
     assert BIBTEX in (ROOT / "README.md").read_text("utf-8")
     entries = [path for path in ROOT.glob("*.md") if "@inproceedings" in path.read_text("utf-8")]
     assert [path.name for path in entries] == ["README.md"]
+
+
+def test_the_version_stands_in_one_place_and_is_cited() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"\nversion: {project['version']}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    texts = (path.read_text("utf-8") for path in SOURCES)
+    assert not any(f'"{project["version"]}"' in text for text in texts)
 
 
 def test_every_experiments_readme_is_its_section_of_the_documents() -> None:

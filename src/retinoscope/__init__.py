@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retinoscope.api import (
         VLM,
         Attributed,
+        Explained,
         Explanation,
         Finding,
         Forced,
@@ -66,6 +67,7 @@ __all__ = [
     "Ablate",
     "Attributed",
     "Edge",
+    "Explained",
     "Explanation",
     "Finding",
     "Forced",
@@ -103,9 +105,9 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Explanation Finding Forced Interchange Leaning Lens Paths Predictions "
-        "Prompt Scores Tokens Video View Word answers explain interchange load mean_token paths "
-        "yes".split()
+        "VLM Attributed Explained Explanation Finding Forced Interchange Leaning Lens Paths "
+        "Predictions Prompt Scores Tokens Video View Word answers explain interchange load "
+        "mean_token paths yes".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import coco_scene
 import numpy as np
 import pytest
 import tiny
+import torch
 from PIL import Image
 from playwright import sync_api as playwright
 from starlette.testclient import TestClient
@@ -24,6 +25,7 @@ from retinoscope.app import Limits, Session, create_app
 from retinoscope.app.listening import address, bound, server
 from retinoscope.app.session import new_session
 from retinoscope.data import load_image, open_data
+from retinoscope.lens import FittedLens, model_key
 from retinoscope.models import load, mean_token
 from tests.app.gestures import PATIENCE, ready
 
@@ -53,15 +55,32 @@ def session(vlm: rs.VLM, folder: Path, scenes: Path) -> Session:
     return new_session(vlm, str(folder), data, open_data(data), LIMITS, max_new_tokens=6)
 
 
+def probe(session: Session) -> FittedLens:
+    """A lens that knows four tokens, and nothing in the last place."""
+    checkpoint = session.vlm.checkpoint
+    width = checkpoint.parts.embedding.get_parameter("weight").shape[1]
+    places, source = session.layer_count + 1, torch.Generator().manual_seed(3)
+    directions = torch.randn(places, 4, width, generator=source)
+    directions[-1] = 0
+    tensors = {
+        "directions": directions,
+        "offsets": torch.zeros(places, 4),
+        "tokens": torch.tensor([4, 9, 12, 20]),
+    }
+    return FittedLens("probe", tensors, model_key(checkpoint), {})
+
+
 @dataclass(frozen=True)
 class Browser:
     """Asks as the page does."""
 
     client: TestClient
 
-    def ask(self, verb: str, image: str = "example-0", **fields: Any) -> dict[str, Any]:
+    def ask(
+        self, verb: str, images: Sequence[str] = ("example-0",), **fields: Any
+    ) -> dict[str, Any]:
         """The last event that a question ends in."""
-        prompt = {"image": image, "question": QUESTION}
+        prompt = {"images": images, "question": QUESTION}
         response = self.client.post(f"/api/{verb}", json={"prompt": prompt, **fields})
         return self.last(response)
 

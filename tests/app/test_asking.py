@@ -17,7 +17,7 @@ PATCHES = (5, 6, 9, 10)
 ACTIONS = {
     "zero": {"type": "ablate", "value": "zero"},
     "noise": {"type": "ablate", "value": "noise", "seed": 3},
-    "block": {"type": "block", "first": 1, "last": 2},
+    "knockout": {"type": "knockout", "first": 1, "last": 2},
 }
 
 
@@ -26,7 +26,7 @@ def intervention(view: rs.View, name: str):
     return {
         "zero": rs.Ablate(tokens, "zero"),
         "noise": rs.Ablate(tokens, rs.Noise(3)),
-        "block": rs.Knockout(view.last, tokens, layers=[1, 2]),
+        "knockout": rs.Knockout(view.last, tokens, layers=[1, 2]),
     }[name]
 
 
@@ -39,7 +39,7 @@ def test_looking_tells_the_answer_the_likeliest_tokens_and_the_patches(browser, 
     assert told == pytest.approx([candidate["probability"] for candidate in looked["top"]])
     assert told == sorted(told, reverse=True)
     grid = view.recording.encoded.layout.spans[0].grid
-    assert np.allclose(looked["boxes"], grid.boxes, atol=1e-3)
+    assert np.allclose(looked["images"][0]["boxes"], grid.boxes, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -58,7 +58,7 @@ def test_intervening_tells_both_runs(browser, view, name):
 
 @pytest.mark.parametrize("patches", [(), (1, 2)])
 def test_kept_steps_are_in_force_together(browser, view, patches):
-    kept = [{"patches": PATCHES, "action": ACTIONS["block"]}]
+    kept = [{"patches": PATCHES, "action": ACTIONS["knockout"]}]
     kept.append({"patches": (6, 12), "action": ACTIONS["zero"]})
     told = browser.result("intervene", patches=patches, action=ACTIONS["noise"], kept=kept)
     changes = [
@@ -91,7 +91,7 @@ def test_replacing_by_an_unknown_mean_is_refused(browser):
 
 @pytest.mark.parametrize(("first", "last"), [(3, 2), (0, 4), (90, 99)])
 def test_layers_outside_the_model_are_refused(browser, first, last):
-    action = {"type": "block", "first": first, "last": last}
+    action = {"type": "knockout", "first": first, "last": last}
     event = browser.ask("intervene", patches=PATCHES, action=action)
     assert event["kind"] == "InterventionError"
     assert "0 to 3" in event["message"]
@@ -170,12 +170,15 @@ def test_several_patches_are_read_by_their_likeliest_words(browser, view):
 def test_rollout_and_gradients_are_the_librarys(browser, view):
     told = browser.result("overlay", reading="rollout")
     assert told["scores"] == pytest.approx(attention_rollout(view.recording).tolist(), abs=1e-6)
-    told = browser.result("overlay", reading="gradients", token=9)
+    told = browser.result("overlay", reading="integrated_gradients", token=9)
     nodes = AblationSettings().gradient_nodes
     found = integrated_gradients(view.recording, 9, tolerance=0.05, most=nodes)
     assert told["scores"] == pytest.approx(found.score.tolist(), abs=1e-4)
-    assert told["explains"] == word(view, 9)
-    assert browser.ask("overlay", reading="gradients", token=10**6)["kind"] == "SelectionError"
+    assert told["explains"] == [word(view, 9)]
+    assert (
+        browser.ask("overlay", reading="integrated_gradients", token=10**6)["kind"]
+        == "SelectionError"
+    )
 
 
 def test_tokens_are_plain_text_with_nothing_invisible(browser, view, monkeypatch):

@@ -81,7 +81,7 @@ def test_more_requests_than_there_is_room_for_are_turned_away_with_the_headers()
 
 def test_a_nul_in_a_question_is_not_taken_for_another_runs(browser, session: Session) -> None:
     for question, prefix in (("a\0b", "c"), ("a", "b\0c")):
-        prompt = {"image": "example-0", "question": question, "prefix": prefix}
+        prompt = {"images": ["example-0"], "question": question, "prefix": prefix}
         browser.client.post("/api/look", json={"prompt": prompt})
     assert len(session.views) == 2
 

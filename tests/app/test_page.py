@@ -15,7 +15,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize(
-    ("overlay", "unit", "note"), [("rollout", "%", "text holds"), ("gradients", "logits", "points")]
+    ("overlay", "unit", "note"),
+    [
+        ("rollout", "%", "text holds"),
+        ("attention", "%", "where a position reads"),
+        ("gradient_x_input", "logits", "first-order"),
+        ("integrated_gradients", "logits", "converged"),
+    ],
 )
 def test_an_overlay_has_numbers_beside_its_colours(page: Page, overlay: str, unit: str, note: str):
     page.select_option("#overlay", overlay)
@@ -25,14 +31,15 @@ def test_an_overlay_has_numbers_beside_its_colours(page: Page, overlay: str, uni
     expect(page.locator("#strongest")).to_contain_text("row ")
     page.locator("#stage").hover(position={"x": 30, "y": 30})
     expect(page.locator("#cursor")).to_contain_text(unit)
-    assert page.locator("#token-label").is_visible() == (overlay == "gradients")
+    assert page.locator("#token-label").is_visible() == ("gradient" in overlay)
+    assert page.locator("#heads-card").is_visible() == (overlay == "attention")
 
 
 def test_a_link_restores_the_state(page: Page, chromium: Browser):
     page.get_by_role("button", name="Describe this image.").click()
     ready(page)
     drag(page, (1, 1), (3, 2))
-    page.get_by_label("block from the last position").check()
+    page.get_by_label("knock out attention from the last position").check()
     page.locator("#last").fill("5")
     page.select_option("#overlay", "rollout")
     expect(page.locator("#legend")).to_be_visible()
@@ -47,7 +54,7 @@ def test_a_link_restores_the_state(page: Page, chromium: Browser):
     ready(other)
     selected(other, 6)
     expect(other.locator("#question")).to_have_value("Describe this image.")
-    expect(other.get_by_label("block from the last position")).to_be_checked()
+    expect(other.get_by_label("knock out attention from the last position")).to_be_checked()
     expect(other.locator("#legend")).to_be_visible()
     expect(other.locator("#bars")).to_contain_text("→")
     expect(other.locator("#lens tbody tr")).to_have_count(9)

@@ -61,7 +61,7 @@ def test_selections_are_made_of_selections(page: Page):
     expect(page.locator("#count")).not_to_have_text("140 of 144 patches selected")
 
 
-def test_ablating_and_blocking_move_the_bars_and_the_lens_follows(page: Page):
+def test_ablating_and_knocking_out_move_the_bars_and_the_lens_follows(page: Page):
     expect(page.locator("#after-row")).to_be_hidden()
     drag(page, (2, 2), (9, 9))
     expect(page.locator("#after-row")).to_be_visible()
@@ -72,7 +72,7 @@ def test_ablating_and_blocking_move_the_bars_and_the_lens_follows(page: Page):
     actions = {
         "replace by zero": "zero",
         "replace by noise": "noise",
-        "block from the last position": "block",
+        "knock out attention from the last position": "knockout",
     }
     for name, action in actions.items():
         with page.expect_response("**/api/intervene") as answered:
@@ -87,7 +87,7 @@ def test_ablating_and_blocking_move_the_bars_and_the_lens_follows(page: Page):
     with page.expect_request("**/api/intervene") as asked:
         page.locator("#first").fill("4")
     sent = json.loads(asked.value.post_data or "")
-    assert sent["action"] == {"type": "block", "first": 4, "last": 7}
+    assert sent["action"] == {"type": "knockout", "first": 4, "last": 7, "heads": []}
     expect(page.locator("#layers-shown")).to_have_text("4 to 7")
 
 
@@ -100,13 +100,13 @@ def test_an_intervention_is_kept_while_another_is_made(page: Page, chromium: Bro
     expect(page.locator("#kept li")).to_have_count(1)
     expect(page.locator("#kept li")).to_contain_text("4 patches replaced by zero")
     expect(page.locator("#keep")).to_be_disabled()
-    page.get_by_label("block from the last position").check()
+    page.get_by_label("knock out attention from the last position").check()
 
-    def blocks_one(request: Request) -> bool:
+    def knocks_one_out(request: Request) -> bool:
         body = json.loads(request.post_data or "{}")
         return "/api/intervene" in request.url and len(body["patches"]) == 1
 
-    with page.expect_request(blocks_one) as asked:
+    with page.expect_request(knocks_one_out) as asked:
         click(page, 8, 8)
     sent = json.loads(asked.value.post_data or "")
     (kept,) = sent["kept"]

@@ -93,7 +93,7 @@ def test_a_full_queue_is_answered_with_503(session, monkeypatch):
     full = Turns(1)
     full.admit(lambda: gate.wait(20))
     with TestClient(create_app(session), base_url="http://localhost") as client:
-        prompt = {"image": "example-0", "question": "Describe this image ."}
+        prompt = {"images": ["example-0"], "question": "Describe this image ."}
         reply = client.post("/api/look", json={"prompt": prompt})
         assert reply.status_code == 503
         assert reply.headers["retry-after"] == "2"
@@ -111,12 +111,12 @@ def test_a_full_queue_is_answered_with_503(session, monkeypatch):
         b"{",
         b"\xff\xfe",
         b"[" * 4000,
-        b'{"prompt": {"image": "\xff", "question": "x"}}',
-        b'{"prompt": {"image": 1, "question": "x"}}',
-        b'{"prompt": {"image": "example-0", "question": ""}}',
-        b'{"prompt": {"image": "example-0", "question": "x"}, "more": 1}',
-        json.dumps({"prompt": {"image": "example-0", "question": "x" * 501}}).encode(),
-        b'{"prompt": {"image": "example-0", "question": "x"}, "patches": [-1]}',
+        b'{"prompt": {"images": ["\xff"], "question": "x"}}',
+        b'{"prompt": {"images": 1, "question": "x"}}',
+        b'{"prompt": {"images": ["example-0"], "question": ""}}',
+        b'{"prompt": {"images": ["example-0"], "question": "x"}, "more": 1}',
+        json.dumps({"prompt": {"images": ["example-0"], "question": "x" * 501}}).encode(),
+        b'{"prompt": {"images": ["example-0"], "question": "x"}, "patches": [-1]}',
     ],
 )
 @pytest.mark.parametrize("verb", ["look", "intervene"])
@@ -139,7 +139,7 @@ def test_an_unknown_place_or_question_is_refused(browser):
 
 @pytest.mark.parametrize("question", ["<image> <image>", "\0", "</s>", "\U0001f600" * 100])
 def test_an_odd_question_ends_in_an_answer_or_an_error(browser, question):
-    prompt = {"image": "example-0", "question": question}
+    prompt = {"images": ["example-0"], "question": question}
     reply = browser.client.post("/api/look", json={"prompt": prompt})
     event = browser.last(reply)
     assert event["event"] in ("result", "error")
@@ -192,5 +192,5 @@ def test_a_shelf_gives_up_what_was_used_longest_ago():
 
 def test_recorded_runs_are_bounded(browser, session):
     for index in range(3):
-        browser.result("look", image=f"example-{index}")
+        browser.result("look", images=[f"example-{index}"])
     assert len(session.views) == 2

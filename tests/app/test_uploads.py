@@ -46,7 +46,7 @@ def test_an_animations_first_frame_is_taken(browser, encoded):
 
 def test_an_upload_is_looked_at(browser, encoded):
     key = browser.upload(encoded()).json()["key"]
-    looked = browser.result("look", image=key)
+    (looked,) = browser.result("look", images=[key])["images"]
     assert looked["size"] == [60, 50]
     assert len(looked["boxes"]) == len(looked["cells"]) == 16
 
@@ -133,7 +133,7 @@ def test_only_the_last_uploads_are_kept(browser, encoded):
     keys = [browser.upload(encoded(size=(40 + i, 40))).json()["key"] for i in range(3)]
     found = [browser.client.get(f"/api/images/{key}").status_code for key in keys]
     assert found == [422, 200, 200]
-    event = browser.ask("look", image=keys[0])
+    event = browser.ask("look", images=keys[:1])
     assert event["kind"] == "SampleError"
     assert "Drop the same file in again" in event["message"]
 

@@ -65,6 +65,22 @@ def test_states_are_computed_when_they_are_asked_for(view: View) -> None:
     assert len(repr(cache)) < 200
 
 
+def test_a_cache_is_asked_as_that_of_transformer_lens(view: View) -> None:
+    cache = view.capture(["attn_probs", "z", "resid_post", "attn_out_post"], Ablate([5], "zero"))
+    assert cache["pattern", 2] is cache["blocks.2.attn.hook_pattern"] is cache["attn_probs.2"]
+    assert cache["resid_post", -1] is cache[f"resid_post.{tiny.LAYERS - 1}"]
+    assert ("z", -1) in cache and ("z", tiny.LAYERS) not in cache
+    with pytest.raises(InterventionError):
+        cache["z", -tiny.LAYERS - 1]
+    given, length = cache.to_transformer_lens(), view.recording.length
+    assert len(given) == 4 * tiny.LAYERS
+    pattern = given["blocks.2.attn.hook_pattern"]
+    assert pattern.shape == (1, tiny.HEADS, length, length)
+    assert torch.equal(pattern[0], view.attention(2, None, Ablate([5], "zero")))
+    assert torch.equal(given["blocks.1.hook_attn_out"][0], cache["attn_out_post", 1])
+    assert torch.equal(given["blocks.1.hook_resid_post"][0], cache["resid_post", 1])
+
+
 def test_positions_are_cut_and_conditions_in_force(view: View) -> None:
     some = view.tokens.at(5, 6)
     clean = view.capture("mlp_out", layers=[1], positions=some)

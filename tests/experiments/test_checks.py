@@ -18,7 +18,7 @@ NAMES = [
     "token map",
     "recording equals the model",
     "knockout takes effect",
-    "blocked attention is exactly zero",
+    "knocked-out attention is exactly zero",
     "lens agrees with the logits",
     "eager equals SDPA",
 ]
@@ -79,7 +79,7 @@ def test_a_model_without_attention_to_the_image_fails_the_knockout(
         torch.nn.init.zeros_(layer.self_attn.o_proj.weight)  # pyright: ignore
     checks = by_name(check(deaf, image))
     assert checks["knockout takes effect"].passed is False
-    assert checks["blocked attention is exactly zero"].passed is None
+    assert checks["knocked-out attention is exactly zero"].passed is None
     assert checks["lens agrees with the logits"].passed
 
 

@@ -86,7 +86,7 @@ def test_the_command_prints_three_tables(scene, picture, capsys, monkeypatch, gi
     for words in (
         "tokens replaced by their mean",
         "random, as many as object+1",
-        "attention cut in a window of layers",
+        "attention knocked out in a window of layers",
         "early-",
         f"decode to '{thing.class_name}'",
         "background, strict",

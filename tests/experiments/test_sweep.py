@@ -1,4 +1,4 @@
-"""A sweep cuts every layer and head once, and what it measures is what one cut alone does."""
+"""A sweep knocks out every layer and head once, and measures what one knockout alone does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 
 from retinoscope.engine import Recording, Unreplayable, evaluate, look
 from retinoscope.errors import RunError
-from retinoscope.experiments.knockout.cut import Cut
-from retinoscope.experiments.knockout.measure import under_cuts
+from retinoscope.experiments.knockout.measure import under_knockouts
+from retinoscope.experiments.knockout.named import NamedKnockout
 from retinoscope.experiments.knockout.sweep import sweep
 from retinoscope.interventions import Knockout
 from retinoscope.models import load
@@ -30,27 +30,29 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 def test_every_layer_and_head_is_cut_once(recording: Recording) -> None:
     keys = at(recording.encoded.layout, recording.encoded.layout.visual[3:7])
-    cuts, missing = sweep(recording, keys, ("layer", "head"))
+    knockouts, missing = sweep(recording, keys, ("layer", "head"))
     assert not missing
     layers, heads = range(tiny.LAYERS), range(-1, tiny.HEADS)
-    assert [(cut.layers[0], cut.head) for cut in cuts] == [(i, h) for i in layers for h in heads]
-    assert all(len(cut.layers) == 1 for cut in cuts)
-    assert len({cut.window for cut in cuts}) == len(cuts)
+    assert [(one.layers[0], one.head) for one in knockouts] == [
+        (i, h) for i in layers for h in heads
+    ]
+    assert all(len(one.layers) == 1 for one in knockouts)
+    assert len({one.window for one in knockouts}) == len(knockouts)
     only = [sweep(recording, keys, (kind,))[0] for kind in ("layer", "head")]
-    assert {cut.window for cut in cuts} == {cut.window for part in only for cut in part}
+    assert {one.window for one in knockouts} == {one.window for part in only for one in part}
     assert sweep(recording, keys, ()) == ([], [])
 
 
 def test_cutting_every_head_of_a_layer_is_cutting_the_layer(recording: Recording) -> None:
     layout = recording.encoded.layout
     keys = at(layout, layout.visual[3:7])
-    cuts, _ = sweep(recording, keys, ("layer", "head"))
+    knockouts, _ = sweep(recording, keys, ("layer", "head"))
     heads = [
-        tuple(cut.knockout for cut in cuts if cut.layers[0] == i and cut.head >= 0)
+        tuple(one.intervention for one in knockouts if one.layers[0] == i and one.head >= 0)
         for i in range(tiny.LAYERS)
     ]
     whole = [(Knockout(last(layout), keys, [i]),) for i in range(tiny.LAYERS)]
-    swept = [(cut.knockout,) for cut in cuts if cut.head < 0]
+    swept = [(one.intervention,) for one in knockouts if one.head < 0]
     logits = evaluate(recording, [*heads, *whole, *swept]).logits.unflatten(0, (3, tiny.LAYERS))
     assert torch.allclose(logits[0], logits[1], atol=1e-5)
     assert torch.allclose(logits[0], logits[2], atol=1e-5)
@@ -59,10 +61,10 @@ def test_cutting_every_head_of_a_layer_is_cutting_the_layer(recording: Recording
 
 def test_what_would_cost_a_pass_for_each_cut_is_left_out(recording: Recording) -> None:
     keys = at(recording.encoded.layout, recording.encoded.layout.visual[:1])
-    cuts, missing = sweep(
+    knockouts, missing = sweep(
         replace(recording, replay=Unreplayable("it can't")), keys, ("layer", "head")
     )
-    assert not cuts
+    assert not knockouts
     assert "it can't" in missing[0][1]
 
 
@@ -73,8 +75,8 @@ def test_a_layer_whose_last_position_does_not_read_the_keys_is_named(recording: 
     allowed[:, list(keys)] = False
     layers[1] = replace(layers[1], allowed=allowed)
     replay = replace(recording.require_replay("This"), layers=tuple(layers))
-    cuts, missing = sweep(replace(recording, replay=replay), keys, ("head",))
-    assert {cut.layers[0] for cut in cuts} == {0, 2, 3}
+    knockouts, missing = sweep(replace(recording, replay=replay), keys, ("head",))
+    assert {one.layers[0] for one in knockouts} == {0, 2, 3}
     assert [name for name, _ in missing] == ["layer 1"]
 
 
@@ -83,24 +85,24 @@ def test_a_cut_without_edges_does_not_cost_the_others(recording: Recording) -> N
     layout = recording.encoded.layout
     here = at(layout, layout.visual[3:7])
     behind = at(layout, [recording.length - 1])
-    cuts = [
-        Cut("a", "last position", "early", range(0, 2), here, last(layout)),
-        Cut("b", "first position", "mid", range(1, 3), behind, at(layout, [1])),
-        Cut("c", "last position", "late", range(2, 4), here, last(layout)),
+    knockouts = [
+        NamedKnockout("a", "last position", "early", range(0, 2), here, last(layout)),
+        NamedKnockout("b", "first position", "mid", range(1, 3), behind, at(layout, [1])),
+        NamedKnockout("c", "last position", "late", range(2, 4), here, last(layout)),
     ]
-    clean, found, idle = under_cuts(recording, cuts)
-    assert [cut.group for cut, _ in found] == ["a", "c"]
-    ((cut, why),) = idle
-    assert (cut.name, "no edge" in why) == ("b -> first position, mid", True)
+    clean, found, idle = under_knockouts(recording, knockouts)
+    assert [one.group for one, _ in found] == ["a", "c"]
+    ((one, why),) = idle
+    assert (one.name, "no edge" in why) == ("b -> first position, mid", True)
     torch.testing.assert_close(clean, recording.logits)
-    for cut, logits in found:
-        torch.testing.assert_close(logits, evaluate(recording, [(cut.knockout,)]).logits[0])
-    whole = under_cuts(replace(recording, replay=Unreplayable("it can't")), cuts)
+    for one, logits in found:
+        torch.testing.assert_close(logits, evaluate(recording, [(one.intervention,)]).logits[0])
+    whole = under_knockouts(replace(recording, replay=Unreplayable("it can't")), knockouts)
     torch.testing.assert_close(whole[0], clean, atol=1e-5, rtol=1e-4)
-    assert [cut for cut, _ in whole[1]] == [cut for cut, _ in found]
+    assert [one for one, _ in whole[1]] == [one for one, _ in found]
     for (_, one), (_, other) in zip(found, whole[1], strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
-    assert [cut for cut, _ in whole[2]] == [cut for cut, _ in idle]
+    assert [one for one, _ in whole[2]] == [one for one, _ in idle]
 
 
 def test_an_unknown_sweep_is_refused(recording: Recording) -> None:

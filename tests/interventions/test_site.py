@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Site, as_site
-from retinoscope.interventions.site import GLOBAL_SITES, LAYER_SITES
+from retinoscope.interventions.site import GLOBAL_SITES, LAYER_SITES, hook_name
 
 
 @pytest.mark.parametrize("site", [*(Site(n, 3) for n in LAYER_SITES), *map(Site, GLOBAL_SITES)])
@@ -31,10 +33,24 @@ def test_a_site_is_its_string(site: Site) -> None:
         ("layers.3.output", "resid_post.3"),
         ("mlps_output[3]", "mlp_out.3"),
         ("layers_input[0]", "resid_pre.0"),
+        (("z", 3), "z.3"),
+        (("pattern", 3), "attn_probs.3"),
+        (("post", 0), "mlp_act.0"),
     ],
 )
-def test_other_tools_names_are_read(given: str, site: str) -> None:
+def test_other_tools_names_are_read(given: str | tuple[str, int], site: str) -> None:
     assert str(as_site(given)) == site
+
+
+@pytest.mark.parametrize("name", LAYER_SITES)
+def test_a_hook_name_is_that_of_the_site(name: str) -> None:
+    assert as_site(hook_name(Site(name, 3))) == Site(name, 3)
+
+
+def test_a_site_without_a_hook_is_refused() -> None:
+    assert as_site(hook_name(Site("final_norm"))) == Site("final_norm")
+    with pytest.raises(InterventionError, match="no hook"):
+        hook_name(Site("embeddings"))
 
 
 @pytest.mark.parametrize(
@@ -62,9 +78,12 @@ def test_other_tools_names_are_read(given: str, site: str) -> None:
         "mlps_output[3][0]",
         "mlps_output[-1]",
         "",
+        ("q", 3),
+        ("z", -1),
+        ("lm_head", 0),
     ],
 )
-def test_what_is_not_understood_whole_is_refused(given: str) -> None:
+def test_what_is_not_understood_whole_is_refused(given: Any) -> None:
     with pytest.raises(InterventionError):
         as_site(given)
 

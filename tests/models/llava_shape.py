@@ -60,7 +60,7 @@ def write(folder: Path, shape: Shape) -> int:
     Returns:
         Bytes of weights.
     """
-    config = _config(shape)
+    config = config_of(shape)
     config.save_pretrained(folder)
     _processor(shape).save_pretrained(folder)
     with torch.device("meta"):
@@ -93,7 +93,7 @@ def _values(name: str, size: torch.Size, pool: torch.Tensor, number: int) -> tor
     return (values / size[-1] ** 0.5).contiguous()
 
 
-def _config(shape: Shape) -> LlavaConfig:
+def config_of(shape: Shape) -> LlavaConfig:
     text = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,

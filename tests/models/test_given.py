@@ -245,3 +245,34 @@ def test_an_adapter_outside_the_layers_is_refused():
     wrapped = peft.get_peft_model(network(), config).eval()
     with pytest.raises(ModelError, match=r"PROMPT_TUNING\) works outside the layers"):
         load(wrapped, tiny.processor())
+
+
+def test_a_model_in_an_nnsight_wrapper_is_looked_into_and_the_wrapper_goes_on_working():
+    nnsight = pytest.importorskip("nnsight")
+    model, processor = network(), tiny.processor()
+    wanted = seen(load(model, processor))
+    wrapper = nnsight.NNsight(model)
+    found = seen(load(wrapper, processor))
+    assert found.checkpoint.model is model
+    assert torch.equal(found.logits, wanted.logits)
+    with torch.no_grad(), wrapper.trace(**found.encoded.inputs, logits_to_keep=1):
+        theirs = wrapper.lm_head.output[0, -1].save()
+    torch.testing.assert_close(theirs, wanted.logits)
+    wrapper.processor = processor  # as a TransformersModel holds its own
+    assert load(wrapper).processor is processor
+    with torch.device("meta"):
+        unloaded = nnsight.NNsight(tiny.model(0).to("meta"))
+    with pytest.raises(ModelError, match="dispatch=True"):
+        load(unloaded, processor)
+    with pytest.raises(ModelError, match="Envoy is no model"):
+        load(wrapper.model.language_model, processor)
+
+
+def test_a_model_that_transformer_lens_has_rebuilt_is_refused():
+    """A bridge puts its own parts into the model it is given, whose insides are others then."""
+    model, processor = network(), tiny.processor()
+    rebuilt = type("JointQKVAttentionBridge", (nn.Module,), {"__module__": "transformer_lens.x"})
+    model.model.language_model.layers[1].self_attn = rebuilt()
+    for given in (model, rebuilt()):
+        with pytest.raises(ModelError, match="Load the model a second time"):
+            load(given, processor)

@@ -21,9 +21,10 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
+from retinoscope.results.measured import Store, append
 from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline, save_sheet
-from retinoscope.results.store import Store, append, consolidate
+from retinoscope.results.store import consolidate
 
 CLASSES = ("dog", "cat", "apple", "traffic light")
 LAYERS = 9
@@ -63,7 +64,7 @@ SWEEP_LOSS = (0.0, 0.01, 0.02, 0.1, 0.3, 0.22, 0.05, -0.02)
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
     """Writes a synthetic run into a folder; takes objects, sheets and seed."""
-    return _write_run
+    return synthetic_run
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +76,10 @@ def make_sheet() -> Callable[..., LensSheet]:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run with every table, and lens sheets of three images, one of them compared."""
-    return _write_run(tmp_path_factory.mktemp("runs") / "synthetic")
+    return synthetic_run(tmp_path_factory.mktemp("runs") / "synthetic")
 
 
-def _write_run(folder: Path, objects: int = 60, sheets: int = 3, seed: int = 0) -> Path:
+def synthetic_run(folder: Path, objects: int = 60, sheets: int = 3, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     manifest = _manifest(folder.name, objects)
     write_manifest(folder, manifest)

@@ -15,10 +15,11 @@ from retinoscope.errors import RunError
 from retinoscope.experiments.ablation.records import AblationRecord
 from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.experiments.knockout.sweep_tables import sweep_table
-from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
+from retinoscope.experiments.knockout.tables import compare_knockouts, knockout_table
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.experiments.lens.tables import best_layers, lens_by_layer, lens_summary
 from retinoscope.report import paper
+from retinoscope.report.tables import blocks
 from retinoscope.report.tables.collect import collect, write_tables
 from retinoscope.results.schema import frame
 from retinoscope.results.statistics import mcnemar
@@ -170,7 +171,7 @@ def test_knockout_keeps_what_it_does_not_lose(run: Path) -> None:
 def test_comparing_two_cuts_is_symmetric(run: Path) -> None:
     cuts = (("object+1", "last position"), ("all but last row", "last row"))
     records = read(run)["knockout"]
-    there, back = compare_cuts(records, *cuts), compare_cuts(records, *reversed(cuts))
+    there, back = compare_knockouts(records, *cuts), compare_knockouts(records, *reversed(cuts))
     both = there.join(back, on=["task", "window"], suffix="_back")
     assert both.height == there.height == 12
     assert both["only_first_wrong"].to_list() == both["only_second_wrong_back"].to_list()
@@ -266,4 +267,20 @@ def test_a_sweep_changes_nothing_in_the_tables_of_windows(run: Path) -> None:
     assert len(windows) < len(records)
     assert_frame_equal(knockout_table(records), knockout_table(windows))
     cuts = (("object+1", "last position"), ("all but last row", "last row"))
-    assert_frame_equal(compare_cuts(records, *cuts), compare_cuts(windows, *cuts))
+    assert_frame_equal(compare_knockouts(records, *cuts), compare_knockouts(windows, *cuts))
+
+
+@pytest.mark.parametrize("block", [1, 7, 10**6])
+def test_tables_made_block_by_block_are_the_tables_made_at_once(
+    run: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    results = read(run)
+    large = {name: run / "records" / f"{name}.parquet" for name in ("ablation", "knockout", "lens")}
+    small = {name: table for name, table in results.tables.items() if name not in large}
+    lazy = replace(results, tables=small, large=large)
+    assert isinstance(lazy.records("ablation"), pl.LazyFrame)
+    assert lazy["ablation"].equals(results["ablation"])
+    there, here = collect(results), collect(lazy)
+    for name, table in there.items():
+        assert_frame_equal(here[name], table)

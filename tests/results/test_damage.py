@@ -13,8 +13,9 @@ import pytest
 from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.claim import claim
 from retinoscope.results.manifest import read_manifest, write_manifest
+from retinoscope.results.measured import Store, append, done, so_far
 from retinoscope.results.sheet import LensSheet, load_sheet, save_sheet
-from retinoscope.results.store import Store, append, consolidate, done, gather, read, so_far
+from retinoscope.results.store import consolidate, gather, read
 from tests.damage import unnoticed
 from tests.results.test_sheet import sheet
 from tests.results.test_store import lens, manifest, skipped

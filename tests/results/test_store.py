@@ -27,10 +27,11 @@ from retinoscope.results.manifest import (
     this_machine,
     write_manifest,
 )
+from retinoscope.results.measured import Store, append, done
 from retinoscope.results.records import SkippedRecord, tables
 from retinoscope.results.schema import frame, schema
 from retinoscope.results.sealed import write_sealed
-from retinoscope.results.store import Store, append, consolidate, done, read
+from retinoscope.results.store import consolidate, read
 
 CONFIGURATION = {"data": {"count": 3, "spec": "embedded"}, "tasks": ["poll"]}
 

@@ -18,8 +18,9 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.models import load
 from retinoscope.results.experiment import experiments
+from retinoscope.results.measured import Store, append, done, so_far
 from retinoscope.results.records import SkippedRecord
-from retinoscope.results.store import Store, append, consolidate, done, so_far
+from retinoscope.results.store import consolidate
 from retinoscope.runs import Silent, candidates, measuring, units
 from retinoscope.runs.executors.inline import Inline
 from retinoscope.runs.units import Drawing, Measurement, Stopped

@@ -12,7 +12,8 @@ import pytest
 from retinoscope.errors import RunError
 from retinoscope.experiments.lens.records import LensRecord
 from retinoscope.results.claim import claim
-from retinoscope.results.store import Store, append, consolidate, done, read, so_far
+from retinoscope.results.measured import Store, append, done, so_far
+from retinoscope.results.store import consolidate, read
 from retinoscope.runs import Plan, Silent, run
 from tests.runs.test_local import Impatient
 

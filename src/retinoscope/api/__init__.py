@@ -2,6 +2,7 @@
 
 from retinoscope.api.answering import answers
 from retinoscope.api.exchanging import Interchange, interchange
+from retinoscope.api.explained import Explained
 from retinoscope.api.explaining import Explanation, Finding, explain
 from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
@@ -21,6 +22,7 @@ __all__ = [
     "MEAN_COUNT",
     "VLM",
     "Attributed",
+    "Explained",
     "Explanation",
     "Finding",
     "Forced",

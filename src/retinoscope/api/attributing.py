@@ -12,12 +12,14 @@ from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.selecting import chosen_tokens
 from retinoscope.api.words import Texts, Word, score_of, token_of
 from retinoscope.attribution import (
+    HeadAttention,
     ablation_effects,
     alti,
     attention_rollout,
     attribution_patching,
     chefer_relevance,
     gradient_x_input,
+    head_attention,
     integrated_gradients,
     raw_attention,
     value_zeroing,
@@ -40,7 +42,9 @@ class Attributable:
 
     recording: Recording
 
-    def rollout(self, *, residual: float = 0.5, without: Chosen = None) -> Scores:
+    def rollout(
+        self, *, residual: float = 0.5, without: Chosen = None, queries: Chosen = None
+    ) -> Scores:
         """The share of the last position that comes from each visual token, by attention alone.
 
         See `retinoscope.attribution.attention_rollout`; with the text's shares they add up to 1.
@@ -48,13 +52,18 @@ class Attributable:
         Args:
             residual: the residual connection's share in each layer.
             without: tokens from which nothing is taken, such as `view.tokens.text`; None is none.
+            queries: the positions whose share it is, in place of the last; their mean.
 
         Raises:
             ModelError: the model does not show its attention, or can't be replayed.
         """
         left_out = [] if without is None else sorted(chosen_tokens(self.recording, without))
-        shares = attention_rollout(self.recording, residual=residual, without=left_out)
-        return self._scores(shares, "attention rollout to the last position")
+        where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
+        shares = attention_rollout(
+            self.recording, residual=residual, without=left_out, queries=where
+        )
+        to = "the last position" if where is None else f"{len(where)} positions"
+        return self._scores(shares, f"attention rollout to {to}")
 
     def raw_attention(self, queries: Chosen = None) -> Scores:
         """The mean attention weight over layers and heads; `queries` None is the last position's.
@@ -66,6 +75,18 @@ class Attributable:
         """
         where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
         return self._scores(raw_attention(self.recording, where), "mean attention")
+
+    def attention_from(self, queries: Chosen = None) -> HeadAttention:
+        """What some positions read, by layer and head, their mean; None is the last position.
+
+        `.map(3, 1)` is the weight of head 1 of layer 3 on every position, `.map()` the mean of all,
+        `.to(tokens)` a table, layers x heads, of how much goes to some tokens.
+
+        Raises:
+            ModelError: the model does not show its attention, or can't be replayed.
+        """
+        where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
+        return head_attention(self.recording, where)
 
     def alti(self) -> Scores:
         """The share of the last position that comes from each visual token, values counted (ALTI).

@@ -82,16 +82,22 @@ def place_of(recording: Recording, tokens: tuple[int, ...], sought: str | int) -
     Raises:
         SelectionError: the answer does not hold the word, or has no such place.
     """
+    return min(places_of(recording, tokens, sought))
+
+
+def places_of(recording: Recording, tokens: tuple[int, ...], sought: str | int) -> tuple[int, ...]:
+    """The places in an answer that spell a word or phrase where it stands first; see `place_of`."""
     decode = recording.checkpoint.tokenizer.decode
     if isinstance(sought, str):
         try:
-            spelled = word(TokenLayout(len(tokens), ()), tokens, decode, sought)
+            spelled = sorted(word(TokenLayout(len(tokens), ()), tokens, decode, sought))
         except SelectionError as error:
             raise SelectionError(
                 f"The clean answer {decode(list(tokens))!r} does not hold {sought!r} as a whole "
                 "word; give one of its words, or a place."
             ) from error
-        return min(spelled)
+        first = min(spelled)
+        return tuple(place for index, place in enumerate(spelled) if place == first + index)
     if isinstance(sought, bool) or not isinstance(sought, int) or not 0 <= sought <= len(tokens):
         raise SelectionError(f"A place in the answer is from 0 to {len(tokens)}; got {sought!r}.")
-    return sought
+    return (sought,)

@@ -24,7 +24,7 @@ MEAN_COUNT = 400
 
 
 def load(
-    model: str | Path | nn.Module = EMBEDDED,
+    model: str | Path | nn.Module | Any = EMBEDDED,
     processor: Any = None,
     *,
     mean_images: str | None = None,
@@ -41,7 +41,7 @@ def load(
     Args:
         model: "embedded" or "embedded/NAME" (`retinoscope models --variants` lists them), a folder
             in Hugging Face format, a hub name or a folder with a PEFT adapter. Or a loaded model,
-            also one that is wrapped by PEFT, compiled or quantised; it is left as it is.
+            also one that is wrapped by PEFT or nnsight, compiled or quantised; it is left as it is.
         processor: the processor of a loaded model; for others None is their own.
         mean_images: data whose images give the mean visual token, as `retinoscope.data.open_data`
             takes them ("folder:PATH", "coco:PATH", ...); computed once for a model, then cached.

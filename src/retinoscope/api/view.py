@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from retinoscope.api.attributing import Attributable
+from retinoscope.api.explained import Explained, explained
 from retinoscope.api.forced import Forced, place_of
 from retinoscope.api.lens import Lens, as_state_lens
 from retinoscope.api.seen import SeenImage, SeenVideo
@@ -148,6 +149,15 @@ class View(Attributable):
         text = self.recording.checkpoint.tokenizer.decode(list(so_far))
         return View(extended(self.recording, so_far, text), self.prompt)
 
+    def explain(self, *words: str | int) -> Explained:
+        """What words of the clean answer, named or by their places, rest on: patches, attention.
+
+        Raises:
+            SelectionError: the answer does not hold one.
+        """
+        (clean,) = generate(self.recording, [()])
+        return explained(self, clean.tokens, words)
+
     def evaluate(self, conditions: Conditions) -> Predictions:
         """Next-token logits under each condition, given as to `answers`."""
         asked = as_conditions(conditions)
@@ -183,12 +193,9 @@ class View(Attributable):
         """
         vocabulary = self.recording.logits.shape[-1]
         k = min(WORDS, vocabulary) if k is None else checked_count(k, vocabulary)
-        given: Any = track
-        words = given if isinstance(given, list | tuple) else [given]
-        condition, tracked = (
-            _together(interventions),
-            [token_of(self.recording, word) for word in words],
-        )
+        words: Any = track if isinstance(track, list | tuple) else [track]
+        condition = _together(interventions)
+        tracked = [token_of(self.recording, word) for word in words]
         lens = as_state_lens(self.recording, by)
         asked = (self.recording, condition, chosen_tokens(self.recording, tokens))
         reading = read_changed(*asked, k=k, tracked=tracked, lens=lens)
@@ -236,8 +243,8 @@ class View(Attributable):
         Raises:
             InterventionError: there is no such layer or head, or the layer does not attend.
         """
-        layer = checked_index(layer, self.recording.layer_count, "layer")
-        (found,) = self.capture("attn_probs", *interventions, layers=layer).values()
+        number = checked_index(layer, self.recording.layer_count, "layer")
+        (found,) = self.capture("attn_probs", *interventions, layers=number).values()
         pattern = found.transpose(0, 1)
         return pattern if head is None else pattern[checked_index(head, len(pattern), "head")]
 
@@ -281,8 +288,7 @@ class View(Attributable):
         """
         chosen = sorted(self.last if tokens is None else chosen_tokens(self.recording, tokens))
         other = None if against is None else token_of(self.recording, against)
-        token = token_of(self.recording, word)
-        asked = (self.recording, token, chosen, _together(interventions))
+        asked = (self.recording, token_of(self.recording, word), chosen, _together(interventions))
         return logit_attribution(*asked, layer=layer, against=other)
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retinoscope.app.requests import LONGEST_PREFIX, LONGEST_QUESTION, MOST_KEPT
+from retinoscope.app.requests import (
+    LONGEST_PREFIX,
+    LONGEST_QUESTION,
+    MOST_IMAGES,
+    MOST_KEPT,
+    MOST_WORDS,
+)
 from retinoscope.app.session import Session
 from retinoscope.report.visible import visible
 
@@ -28,6 +34,8 @@ class About:
     model: str
     family: str
     layers: int
+    heads: int
+    lenses: list[str]
     mean_known: bool
     question: str
     examples: list[ExampleShown]
@@ -35,7 +43,9 @@ class About:
     pixels: int
     longest_question: int
     longest_prefix: int
+    most_images: int
     most_kept: int
+    most_words: int
 
 
 def about(session: Session) -> About:
@@ -44,6 +54,8 @@ def about(session: Session) -> About:
         model=visible(session.model),
         family=session.vlm.checkpoint.family.name,
         layers=session.layer_count,
+        heads=session.vlm.checkpoint.parts.head_count,
+        lenses=list(session.lenses),
         mean_known=session.mean_known,
         question=QUESTION,
         examples=[
@@ -56,5 +68,7 @@ def about(session: Session) -> About:
         pixels=session.limits.pixels,
         longest_question=LONGEST_QUESTION,
         longest_prefix=LONGEST_PREFIX,
+        most_images=MOST_IMAGES,
         most_kept=MOST_KEPT,
+        most_words=MOST_WORDS,
     )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from retinoscope.api import View
-from retinoscope.app.requests import Ablation, Blocking, Export
+from retinoscope.app.acting import image_of, word_token
+from retinoscope.app.requests import (
+    Ablation,
+    Action,
+    Export,
+    KnockingOut,
+    Overlay,
+    Patching,
+    Steering,
+)
 from retinoscope.app.session import (
     EXAMPLE_SEED,
     Session,
@@ -37,104 +46,174 @@ def export(session: Session, request: Export, say: Say) -> Exported:
     view = find_view(session, request.prompt, say)
     lines = [*_opening(session, request), *_question(session, request)]
     if request.patches:
-        lines += _selection(view, request.patches)
-    lines += _changes(view, request)
+        lines += ["", f"tokens = {_tokens(view, request.patches)}"]
+    lines += _changes(session, view, request)
     if request.patches:
-        lines += _lens()
-    if request.reading is not None:
-        lines += _overlay(view, request)
+        lines += _lens(request)
+    if request.overlay is not None:
+        lines += _overlay(view, request.overlay)
     return Exported("\n".join(lines) + "\n")
 
 
 def _opening(session: Session, request: Export) -> list[str]:
-    picture = find_picture(session, request.prompt.image)
+    keys = request.prompt.images
+    known = any(find_picture(session, key).sample is not None for key in keys)
+    steps = [*(step.action for step in request.kept), request.action]
+    known |= any(
+        isinstance(action, Patching) and find_picture(session, action.image).sample is not None
+        for action in steps
+    )
     lines = ["import retinoscope as rs"]
-    if request.reading == "rollout":
-        lines.append("from retinoscope.attribution import attention_rollout")
-    elif request.reading == "gradients":
-        lines.append("from retinoscope.attribution import integrated_gradients")
-    if picture.sample is None:
-        return [*lines, "", f"image = {picture.title!r}  # the file that was dropped in"]
-    index = int(picture.key.removeprefix("example-"))
+    if known:
+        lines += ["from retinoscope.data import load_image, open_data", ""]
+        lines += [f"scenes = open_data({session.data!r}, seed={EXAMPLE_SEED})"]
+    else:
+        lines += [""]
+    names = ["image"] if len(keys) == 1 else [f"image_{i}" for i in range(1, len(keys) + 1)]
     return [
         *lines,
-        "from retinoscope.data import load_image, open_data",
-        "",
-        f"scenes = open_data({session.data!r}, seed={EXAMPLE_SEED})",
-        f"image = load_image(scenes.samples[{index}])",
+        *(f"{name} = {_image(session, key)}" for name, key in zip(names, keys, strict=True)),
+        f"images = [{', '.join(names)}]",
     ]
 
 
+def _image(session: Session, key: str) -> str:
+    """Python for a picture: an example by its index, an upload by the file that was dropped in."""
+    picture = find_picture(session, key)
+    if picture.sample is None:
+        return repr(picture.title)
+    return f"load_image(scenes.samples[{int(picture.key.removeprefix('example-'))}])"
+
+
 def _question(session: Session, request: Export) -> list[str]:
-    prompt = request.prompt
-    prefix = f", prefix={prompt.prefix!r}" if prompt.prefix else ""
     options = "".join(f", {name}={value!r}" for name, value in session.options.items())
     return [
         f"vlm = rs.load({session.model!r}{options})",
-        f"view = vlm.look(image, {prompt.question!r}{prefix}, "
-        f"max_new_tokens={session.max_new_tokens})",
+        f"view = vlm.look(images, {_asked(session, request)})",
         "print('before:', view.answer())",
     ]
 
 
-def _selection(view: View, patches: tuple[int, ...]) -> list[str]:
-    return ["", f"tokens = {_tokens(view, patches)}"]
+def _asked(session: Session, request: Export) -> str:
+    prompt = request.prompt
+    prefix = f", prefix={prompt.prefix!r}" if prompt.prefix else ""
+    return f"{prompt.question!r}{prefix}, max_new_tokens={session.max_new_tokens}"
 
 
 def _tokens(view: View, patches: tuple[int, ...]) -> str:
     return f"view.tokens.at({', '.join(runs(list(chosen_tokens(view, patches))))})"
 
 
-def _changes(view: View, request: Export) -> list[str]:
+def _changes(session: Session, view: View, request: Export) -> list[str]:
     """The interventions in force and what they do; none where nothing is done."""
-    made = {
-        f"kept_{number}": _made(step.action, _tokens(view, step.patches))
+    steps = [
+        (f"kept_{number}", _tokens(view, step.patches), step.patches, step.action)
         for number, step in enumerate(request.kept, start=1)
-    }
+    ]
     if request.patches and request.action is not None:
-        made["change"] = _made(request.action, "tokens")
-    if not made:
+        steps.append(("change", "tokens", request.patches, request.action))
+    if not steps:
         return []
-    together = ", ".join(made)
+    made: list[str] = [] if request.patches else [""]
+    for name, tokens, patches, action in steps:
+        made += _made(session, view, request, (name, tokens, patches), action)
+    together = ", ".join(name for name, *_ in steps)
     return [
-        *([] if request.patches else [""]),
-        *(f"{name} = {code}" for name, code in made.items()),
+        *made,
         f"print('after:', view.answer({together}))",
         f"before, after = view.evaluate([(), ({together},)]).probability",
         "for token in before.topk(5).indices.tolist():",
         "    name = vlm.checkpoint.tokenizer.decode([token])",
         "    print(f'{name!r}: {float(before[token]):.4f} -> {float(after[token]):.4f}')",
+        f"forced = view.teacher_forced([(), ({together},)])",
+        "for word, before, after in zip(forced.words, *forced.probability.tolist()):",
+        "    print(f'word {word!r}: {before:.4f} -> {after:.4f}')",
     ]
 
 
-def _made(action: Ablation | Blocking, tokens: str) -> str:
+def _made(
+    session: Session,
+    view: View,
+    request: Export,
+    step: tuple[str, str, tuple[int, ...]],
+    action: Action,
+) -> list[str]:
+    name, tokens, patches = step
     match action:
         case Ablation(value="noise", seed=seed):
-            return f"rs.Ablate({tokens}, rs.Noise({seed}))"
+            return [f"{name} = rs.Ablate({tokens}, rs.Noise({seed}))"]
         case Ablation(value=value):
-            return f"rs.Ablate({tokens}, {value!r})"
-        case Blocking(first, last):
-            return f"rs.Knockout(view.last, {tokens}, layers=range({first}, {last + 1}))"
+            return [f"{name} = rs.Ablate({tokens}, {value!r})"]
+        case KnockingOut(first, last, heads):
+            layers = f"layers=range({first}, {last + 1})"
+            only = f", heads={list(heads)}" if heads else ""
+            return [f"{name} = rs.Knockout(view.last, {tokens}, {layers}{only})"]
+        case Patching(image, layer):
+            place = image_of(view, chosen_tokens(view, patches))
+            site = f"resid_pre.{layer}"
+            return [
+                f"others = [*images[:{place}], {_image(session, image)}, *images[{place + 1}:]]",
+                f"other = vlm.look(others, {_asked(session, request)})",
+                f"states = other.capture({site!r}, positions={tokens})[{site!r}]",
+                f"{name} = rs.Patch({tokens}, {layer}, states)",
+            ]
+        case Steering(word, layer, strength):
+            site = f"resid_pre.{layer}"
+            return [
+                f"row = vlm.checkpoint.parts.head.weight[{word_token(view, word)}].detach().float()"
+                f"  # {word!r}",
+                f"states = view.capture({site!r}, positions={tokens})[{site!r}].float()",
+                f"scale = {strength} * float(states.norm(dim=-1).mean())",
+                f"{name} = rs.Steer({tokens}, {layer}, row / row.norm(), scale)",
+            ]
 
 
-def _lens() -> list[str]:
+def _lens(request: Export) -> list[str]:
+    by = ""
+    lines = [""]
+    if request.lens:
+        by = ", k=3, by=lens"
+        lines += [
+            "from retinoscope.runs.lens_fit import fitted_lenses",
+            "",
+            f"lens = fitted_lenses(vlm.checkpoint)[{request.lens!r}]",
+        ]
     return [
-        "",
-        "for layer, words in enumerate(view.lens(tokens).top(3)):",
+        *lines,
+        f"for layer, words in enumerate(view.lens(tokens{by}).top(3)):",
         "    print(layer, words[0])  # the first selected patch",
     ]
 
 
-def _overlay(view: View, request: Export) -> list[str]:
-    if request.reading == "rollout":
-        return ["", "print('rollout:', attention_rollout(view.recording).tolist())"]
-    token = int(view.recording.logits.argmax()) if request.token is None else request.token
-    settings = AblationSettings()
-    accuracy = f"tolerance={settings.gradient_tolerance}, most={settings.gradient_nodes}"
+def _overlay(view: View, asked: Overlay) -> list[str]:
+    if asked.queries and asked.reading in ("attention", "rollout"):
+        queries = f"[{', '.join(runs(sorted(asked.queries)))}]"
+        found, rolled = f"view.attention_from({queries})", f"view.rollout(queries={queries})"
+        opening = [""]
+    else:
+        places = sorted({*asked.places}) or [0]
+        opening = ["", f"said = view.explain({', '.join(map(str, places))})", "print(said.words)"]
+        found, rolled = "said.attention()", "said.rollout()"
+    match asked.reading:
+        case "attention":
+            where = f"map({asked.layer}, {asked.head})"
+            show = "print('attention:', found[sorted(view.tokens.visual)].tolist())"
+            return [*opening, f"found = {found}.{where}", show]
+        case "rollout":
+            return [*opening, f"print('rollout:', {rolled}.values.tolist())"]
+    if asked.token is not None:
+        tokens, views = f"[{asked.token}]", "[view]"
+        opening = [""]
+    else:
+        tokens, views = "said.tokens", "said.views"
+    method, options = f"{asked.reading}(token", ""
+    if asked.reading == "integrated_gradients":
+        settings = AblationSettings()
+        options = f", tolerance={settings.gradient_tolerance}, most={settings.gradient_nodes}"
     return [
-        "",
-        f"found = integrated_gradients(view.recording, {token}, {accuracy})",
-        "print('gradients:', found.score.tolist())",
+        *opening,
+        f"each = [one.{method}{options}).values for one, token in zip({views}, {tokens})]",
+        f"print('{asked.reading}:', sum(each).tolist())",
     ]
 
 

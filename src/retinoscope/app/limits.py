@@ -28,7 +28,7 @@ class Limits:
     decoding: int = 2
     body_bytes: int = 2**18
     images: int = 16
-    views: int = 4
+    views: int = 6
     requests: int = 64
     idle_seconds: float = 10.0
     waiting: int = 8

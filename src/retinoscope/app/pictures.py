@@ -34,7 +34,7 @@ class Picture:
         shown: a PNG of the pixels for the browser, no larger than it can use. It is made from
             the pixels, so that no byte of an uploaded file is ever sent back.
         sample: what is known of an example; None of an upload.
-        questions: what one might ask.
+        questions: what one might ask; the example's own first.
     """
 
     key: str
@@ -104,7 +104,7 @@ def _questions(sample: Sample) -> tuple[str, ...]:
     names = dict.fromkeys(a.class_name for a in sample.annotations)
     polls = [f"Is there {article(name)} {name} in this image?" for name in names]
     own = [q.text for q in sample.questions if q.kind in ("position", "relation", "free", "colour")]
-    return tuple(dict.fromkeys([*polls, *own[:QUESTIONS]]))
+    return tuple(dict.fromkeys([*own[:1], *polls, *own[1:QUESTIONS]]))
 
 
 def _shown(image: Image.Image) -> bytes:

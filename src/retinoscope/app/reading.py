@@ -1,4 +1,4 @@
-"""Reading a run: the logit lens of a selection, and scores of every visual token."""
+"""Reading a run: what a selection decodes to, layer by layer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from retinoscope.api import Lens, View
-from retinoscope.app.requests import Overlay, Read
+from retinoscope.app.requests import Read
 from retinoscope.app.session import Session, chosen_tokens, find_view
 from retinoscope.app.writing import Say, finite, word
-from retinoscope.attribution import attention_rollout, integrated_gradients
 from retinoscope.errors import SelectionError
-from retinoscope.experiments.ablation.settings import AblationSettings
 
 WORDS = 5
 """Words of each layer that are shown."""
@@ -46,34 +44,32 @@ class LensRead:
     entropy: list[float | None]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """One score for each visual token.
-
-    Attributes:
-        scores: in order of patches: a share of 0 to 1 for rollout, either sign in logits for
-            gradients.
-        explains: the token that gradients explain, as text; "" for rollout.
-        note: how far the scores can be trusted, in words.
-    """
-
-    scores: list[float]
-    explains: str
-    note: str
-
-
 def read(session: Session, request: Read, say: Say) -> LensRead:
-    """The logit lens of the selected patches.
+    """A lens over the selected patches.
 
     Raises:
-        SelectionError: no such patches.
+        SelectionError: no such patches, or no such lens.
     """
     view = find_view(session, request.prompt, say)
     tokens = chosen_tokens(view, request.patches)
+    if request.lens and request.lens not in session.lenses:
+        raise SelectionError(
+            f"There is no lens {request.lens!r} here; `retinoscope lens fit KIND` fits one, and "
+            "the explorer knows it after a restart."
+        )
+    by = session.lenses[request.lens].lens(view.recording) if request.lens else None
     say("Reading every layer")
-    lens = view.lens(tokens, k=WORDS)
+    known = None if by is None else by.words(0)
+    most = len(view.recording.logits) if known is None else len(known)
+    lens = view.lens(tokens, k=min(WORDS, most), by=by)
     layers = _single(view, lens) if len(tokens) == 1 else _several(view, lens)
-    entropy = [finite(value) for value in lens.reading.entropy.mean(-1).tolist()]
+    # Where a lens has no words of its own it reads nothing.
+    silent = [by is not None and by.words(place) == () for place in range(len(layers))]
+    layers = [[] if empty else layer for layer, empty in zip(layers, silent, strict=True)]
+    entropy = [
+        None if empty else finite(value)
+        for value, empty in zip(lens.reading.entropy.mean(-1).tolist(), silent, strict=True)
+    ]
     return LensRead(len(tokens), layers, entropy)
 
 
@@ -96,38 +92,3 @@ def _several(view: View, lens: Lens) -> list[list[LayerWord]]:
         ]
         for layer in best
     ]
-
-
-def overlay(session: Session, request: Overlay, say: Say) -> Scores:
-    """Attention rollout or integrated gradients over the image.
-
-    Raises:
-        SelectionError: the token is not in the vocabulary.
-        ModelError: the model does not show its attention.
-    """
-    view = find_view(session, request.prompt, say)
-    recording = view.recording
-    if request.reading == "rollout":
-        say("Rolling attention out through the layers")
-        shares = attention_rollout(recording).tolist()
-        held = 100 * sum(shares)
-        note = f"Visual tokens hold {held:.1f} % of the last position; text holds the rest."
-        return Scores(shares, "", note)
-    token = int(recording.logits.argmax()) if request.token is None else request.token
-    if token >= len(recording.logits):
-        raise SelectionError(f"The vocabulary has ids 0 to {len(recording.logits) - 1}.")
-    say("Integrating gradients from the baseline to the image")
-    settings = AblationSettings()
-    found = integrated_gradients(
-        recording,
-        token,
-        tolerance=settings.gradient_tolerance,
-        most=settings.gradient_nodes,
-    )
-    state = "converged" if found.converged else "not converged: read with care"
-    baseline = "mean visual token" if recording.mean_token is not None else "zero"
-    note = (
-        f"From the {baseline}, the logit changes by {found.difference:+.2g}; the scores miss "
-        f"{found.gap:.2g} of it over {found.nodes} points ({state})."
-    )
-    return Scores(found.score.tolist(), word(view, token), note)

@@ -68,10 +68,13 @@ def _register(view: View) -> TokenSet:
 
 
 def _object(session: Session, view: View, request: Select) -> TokenSet:
-    picture = find_picture(session, request.prompt.image)
+    if request.image >= len(request.prompt.images):
+        raise SelectionError(f"The prompt shows no image {request.image}, counted from 0.")
+    picture = find_picture(session, request.prompt.images[request.image])
     if picture.sample is None or request.object >= len(picture.objects):
         raise SelectionError(f"{picture.title} has no object {request.object} with a known mask.")
-    return view.tokens.under(object_mask(picture.sample, picture.objects[request.object]))
+    mask = object_mask(picture.sample, picture.objects[request.object])
+    return view.images[request.image].tokens.under(mask)
 
 
 def _layout(view: View) -> TokenLayout:

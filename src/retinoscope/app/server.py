@@ -24,8 +24,9 @@ from retinoscope.app.about import about
 from retinoscope.app.asking import intervene, look
 from retinoscope.app.export import export
 from retinoscope.app.guard import HEADERS, Guard
+from retinoscope.app.overlay import overlay
 from retinoscope.app.pictures import read_upload
-from retinoscope.app.reading import overlay, read
+from retinoscope.app.reading import read
 from retinoscope.app.requests import Export, Intervene, Look, Overlay, Read, Select
 from retinoscope.app.selecting import select
 from retinoscope.app.session import Session, find_picture

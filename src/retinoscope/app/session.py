@@ -15,7 +15,9 @@ from retinoscope.app.shelf import Shelf
 from retinoscope.app.writing import Say
 from retinoscope.data import Dataset, open_data
 from retinoscope.errors import SampleError, SelectionError
+from retinoscope.lens import FittedLens
 from retinoscope.runs import Progress
+from retinoscope.runs.lens_fit import fitted_lenses
 from retinoscope.tokens import TokenSet
 
 EXAMPLES = "embedded:12"
@@ -40,6 +42,7 @@ class Session:
         limits: what is bounded.
         max_new_tokens: most tokens of an answer.
         options: what else `retinoscope.load` was given.
+        lenses: lenses that were fitted on this model, by name.
     """
 
     vlm: VLM
@@ -51,6 +54,7 @@ class Session:
     limits: Limits
     max_new_tokens: int = MAX_NEW_TOKENS
     options: Mapping[str, Any] = field(default_factory=dict)
+    lenses: Mapping[str, FittedLens] = field(default_factory=dict)
 
     @property
     def layer_count(self) -> int:
@@ -111,6 +115,7 @@ def new_session(
         views=Shelf(limits.views),
         limits=limits,
         max_new_tokens=max_new_tokens,
+        lenses=fitted_lenses(vlm.checkpoint),
     )
 
 
@@ -129,26 +134,39 @@ def find_picture(session: Session, key: str) -> Picture:
     return picture
 
 
-def find_view(session: Session, prompt: Prompt, say: Say) -> View:
+def find_view(session: Session, prompt: Prompt, say: Say, place: int = 0) -> View:
     """The recorded run of a prompt, recorded now if it is not held.
+
+    Args:
+        session: the model and its pictures.
+        prompt: what is shown and asked.
+        say: told of what is recorded.
+        place: the token of the clean answer that the run's last position predicts.
 
     Raises:
         SampleError: no such picture.
         SampleError, TokenMapError: the model can't take it.
+        SelectionError: the answer has no such place.
     """
     # As JSON, so that no letter in a question can move the border between the parts.
-    key = json.dumps([prompt.image, prompt.question, prompt.prefix])
+    key = json.dumps([prompt.images, prompt.question, prompt.prefix, place])
     view = session.views.get(key)
-    if view is None:
-        picture = find_picture(session, prompt.image)
+    if view is not None:
+        return view
+    if place:
+        before = find_view(session, prompt, say)
+        say("Recording the answer as far as the word")
+        view = before.before(place)
+    else:
+        pictures = [find_picture(session, image).image for image in prompt.images]
         say("Recording the clean run")
         view = session.vlm.look(
-            picture.image,
+            pictures,
             prompt.question,
             prefix=prompt.prefix,
             max_new_tokens=session.max_new_tokens,
         )
-        session.views.put(key, view)
+    session.views.put(key, view)
     return view
 
 
@@ -156,14 +174,14 @@ def chosen_tokens(view: View, patches: tuple[int, ...]) -> TokenSet:
     """The visual tokens of those indices.
 
     Raises:
-        SelectionError: none is given, or the image has fewer.
+        SelectionError: none is given, or the prompt's images have fewer.
     """
     positions = view.recording.encoded.layout.visual
     if not patches:
         raise SelectionError("Select at least one patch first.")
     if max(patches) >= len(positions):
         raise SelectionError(
-            f"This image has patches 0 to {len(positions) - 1}; {max(patches)} was asked for."
+            f"There are patches 0 to {len(positions) - 1}; {max(patches)} was asked for."
         )
     return view.tokens.at(*(positions[patch] for patch in patches))
 

@@ -1,6 +1,7 @@
 """What an answer rests on, read from one recorded run: visual tokens, sublayers and heads."""
 
 from retinoscope.attribution.alti import alti
+from retinoscope.attribution.by_head import HeadAttention, head_attention, mean_attention
 from retinoscope.attribution.effects import ablation_effects
 from retinoscope.attribution.gradient_scores import (
     attribution_patching,
@@ -15,6 +16,7 @@ from retinoscope.attribution.zeroing import value_zeroing
 
 __all__ = [
     "Attribution",
+    "HeadAttention",
     "LogitAttribution",
     "ablation_effects",
     "alti",
@@ -24,8 +26,10 @@ __all__ = [
     "attribution_patching",
     "chefer_relevance",
     "gradient_x_input",
+    "head_attention",
     "integrated_gradients",
     "logit_attribution",
+    "mean_attention",
     "raw_attention",
     "value_zeroing",
 ]

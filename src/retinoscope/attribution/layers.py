@@ -11,7 +11,7 @@ from torch import Tensor
 
 from retinoscope.engine import Recording, capture
 from retinoscope.engine.recording.layer import SelfAttention
-from retinoscope.errors import ModelError
+from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Site
 
 PASS = 1 << 30
@@ -41,6 +41,22 @@ def last_row(recording: Recording) -> Float[Tensor, " positions"]:
     """All of the last position, from which shares are carried down the layers."""
     row = torch.zeros(recording.length)
     row[-1] = 1.0
+    return row
+
+
+def query_row(recording: Recording, queries: Sequence[int]) -> Float[Tensor, " positions"]:
+    """The mean of some positions, likewise.
+
+    Raises:
+        InterventionError: there is none, or one lies outside the prompt.
+    """
+    where = sorted({*queries})
+    if not where or not 0 <= where[0] <= where[-1] < recording.length:
+        raise InterventionError(
+            f"Queries are positions of 0..{recording.length - 1}, at least one; got {where[:5]}."
+        )
+    row = torch.zeros(recording.length)
+    row[where] = 1.0 / len(where)
     return row
 
 

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.attribution.layers import require_attention, visual_scores
-from retinoscope.engine import Recording, capture
+from retinoscope.attribution.by_head import head_attention
+from retinoscope.attribution.layers import visual_scores
+from retinoscope.engine import Recording
 
 
 @torch.no_grad()
@@ -51,8 +52,5 @@ def attention_by_layer(
     Raises:
         ModelError, InterventionError: as `raw_attention`.
     """
-    require_attention(recording, "raw attention")
-    where = [recording.length - 1] if queries is None else list(queries)
     # Heads differ from layer to layer in some models, so that layers can't be stacked.
-    found = capture(recording, "attn_probs", positions=where).load()
-    return torch.stack([state.float().mean((0, 1)).cpu() for state in found.values()])
+    return torch.stack([one.mean(0) for one in head_attention(recording, queries).weights])

@@ -8,7 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.attribution.layers import last_row, require_attention, states_of, visual_scores
+from retinoscope.attribution.layers import (
+    last_row,
+    query_row,
+    require_attention,
+    states_of,
+    visual_scores,
+)
 from retinoscope.brief import brief
 from retinoscope.engine import Recording
 from retinoscope.errors import InterventionError
@@ -21,21 +27,24 @@ def attention_rollout(
     residual: float = 0.5,
     without: Sequence[int] = (),
     order: Sequence[int] | None = None,
+    queries: Sequence[int] | None = None,
 ) -> Float[Tensor, " tokens"]:
     """The share of the last position that comes from each visual token (Abnar & Zuidema 2020).
 
     In each layer the attention weights are averaged over heads and mixed with the identity, which
     stands for the residual connection; the layers' matrices are multiplied. Only the last
-    position's row of the product is carried, from the last layer down.
+    position's row of the product, or the mean row of other queries, is carried, from the last
+    layer down.
 
     Args:
         recording: the clean run.
         residual: the identity's share, 0 (attention alone) to 1; the authors' is one half.
         without: positions from which nothing is taken, such as attention sinks or text: their
-            columns are zeroed in every layer and each row is scaled to its sum again. The last
-            position is never left out.
+            columns are zeroed in every layer and each row is scaled to its sum again. The queries
+            are never left out.
         order: the layers, the one nearest the answer first; None is from the last down. Another
             order is a control.
+        queries: the positions whose share it is, their mean; None is the last one alone.
 
     Returns:
         One share for each visual token, ascending by position, 0 to 1, float32 on the CPU; with
@@ -44,13 +53,14 @@ def attention_rollout(
     Raises:
         ModelError: the model's layers can't be replayed, or a layer mixes positions otherwise
             than by attention within the sequence.
-        InterventionError: the residual's share is not from 0 to 1.
+        InterventionError: the residual's share is not from 0 to 1, or a query lies outside the
+            prompt.
     """
     if not isinstance(residual, int | float) or not 0 <= residual <= 1:
         raise InterventionError(f"The residual's share is from 0 to 1; got {brief(residual)}.")
     require_attention(recording, "attention rollout")
-    left_out = [position for position in without if position != recording.length - 1]
-    row = last_row(recording)
+    row = last_row(recording) if queries is None else query_row(recording, queries)
+    left_out = [position for position in without if not row[position]]
     for _, states in states_of(recording, ["attn_probs"], order):
         weights = states["attn_probs"].float().mean(1).cpu()
         if left_out:

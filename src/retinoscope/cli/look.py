@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from retinoscope.cli.explain import print_explanation
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
@@ -40,6 +41,12 @@ def look(
     ] = None,
     question: Annotated[
         str, typer.Option(help="A question whose answer is the object, if any.")
+    ] = "",
+    words: Annotated[
+        str,
+        typer.Option(
+            help="Words of the clean answer to be explained, comma-separated; default the name."
+        ),
     ] = "",
     model: Model = "embedded",
     mean_images: Annotated[
@@ -100,7 +107,7 @@ def look(
         _note(console, unlike_scenes(model, picture))
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     if target is not None:
-        _one_object(checkpoint, target, image, _Asked(model, seed, max_new_tokens, as_json))
+        _one_object(checkpoint, target, image, _Asked(model, seed, max_new_tokens, words, as_json))
     else:
         from retinoscope.api import VLM, explain
 
@@ -113,11 +120,13 @@ class _Asked:
     model: str
     seed: int
     max_new_tokens: int | None
+    words: str
     as_json: bool
 
 
 def _one_object(checkpoint: Checkpoint, target: Target, image: Path, asked: _Asked) -> None:
     """Print what every experiment that can show one object finds of it."""
+    from retinoscope.cli.look_words import answer_words
     from retinoscope.experiments import experiments, settings_for
     from retinoscope.experiments.bench import Bench
     from retinoscope.models.vision import shared_vision
@@ -142,16 +151,21 @@ def _one_object(checkpoint: Checkpoint, target: Target, image: Path, asked: _Ask
             measured[one.name] = found.records
             # Nothing is asked where no question was given; that needs no line of its own.
             skips += [skip for skip in found.skipped if skip.condition != "ask"]
-            if not asked.as_json:
-                for table in found.tables:
-                    console.print(table)
-            _note(console, found.note)
+            _tell(console, () if asked.as_json else found.tables, found.note)
+    spoken = answer_words(checkpoint, target, settings, asked.words)
     if asked.as_json:
-        told = {"image": image, "name": target.class_name, "replaced_by": value}
+        told = {"image": image, "name": target.class_name, "replaced_by": value, "words": spoken}
         print_json({**told, **measured, "not_measured": skips})
         return
+    _tell(console, spoken.tables(target.class_name, value), spoken.note)
     for skip in skips:
         console.print(f"Not measured: {skip.condition}: {skip.reason}", style="dim", markup=False)
+
+
+def _tell(console: Console, tables: Sequence[Table], note: str) -> None:
+    for table in tables:
+        console.print(table)
+    _note(console, note)
 
 
 def _note(console: Console, text: str) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from retinoscope.cli.check import check
 from retinoscope.cli.compare import compare
+from retinoscope.cli.cost import cost
 from retinoscope.cli.lens import lens
 from retinoscope.cli.lens_fit import fit
 from retinoscope.cli.look import look
@@ -87,6 +88,7 @@ def options(
 
 
 commands.command()(reproduce)
+commands.command()(cost)
 commands.command()(report)
 commands.command()(compare)
 commands.command()(look)

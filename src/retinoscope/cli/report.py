@@ -21,6 +21,12 @@ def report(
             "be given several times."
         ),
     ] = None,
+    card: Annotated[
+        bool,
+        typer.Option(
+            "--card", help="Also write README.md, a dataset card for the Hugging Face hub."
+        ),
+    ] = False,
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Print the tables here as well.")
     ] = False,
@@ -35,6 +41,7 @@ def report(
     code does, compare with a run of `reproduce --protocol corrected,+SWITCH`.
     """
     # Imported here so that --help answers at once.
+    from retinoscope.report.card import write_card
     from retinoscope.report.render import render
     from retinoscope.report.summary import summary
     from retinoscope.report.terminal import print_report, print_verdicts
@@ -43,12 +50,17 @@ def report(
     console = Console()
     others = beside or []
     page = render(run, others)
+    written = {"report": page.resolve()}
+    if card:
+        written["card"] = write_card(run).resolve()
     if as_json:
         compared = [read(other) for other in others]
-        print_json({"report": page.resolve(), **summary(read(run), compared)})
+        print_json({**written, **summary(read(run), compared)})
         return
     if terminal or others:
         print_report(read(run), console, [read(other) for other in others])
     else:
         print_verdicts(read(run), console)
-    console.print(f"Report: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
+    for name, path in written.items():
+        text = f"{name.capitalize()}: {path}"
+        console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -39,7 +39,7 @@ def serve(
         bool, typer.Option("--open/--no-open", help="Open a browser window.")
     ] = True,
 ) -> None:
-    """Explore a model live: select patches, ablate or block them, watch the answer change.
+    """Explore a model live: ablate patches, knock them out, patch or steer, watch the answer move.
 
     Listens on this machine only, unless `--host` says otherwise; there is no password.
     """

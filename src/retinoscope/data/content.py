@@ -22,6 +22,9 @@ SETTLED = 2.0
 """Seconds after its last change from which on a file's hash is remembered: a file that changes
 twice within the resolution of its file system's clock shows the same times."""
 
+AT_ONCE = 4096
+"""Files that wait to be read at a time."""
+
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -57,7 +60,11 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
             memory = _memory(folder)
             known = _remembered(memory)
             seen = [known.get(path.name) for path in listed]
-            read = list(pool.map(_hash, listed, seen))
+            read: list[tuple[str, _Seen | None]] = []
+            # Each waits in the pool with a kilobyte of its own: never all of them at once.
+            for begin in range(0, len(listed), AT_ONCE):
+                some = slice(begin, begin + AT_ONCE)
+                read += pool.map(_hash, listed[some], seen[some])
             found |= {path: content for path, (content, _) in zip(listed, read, strict=True)}
             new = {p.name: now for p, (_, now) in zip(listed, read, strict=True) if now is not None}
             if any(known.get(name) != now for name, now in new.items()):

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import msgspec
 from retinoscope.data.content import ABSENT, content_hashes
 from retinoscope.data.samples import Annotation, Dataset, Sample, Segment, Segmentation
 from retinoscope.errors import SampleError
+
+_VALUES = attrgetter(*(field.name for field in fields(Annotation)))
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -87,8 +90,8 @@ def _mask_file(shape: Segmentation | None) -> Path | None:
 
 
 def _annotation(item: Annotation, masks: dict[Path, str]) -> list[object]:
-    values = (getattr(item, field.name) for field in fields(item))
-    return [_shape(value, masks) for value in values]
+    values = _VALUES(item)
+    return [_shape(value, masks) for value in values] if masks else [*values]
 
 
 def _shape(value: Any, masks: dict[Path, str]) -> object:

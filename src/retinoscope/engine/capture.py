@@ -17,14 +17,18 @@ from retinoscope.engine.states import states
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, Site, Source, as_condition, as_site
 from retinoscope.interventions.edits import checked_layers, checked_positions, place_site
-from retinoscope.interventions.site import LAYER_SITES
+from retinoscope.interventions.site import LAYER_SITES, hook_name
 from retinoscope.tokens import Chosen
+
+HEADS_FIRST = ("attn_scores", "attn_probs")
+"""Sites that TransformerLens holds as [heads, queries, keys], we as [queries, heads, keys]."""
 
 
 class Activations(Mapping):
     """States of some sites under one condition: a mapping that computes what is asked of it.
 
-    `activations["attn_out.3"]` is [positions, width], detached, on the model's device. Each site is
+    `activations["attn_out.3"]`, or `activations["attn_out", 3]` with the layer counted from the end
+    where it is negative, is [positions, width], detached, on the model's device. Each site is
     computed when it is first asked for and held from then on: a clean one takes its layer alone,
     one under a condition a replay of what that changes, as far as the layer. `load` takes all of
     them in one pass, `stack` one name in all its layers. The clean residual stream is recorded
@@ -50,8 +54,8 @@ class Activations(Mapping):
         shapes = [self._recording.state_shape(site) for site in self.sites]
         return sum(len(self.positions) * prod(shape) * size for shape in shapes)
 
-    def __getitem__(self, site: Site | str) -> Float[Tensor, "positions *state"]:
-        found = as_site(site)
+    def __getitem__(self, site: Site | str | tuple[str, int]) -> Float[Tensor, "positions *state"]:
+        found = self._named(site)
         if found not in self.sites:
             raise KeyError(f"{found} was not asked for; these were: {', '.join(map(str, self))}.")
         if found not in self._held:
@@ -59,7 +63,7 @@ class Activations(Mapping):
         return self._held[found]
 
     def __contains__(self, site: object) -> bool:
-        return isinstance(site, Site | str) and as_site(site) in self.sites
+        return isinstance(site, Site | str | tuple) and self._named(site) in self.sites
 
     def __iter__(self) -> Iterator[Site]:
         return iter(self.sites)
@@ -98,6 +102,30 @@ class Activations(Mapping):
             self._take([site for site in wanted if site not in self._held])
         keys, values = (self[site].transpose(0, 1) for site in wanted)
         return Source(keys, values)
+
+    def to_transformer_lens(self) -> dict[str, Float[Tensor, "1 ..."]]:
+        """The states under the hook names and in the shapes of TransformerLens, in one pass.
+
+        With the dimension of the batch, and heads before queries in `hook_attn_scores` and
+        `hook_pattern`: what `transformer_lens.ActivationCache(found, model)` takes. Scores are
+        those before masking.
+
+        Raises:
+            InterventionError: TransformerLens has no hook at one of the sites.
+        """
+        names = {hook_name(site): site for site in self.sites}
+        states = self.load()._held
+        turned = {
+            name: states[site].transpose(0, 1) if site.name in HEADS_FIRST else states[site]
+            for name, site in names.items()
+        }
+        return {name: state[None] for name, state in turned.items()}
+
+    def _named(self, given: Site | str | tuple[str, int]) -> Site:
+        """A site; the layer of a name and a layer may count from the end."""
+        if isinstance(given, tuple) and len(given) == 2 and type(given[1]) is int and given[1] < 0:
+            given = (given[0], given[1] + self._recording.layer_count)
+        return as_site(given)
 
     def _take(self, sites: Sequence[Site]) -> None:
         rest = [site for site in sites if not self._recorded(site)]

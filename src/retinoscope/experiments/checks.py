@@ -62,7 +62,7 @@ def check(checkpoint: Checkpoint, image: Image.Image, question: str = QUESTION) 
     asked: dict[str, Callable[[Recording], Check]] = {
         "recording equals the model": _recording,
         "knockout takes effect": _effect,
-        "blocked attention is exactly zero": _zero,
+        "knocked-out attention is exactly zero": _zero,
         "lens agrees with the logits": _lens,
     }
     try:
@@ -153,30 +153,30 @@ def _effect(recording: Recording) -> Check:
             f"Hiding {what} from the last position moved the logits by {change:.1e} of "
             "their spread.",
         )
-    return Check("knockout takes effect", None, "No attention edge there can be cut.")
+    return Check("knockout takes effect", None, "No attention edge there can be knocked out.")
 
 
 def _zero(recording: Recording) -> Check:
-    """With the edges of the last layer cut, what the keys hold there can't reach the answer."""
-    name = "blocked attention is exactly zero"
+    """With the last layer's edges knocked out, what the keys hold there can't reach the answer."""
+    name = "knocked-out attention is exactly zero"
     keys, what = _keys(recording)
     layer = recording.layer_count - 1
-    block = Knockout([recording.length - 1], keys, [layer])
+    knockout = Knockout([recording.length - 1], keys, [layer])
     generator = torch.Generator().manual_seed(0)
     clean = recording.residual(layer)[keys]
     noise = torch.randn(clean.shape, generator=generator).to(clean) * clean.float().std()
     other = Patch(keys, layer, noise.to(clean))
     try:
-        cut, both = evaluate(recording, [(block,), (other, block)]).logits
+        out, both = evaluate(recording, [(knockout,), (other, knockout)]).logits
     except InterventionError as error:
         return Check(name, None, f"The last layer has no such edge: {error}")
     open_path = _apart(evaluate(recording, [(other,)]).logits[0], recording.logits)
     if open_path <= _rounding(recording):
-        return Check(name, None, f"The last layer reads nothing from {what}, blocked or not.")
-    leak = _apart(both, cut.to(recording.logits.dtype))
+        return Check(name, None, f"The last layer reads nothing from {what}, knocked out or not.")
+    leak = _apart(both, out.to(recording.logits.dtype))
     detail = (
         f"Noise on {what} moved the logits by {open_path:.1e} of their spread with the edges open "
-        f"and by {leak:.1e} with them cut."
+        f"and by {leak:.1e} with them knocked out."
     )
     return Check(name, leak <= _rounding(recording), detail)
 

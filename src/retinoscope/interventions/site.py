@@ -79,14 +79,20 @@ class Site:
         return _ORDER[self.name]
 
 
-def as_site(given: Site | str) -> Site:
+def as_site(given: Site | str | tuple[str, int]) -> Site:
     """A site from its address: `resid_pre.3`, `blocks.3.hook_resid_pre`, `layers_input[3]`.
+
+    A name and a layer stand for the two together, ("z", 3) for "z.3". Names are then ours, and
+    those of TransformerLens' shorthand that we don't have: `pattern`, `scores`, `v`, `pre`, `post`.
 
     Raises:
         InterventionError: the address isn't understood whole.
     """
     if isinstance(given, Site):
         return given
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
+        name, layer = given
+        return Site(_SHORT.get(name, name), layer)
     if not isinstance(given, str):
         raise InterventionError(f"A site is a Site or its address; got {given!r}.")
     for pattern, names in _GRAMMARS:
@@ -100,6 +106,21 @@ def as_site(given: Site | str) -> Site:
         f"(one of {_known()}), a hook name of TransformerLens such as 'blocks.3.attn.hook_z', or a "
         "path of nnsight or nnterp such as 'model.layers.3.mlp.output' or 'mlps_output[3]'."
     )
+
+
+def hook_name(site: Site) -> str:
+    """The hook name of TransformerLens at which `ActivationCache` looks for a site.
+
+    Raises:
+        InterventionError: TransformerLens has no hook where the site is.
+    """
+    if site.name == "final_norm":
+        return "unembed.hook_in"
+    # Where there are two names the cache's shorthand takes the one that says which stream it is.
+    found = [hook for hook, name in _TRANSFORMER_LENS.items() if name == site.name]
+    if not found:
+        raise InterventionError(f"TransformerLens has no hook at the site {site}; leave it out.")
+    return f"blocks.{site.layer}.{max(found, key=len)}"
 
 
 def _known() -> str:
@@ -129,6 +150,15 @@ _TRANSFORMER_LENS = {
 }
 """Of a block. `hook_attn_in`, `hook_mlp_in` and `ln*.hook_normalized` are other tensors than any of
 ours, and refused."""
+
+_SHORT = {
+    "pattern": "attn_probs",
+    "scores": "attn_scores",
+    "v": "value",
+    "pre": "mlp_pre",
+    "post": "mlp_act",
+}
+"""Of TransformerLens. Its `q` and `k` are before position embedding: other tensors, and refused."""
 
 _NNSIGHT = {
     "input": "resid_pre",

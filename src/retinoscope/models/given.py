@@ -11,6 +11,39 @@ from transformers import PreTrainedModel
 from retinoscope.errors import ModelError
 
 
+def unwrapped(model: Any, processor: Any) -> tuple[Any, Any]:
+    """A model and its processor out of a wrapper of nnsight, or as they are given.
+
+    The wrapper is left as it is and goes on working: model and weights are shared.
+
+    Args:
+        model: an `NNsight` or one of its subclasses, or anything else.
+        processor: goes before the one that the wrapper holds.
+
+    Raises:
+        ModelError: nnsight has not loaded the weights yet, or TransformerLens has rebuilt the
+            model.
+    """
+    # Who wrapped a model has imported what wraps it.
+    nnsight = sys.modules.get("nnsight")
+    if nnsight is not None and isinstance(model, nnsight.NNsight):
+        inner, held = model._module, getattr(model, "processor", None)
+        if any(weight.is_meta for weight in inner.parameters()):
+            raise ModelError(
+                "nnsight has not loaded this model's weights yet; make the wrapper with "
+                "dispatch=True, or call model.dispatch() first."
+            )
+        return inner, held if processor is None else processor
+    parts = model.modules() if isinstance(model, nn.Module) else ()
+    if any(type(part).__module__.startswith("transformer_lens.") for part in parts):
+        raise ModelError(
+            f"TransformerLens has rebuilt this {type(model).__name__}: a bridge puts parts of its "
+            "own into the Hugging Face model. Load the model a second time for Retinoscope, and "
+            "give that one with its processor."
+        )
+    return model, processor
+
+
 def bare(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside what was wrapped around it; none of them is changed.
 

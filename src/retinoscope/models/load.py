@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint, find_parts
 from retinoscope.models.family import Family, families, family_named, family_of
-from retinoscope.models.given import bare
+from retinoscope.models.given import bare, unwrapped
 from retinoscope.models.mean import MeanToken, with_mean_token
 from retinoscope.models.place import place
 from retinoscope.models.quiet import without_bars
@@ -25,7 +25,7 @@ from retinoscope.shipped import EMBEDDED, is_shipped
 
 
 def load(
-    model: str | Path | nn.Module = EMBEDDED,
+    model: str | Path | nn.Module | Any = EMBEDDED,
     processor: Any = None,
     *,
     family: Family | str | None = None,
@@ -41,9 +41,10 @@ def load(
     Args:
         model: "embedded" or "embedded/NAME" (`retinoscope models --variants` lists them), a folder
             in Hugging Face format, a hub name, or a folder with a PEFT adapter, which is put on
-            the base that it names. Or a loaded model, also one that PEFT wrapped, that is compiled
-            or quantised: it must be in evaluation mode, and is left as it is.
-        processor: the processor of a loaded model; for others None is the one that comes with them.
+            the base that it names. Or a loaded model, also one that PEFT or nnsight wrapped, that
+            is compiled or quantised: it must be in evaluation mode, and is left as it is.
+        processor: the processor of a loaded model; for others None is the one that comes with
+            them, such as that of an nnsight `TransformersModel`.
         family: how the model lays images out, by the name of a family or of a model type, or a
             `Family` of one's own; None goes by the model's own type.
         dtype: the weights' type, or its name; None is the checkpoint's own, but float32 for models
@@ -62,6 +63,7 @@ def load(
     # First of all: a family from outside may make classes of its own known to transformers.
     families()
     chosen = None if family is None else family_named(family)
+    model, processor = unwrapped(model, processor)
     if isinstance(model, nn.Module):
         options = {"dtype": dtype, "device": device, "device_map": device_map}
         options |= {"revision": revision, "quantization_config": quantization_config}

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from retinoscope.errors import RunError
+from retinoscope.report.figures.narrow import narrow_svg
 from retinoscope.report.figures.style import BLUE, INK, percent_axis, rules, styled, svg
 from retinoscope.report.grids import Cell, Grid, Row
 from retinoscope.report.page import facts, judged
@@ -68,6 +69,7 @@ def compare_page(results: Sequence[Results]) -> str:
         observational=is_observational(results),
         columns=columns_grid(table),
         figure="" if figure is None else svg(figure, "compare"),
+        narrow="" if figure is None else narrow_svg(figure, "compare"),
         verdicts=verdicts_grid(results),
         runs=run_grid(results[0], results[1:]),
         figures=comparison_grids(compare_runs(results[0], results[1:])),

@@ -28,10 +28,17 @@ from retinoscope.results.store import Results
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of what was run: its name and its values."""
+    """A line of what was run.
+
+    Attributes:
+        name: what it is.
+        values: to see.
+        folded: to open, such as the files' hashes.
+    """
 
     name: str
     values: tuple[str, ...]
+    folded: tuple[str, ...] = ()
 
 
 def report_page(
@@ -94,8 +101,8 @@ def facts(manifest: Manifest) -> list[Fact]:
     files = tuple(f"{name}: SHA-256 {digest}" for name, digest in model.files.items())
     return [
         Fact("command", (manifest.command,)),
-        Fact("model", (model.name, f"revision {model.revision}" if model.revision else "", *files)),
-        Fact("data", _lines(manifest.data)),
+        Fact("model", (model.name, f"revision {model.revision}" if model.revision else ""), files),
+        Fact("data", *_apart(manifest.data, ("fingerprint",))),
         Fact("counts", tuple(f"{name}: {count(n)}" for name, n in manifest.counts.items())),
         Fact("seeds", _lines(manifest.seeds)),
         Fact("versions", _lines(manifest.versions)),
@@ -108,8 +115,23 @@ def facts(manifest: Manifest) -> list[Fact]:
                 f"took {duration(manifest.seconds)}",
             ),
         ),
-        Fact("configuration", (f"key {manifest.key}", *_lines(manifest.configuration))),
+        Fact("configuration", (f"key {manifest.key}",), _settings(manifest)),
     ]
+
+
+def _settings(manifest: Manifest) -> tuple[str, ...]:
+    """The configuration, without the hashes that model and data show already."""
+    shown = {"files": manifest.model.files, "fingerprint": manifest.data.get("fingerprint")}
+    own = {k: v for k, v in manifest.configuration.items() if k not in shown or shown[k] != v}
+    return _lines(own)
+
+
+def _apart(
+    values: Mapping[str, Any], hashes: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Values as lines, and the hashes among them apart."""
+    plain = {name: value for name, value in values.items() if name not in hashes}
+    return _lines(plain), _lines({name: values[name] for name in hashes if name in values})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from retinoscope.errors import DamagedError, RunError
 from retinoscope.results.atomic import replacing
@@ -32,9 +33,11 @@ class Checksums:
     files: Mapping[str, str]
 
 
-def digest(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
+def digest(stream: IO[bytes]) -> str:
+    """SHA-256 in hexadecimal of a whole file that is open, read piece by piece."""
+    stream.flush()
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
 
 
 def write_checksums(folder: Path, sums: Checksums) -> None:
@@ -80,15 +83,19 @@ def read_checksums(folder: Path, run: str) -> Checksums:
     return sums
 
 
-def verified(path: Path, sums: Checksums) -> bytes:
-    """The content of a file, once its checksum is known to be right.
+def verify(path: Path, sums: Checksums) -> str:
+    """Make sure that a file's checksum is right.
+
+    Returns:
+        The checksum.
 
     Raises:
         DamagedError: the file is gone, or not as it was written, or has no checksum.
         RunError: it can't be read.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            found = digest(stream)
     except FileNotFoundError as error:
         raise DamagedError(f"{path} is gone. {_AGAIN}") from error
     except OSError as error:
@@ -98,11 +105,11 @@ def verified(path: Path, sums: Checksums) -> bytes:
             f"{path} is not in the {NAME} beside it, so that nobody knows which run it is of. "
             f"{_AGAIN}"
         )
-    if digest(content) != sums.files[path.name]:
+    if found != sums.files[path.name]:
         raise DamagedError(
             f"{path} is damaged or was changed: its checksum is not the one in {NAME}. {_AGAIN}"
         )
-    return content
+    return found
 
 
 _AGAIN = (

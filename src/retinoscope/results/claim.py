@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from retinoscope.errors import RunError
+from retinoscope.results.measured import Store, damaged_parts
 from retinoscope.results.sheet import damaged_sheets
-from retinoscope.results.store import Store, check_gathered, damaged_parts
+from retinoscope.results.store import check_gathered
 
 
 def claim(store: Store) -> list[str]:
@@ -21,9 +22,9 @@ def claim(store: Store) -> list[str]:
     """
     check_gathered(store)
     damaged: list[str] = []
-    for table, key in damaged_parts(store):
-        store.parts.delete(table, key)
-        damaged.append(store.parts.place(table, key))
+    for parts, table, key in damaged_parts(store):
+        parts.delete(table, key)
+        damaged.append(parts.place(table, key))
     for path in damaged_sheets(store.run / "lens", store.key):
         try:
             path.unlink()

@@ -104,7 +104,7 @@ class Protocol:
         "“an” stands where it belongs",
     )
     keys_in_last_row: bool = _measures(
-        "where attention from the last row of visual tokens to an object is forbidden, the "
+        "where attention from the last row of visual tokens to an object is knocked out, the "
         "object's tokens in that row are among the keys, each token itself with them",
         "they are not: the question is what flows into the row",
     )

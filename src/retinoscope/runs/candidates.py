@@ -9,8 +9,9 @@ from retinoscope.errors import DataError, SampleError, SelectionError, TokenMapE
 from retinoscope.experiments import Target, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.curation import curate
+from retinoscope.results.bundles import FEWEST
+from retinoscope.results.measured import Store, append, bundle, done, so_far
 from retinoscope.results.records import CurationRecord, SkippedRecord
-from retinoscope.results.store import Store, append, done, so_far
 from retinoscope.runs.executors import Executor, in_order
 from retinoscope.runs.progress import Progress
 
@@ -52,6 +53,8 @@ def curation(
                     append(store, "skipped", f"curation-{key(candidate)}", [record])
                     continue
                 append(store, "curation", key(candidate), [record])
+                if count % FEWEST == 0:
+                    bundle(store)
                 known[identity(candidate)] = record.kept
             if known[identity(candidate)]:
                 kept.append(place)

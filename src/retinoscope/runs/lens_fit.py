@@ -100,6 +100,16 @@ def found_lens(name: str, checkpoint: Checkpoint) -> FittedLens:
     )
 
 
+def fitted_lenses(checkpoint: Checkpoint) -> dict[str, FittedLens]:
+    """The lenses in the cache that were fitted on a model, by kind; several of one by path."""
+    files = sorted(_folder(checkpoint).glob("*.safetensors"))
+    found = {path: read_fitted(path) for path in files}
+    kinds = [one.kind for one in found.values()]
+    return {
+        one.kind if kinds.count(one.kind) == 1 else str(path): one for path, one in found.items()
+    }
+
+
 def _streamed(
     kind: str,
     checkpoint: Checkpoint,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data import Dataset, open_data, select
+from retinoscope.data import Dataset, open_data, select, source_of
 from retinoscope.data.generated_questions import with_questions
 from retinoscope.data.selection import Candidate
 from retinoscope.data.sources import MEAN_SEED
@@ -35,12 +35,14 @@ from retinoscope.results.manifest import (
     versions_of_sittings,
     write_manifest,
 )
+from retinoscope.results.measured import Store, append, bundle, row_count, so_far
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import SkippedRecord
-from retinoscope.results.store import Store, append, consolidate, so_far
+from retinoscope.results.store import consolidate
 from retinoscope.runs.candidates import curation, uncurated
+from retinoscope.runs.cost.line import cost_line
 from retinoscope.runs.executors import executing
-from retinoscope.runs.mean import OWN_COUNT, mean_dataset, with_mean
+from retinoscope.runs.mean import OWN_COUNT, chosen_images, mean_dataset, with_mean
 from retinoscope.runs.measuring import measure
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress
@@ -72,7 +74,7 @@ def run(plan: Plan, progress: Progress) -> Path:
         dataset = open_data(
             plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
         )
-        images = _images_of_the_mean(plan)
+        images = _images_of_the_mean(plan, dataset)
         progress.step(2)
         choices = configuration(plan, checkpoint, dataset, images)
         with _sitting(plan, checkpoint, dataset, choices, progress) as (store, counts):
@@ -80,10 +82,12 @@ def run(plan: Plan, progress: Progress) -> Path:
     return plan.out
 
 
-def _images_of_the_mean(plan: Plan) -> Dataset | None:
+def _images_of_the_mean(plan: Plan, dataset: Dataset) -> Dataset | None:
     """What the mean visual token is measured over; None where it is read from a file."""
     if plan.mean_file is not None:
         return None
+    if plan.mean_images is None and source_of(plan.data).mean is None:
+        return dataset
     return mean_dataset(plan.data, plan.mean_images, plan.mean_wanted or OWN_COUNT, plan.split)
 
 
@@ -120,6 +124,9 @@ def _stages(
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
     candidates = with_questions(dataset, chosen.candidates)
+    wanted = 0 if images is None else len(chosen_images(images, plan.mean_wanted))
+    if line := cost_line(plan, checkpoint, candidates, wanted):
+        progress.note(line)
     if images is not None:
         checkpoint, mean = with_mean(
             checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
@@ -239,6 +246,7 @@ def _claimed(
             f"{store.run} has records of these options but no manifest; they are kept, though "
             "which package versions measured them is not known."
         )
+    bundle(store)
     changed = changed_versions(before.versions, versions) if before else []
     if changed:
         progress.note(
@@ -260,7 +268,7 @@ def _counted(manifest: Manifest, plan: Plan, store: Store, counted: dict[str, in
         }
     for name in plan.experiments:
         for table in experiments()[name].records:
-            counts[f"{table} records"] = len(so_far(store, table))
+            counts[f"{table} records"] = row_count(store, table)
     counts["skips"] = len(skipped)
     reasons = skipped.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return replace(manifest, counts=counts, skipped=dict(reasons.iter_rows()))

@@ -15,8 +15,9 @@ import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 
-from retinoscope.data import Dataset, Sample, load_image, open_images
+from retinoscope.data import Dataset, Sample, open_images
 from retinoscope.data import mean_images as images_of
+from retinoscope.data.ahead import read_ahead
 from retinoscope.data.fingerprint import image_fingerprint
 from retinoscope.errors import ModelError, SampleError, TokenMapError
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
@@ -209,10 +210,11 @@ def _streamed(
     """The sums over all chosen images, those that an earlier sitting went through not again."""
     sums, saved = _cached(partial, read_sums, progress) or MeanSums(), time.monotonic()
     progress.step(sums.place)
+    coming = read_ahead(chosen[sums.place :])
     try:
-        for sample in chosen[sums.place :]:
+        for image in coming:
             try:
-                vectors = visual_tokens(checkpoint, load_image(sample))
+                vectors = visual_tokens(checkpoint, image.result())
             except (SampleError, TokenMapError) as error:
                 sums = without_image(sums, str(error))
             else:
@@ -222,6 +224,7 @@ def _streamed(
                 write_sums(sums, partial)
                 saved = time.monotonic()
     finally:
+        coming.close()
         write_sums(sums, partial)
     return sums
 

@@ -12,10 +12,11 @@ from functools import partial
 
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
+from retinoscope.results.bundles import FEWEST
 from retinoscope.results.experiment import experiments
+from retinoscope.results.measured import Store, bundle, done, row_count, so_far
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.sheet import LensSheet, save_sheet
-from retinoscope.results.store import Store, done, so_far
 from retinoscope.runs.candidates import key
 from retinoscope.runs.executors import Executor
 from retinoscope.runs.progress import Progress
@@ -67,7 +68,9 @@ def measure(
                     yield unit
 
     told.begin()
-    for unit, end in executor.map(partial(carry_out, store, own), units()):
+    for number, (unit, end) in enumerate(executor.map(partial(carry_out, store, own), units())):
+        if number % FEWEST == 0:
+            bundle(store)
         name = unit.stage
         if isinstance(end, LensSheet) and isinstance(unit, Drawing):
             path = sheet_path(store.run, bench.candidates[unit.place], unit.suffix)
@@ -157,7 +160,7 @@ def tell_empty(store: Store, names: Sequence[str], objects: int, progress: Progr
     skips = so_far(store, "skipped")
     told = []
     for name in names:
-        if so_far(store, name).is_empty():
+        if not row_count(store, name):
             reasons = skips.filter(skips["experiment"] == name)["reason"].unique().head(3)
             told.append(
                 f"The experiment {name} measured none of {objects} objects: "

@@ -15,10 +15,10 @@ from retinoscope.errors import InterventionError, ModelError, RegistrationError,
 from retinoscope.experiments.bench import Bench
 from retinoscope.registry import load
 from retinoscope.results.experiment import Experiment, experiments
+from retinoscope.results.measured import Store, append
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.results.sheet import LensSheet
-from retinoscope.results.store import Store, append
 from retinoscope.runs.candidates import OWN_FAULT, identity, key, target_of
 
 PAGES = "lens pages"

@@ -14,9 +14,14 @@ export class Grid {
     canvas.addEventListener("pointercancel", () => { this.drag = null; this.draw(); });
     canvas.addEventListener("keydown", (event) => this.key(event));
     for (const event of ["focus", "blur"]) canvas.addEventListener(event, () => this.draw());
-    new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
-    document.addEventListener("themechange", () => this.draw());
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(canvas.parentElement);
+    this.themed = () => this.draw();
+    document.addEventListener("themechange", this.themed);
   }
+
+  // The canvas goes away.
+  end() { this.resized.disconnect(); document.removeEventListener("themechange", this.themed); }
 
   show(view, picture) {
     Object.assign(this, { view, picture, cursor: -1, drag: null, scores: null, level: view.cells[0][0] });
@@ -36,8 +41,7 @@ export class Grid {
   draw() {
     if (!this.view) return;
     const { canvas, view } = this;
-    const style = getComputedStyle(canvas.parentElement);
-    const room = canvas.parentElement.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const room = canvas.parentElement.clientWidth;
     const [width, height] = view.size;
     const zoom = Math.min(room / width, Math.max(260, innerHeight * 0.68) / height);
     const dense = devicePixelRatio || 1;
@@ -60,13 +64,11 @@ export class Grid {
 
   fillScores(context, shown) {
     if (!this.scores) return;
-    context.globalAlpha = 0.72;
     for (const index of shown) {
       const [x0, y0, x1, y1] = this.view.boxes[index];
       context.fillStyle = this.scale.colour(this.scores[index]);
       context.fillRect(x0, y0, x1 - x0, y1 - y0);
     }
-    context.globalAlpha = 1;
   }
 
   drawLines(context, shown, pixel) {

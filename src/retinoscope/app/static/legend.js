@@ -5,13 +5,15 @@ import { $ } from "./questions.js";
 
 const STRONGEST = 5;
 
-export function showLegend(scale, { scores, note }, cells) {
-  paintScale($("scale"), scale.stops);
+export function showLegend(scale, { scores, note, explains }, images) {
+  paintScale($("scale"), scale.ends);
   $("low").textContent = scale.low;
   $("high").textContent = scale.high;
   $("legend-note").textContent = note;
+  $("explains").textContent = explains.length ? `Of ${explains.map((word) => `“${word.trim()}”`).join(" ")}. ` : "";
+  const places = images.flatMap(({ cells }, index) => cells.map(([, row, column]) =>
+    `${images.length > 1 ? `image ${index + 1} ` : ""}row ${row + 1} column ${column + 1}`));
   const order = scores.map((score, index) => [score, index]).sort((a, b) => b[0] - a[0]).slice(0, STRONGEST);
-  $("strongest").textContent = `Strongest: ${order.map(([score, index]) =>
-    `row ${cells[index][1] + 1} column ${cells[index][2] + 1} (${scale.text(score)})`).join(", ")}.`;
+  $("strongest").textContent = `Strongest: ${order.map(([score, index]) => `${places[index]} (${scale.text(score)})`).join(", ")}.`;
   $("legend").hidden = false;
 }

@@ -1,231 +1,26 @@
-// The explorer's page: one state, which the address holds, and the questions that follow from it.
+// The explorer's page: one state, which the address holds, and the controls that change it.
 
-import { scaleOf } from "./colour.js";
-import { Grid } from "./grid.js";
-import { showLegend } from "./legend.js";
-import { readLink, writeLink } from "./link.js";
-import { copied, make, showAnswer, showBars, showLens } from "./readings.js";
-import { $, forget, question, say, tell } from "./questions.js";
-import { Refusal, fetchModel, fetchPicture, upload } from "./server.js";
+import { tint } from "./colour.js";
+import { changeAction, changeOverlay, overlayRequest, readLenses, setAction, shown } from "./follow.js";
+import { readLink } from "./link.js";
+import { fresh, look, receive, submit, take, takeAway } from "./look.js";
+import { page, past, remember, showPast } from "./page.js";
+import { $, question, tell } from "./questions.js";
+import { copied, make } from "./readings.js";
+import { headsPicture, savePicture, saveTable, stagePicture } from "./saving.js";
+import { choose, keep, setPatches, showCursor } from "./select.js";
+import { Refusal, fetchModel } from "./server.js";
+import { Stage } from "./stage.js";
+import { patches, prompt, state } from "./state.js";
 import * as steps from "./steps.js";
 
-const SETTLE = 180; // milliseconds without another change before the model is asked
+page.stage = new Stage($("stages"), { changed: (chosen) => setPatches(chosen), pointed: showCursor, removed: takeAway });
 
-let model = null;
-let looked = null;
-const state = { image: "", title: "", question: "", prefix: "", patches: new Set(), kept: [], act: "mean", first: 0, last: 0, seed: 0, overlay: "", token: -1, level: 0 };
-const grid = new Grid($("stage"), { changed: (patches) => setPatches(patches), pointed: showCursor });
-
-const prompt = () => ({ image: state.image, question: state.question, prefix: state.prefix });
-const patches = () => [...state.patches].sort((a, b) => a - b);
-const remember = () => history.replaceState(null, "", writeLink(state));
-
-// ---- Looking: a picture and a question.
-// While a run is being recorded there is nothing to select on.
-function setReady(result) {
-  looked = result;
-  for (const button of document.querySelectorAll(".stage button, #export, #keep, #kept button")) button.disabled = !result;
-  $("stage").closest("section").setAttribute("aria-busy", String(!result));
-}
-
-function look() {
-  forget("change", "lens", "overlay", "select");
-  showAsked();
-  setReady(null);
-  grid.hold();
-  remember();
-  return question("look", "look", { prompt: prompt() }, async (result, signal) => {
-    const picture = await fetchPicture(`/api/images/${encodeURIComponent(state.image)}`);
-    if (signal.aborted) return;
-    setReady(result);
-    $("image-title").textContent = result.title;
-    $("prompt").textContent = result.prompt;
-    showAnswer($("before"), result.answer);
-    showChange(null);
-    $("token").replaceChildren(...result.top.map((t) => make("option", { value: t.token }, t.word)));
-    if (state.token >= 0 && !result.top.some((t) => t.token === state.token)) state.token = -1;
-    if (state.token >= 0) $("token").value = state.token;
-    grid.show(result, picture);
-    showLevels();
-    const most = result.cells.length;
-    keepOnly(state.kept.filter((step) => step.patches.every((patch) => patch < most)));
-    setPatches([...state.patches].filter((patch) => patch < most), { at_once: true });
-    askOverlay();
-  });
-}
-
-function showLevels() {
-  const levels = [...new Set(looked.cells.map((cell) => cell[0]))];
-  if (!levels.includes(state.level)) state.level = levels[0];
-  $("level-label").hidden = levels.length < 2;
-  $("level").replaceChildren(...levels.map((level) => {
-    const rows = looked.cells.filter((cell) => cell[0] === level);
-    return make("option", { value: level }, `${level + 1}: ${rows.length} patches`);
-  }));
-  $("level").value = state.level;
-  grid.setLevel(state.level);
-}
-
-function showAsked() {
-  $("question").value = state.question;
-  $("prefix").value = state.prefix;
-  const example = model.examples.find((one) => one.key === state.image);
-  for (const button of $("examples").children)
-    button.setAttribute("aria-pressed", String(button.dataset.key === state.image));
-  const asked = [model.question, ...(example?.questions ?? [])];
-  $("questions").replaceChildren(...asked.map((value) => make("option", { value })));
-  $("suggestions").replaceChildren(...asked.slice(0, 6).map((text) => make("button", {
-    type: "button", onclick: () => { $("question").value = text; submit(); } }, text)));
-  $("objects").classList.toggle("masks", Boolean(example?.objects.length));
-  $("objects").replaceChildren(...(example?.objects ?? []).map((name, index) => make("button", {
-    type: "button", onclick: () => choose("object", { object: index }) }, name)));
-}
-
-function submit() {
-  const text = $("question").value.trim();
-  if (!text || !state.image) return;
-  Object.assign(state, { question: text, prefix: $("prefix").value.trim(), token: -1 });
-  look();
-}
-
-function take(image, title, text) {
-  Object.assign(state, { image, title, question: text ?? state.question ?? model.question, patches: new Set(), kept: [], token: -1 });
-  look();
-}
-
-async function receive(file) {
-  if (!file) return;
-  if (file.size > model.upload_bytes)
-    return tell(new Refusal({ message: `${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; at most ${(model.upload_bytes / 2 ** 20).toFixed(0)} MB are accepted.` }));
-  say("Sending the image");
-  try {
-    const { key, title } = await upload(file);
-    // The same file again, after a restart: whatever the link says of it still holds.
-    if (key === state.image) look();
-    else take(key, title, $("question").value.trim() || model.question);
-  } catch (error) {
-    say("");
-    tell(error);
-  }
-}
-
-// ---- Selecting.
-
-// Two clocks: a changed action must not stop what still follows from a fresh selection.
-let settling = 0;
-let acting = 0;
-
-function setPatches(chosen, { at_once = false } = {}) {
-  state.patches = new Set(chosen);
-  grid.select(state.patches);
-  const count = state.patches.size;
-  $("count").textContent = count ? `${count} of ${looked.cells.length} patches selected` : "No patch selected";
-  $("keep").disabled = !count;
-  remember();
-  clearTimeout(settling);
-  settling = setTimeout(follow, at_once ? 0 : SETTLE);
-}
-
-// Steps that stay in force while the next selection is made.
-function keepOnly(kept) {
-  state.kept = kept;
-  grid.keep(kept.flatMap((step) => step.patches));
-  steps.showSteps($("kept"), kept, (index) => { keepOnly(kept.filter((_, i) => i !== index)); setPatches(state.patches); });
-}
-
-function keep() {
-  if (state.kept.length >= model.most_kept)
-    return tell(new Refusal({ message: `At most ${model.most_kept} interventions can be kept beside the present one.` }));
-  const { act, first, last, seed } = state;
-  keepOnly([...state.kept, { act, first, last, seed, patches: patches() }]);
-  setPatches([], { at_once: true });
-}
-
-const choose = (how, more = {}) => question("select", "select",
-  { prompt: prompt(), patches: patches(), how, ...more }, (result) => setPatches(result.patches, { at_once: true }));
-
-function showCursor(patch) {
-  if (patch < 0 || !looked) return;
-  const [, row, column] = looked.cells[patch];
-  const value = grid.scores ? `, ${grid.scale.text(grid.scores[patch])}` : "";
-  $("cursor").textContent = `Row ${row + 1}, column ${column + 1}${state.patches.has(patch) ? ", selected" : ""}${value}`;
-}
-
-// ---- What follows from a selection: the intervention and the lens.
-
-function follow() {
-  if (!looked) return;
-  forget("change", "lens");
-  if (state.patches.size || state.kept.length) intervene();
-  else showChange(null);
-  if (!state.patches.size) {
-    $("lens").replaceChildren();
-    $("lens-note").textContent = "select patches to read them";
-    return;
-  }
-  question("lens", "read", { prompt: prompt(), patches: patches() }, (reading) => {
-    $("lens-note").textContent = reading.patches === 1 ? "one patch: likeliest words with probability"
-      : `${reading.patches} patches: the share whose likeliest word it is`;
-    showLens($("lens"), reading);
-  });
-}
-
-function intervene() {
-  if (!looked || !(state.patches.size || state.kept.length)) return;
-  const request = { prompt: prompt(), patches: patches(), action: steps.action(state), kept: steps.asked(state.kept) };
-  question("change", "intervene", request, showChange);
-}
-
-function showChange(result) {
-  $("after-row").hidden = !result;
-  $("bars-note").textContent = result ? "probability before and after" : "the likeliest, with probability";
-  if (!result) {
-    if (looked) showBars($("bars"), looked.top.map((t) => ({ word: t.word, before: t.probability })));
-    return;
-  }
-  showAnswer($("before"), result.before);
-  showAnswer($("after"), result.after, result.before !== result.after);
-  showBars($("bars"), result.moved);
-}
-
-function setAction() {
-  $("layers").disabled = state.act !== "block";
-  $("layers-shown").textContent = state.first === state.last ? `${state.first}` : `${state.first} to ${state.last}`;
-  $("first").value = state.first;
-  $("last").value = state.last;
-  for (const radio of document.querySelectorAll("input[name=do]")) radio.checked = radio.value === state.act;
-}
-
-function changeAction(change) {
-  Object.assign(state, change);
-  setAction();
-  remember();
-  clearTimeout(acting);
-  acting = setTimeout(intervene, SETTLE);
-}
-
-// ---- Overlays.
-
-function askOverlay() {
-  forget("overlay");
-  $("overlay").value = state.overlay;
-  $("token-label").hidden = state.overlay !== "gradients";
-  grid.paint(null, null);
-  $("legend").hidden = true;
-  if (!state.overlay || !looked) return;
-  const request = { prompt: prompt(), reading: state.overlay, token: state.token < 0 ? null : state.token };
-  question("overlay", "overlay", request, (result) => {
-    const scale = scaleOf(result.scores, state.overlay === "gradients");
-    grid.paint(result.scores, scale);
-    showLegend(scale, result, looked.cells);
-  });
-}
-
-// ---- Links and Python.
+// ---- Links, Python, and going back.
 
 const exported = () => question("export", "export", {
-  prompt: prompt(), patches: patches(), action: state.patches.size ? steps.action(state) : null, kept: steps.asked(state.kept),
-  reading: state.overlay || null, token: state.token < 0 ? null : state.token,
+  prompt: prompt(), patches: patches(), action: state.patches.size ? steps.action(state) : null, kept: state.kept,
+  lens: state.lens, overlay: shown.overlay ? overlayRequest() : null,
 }, ({ code }) => { $("code").textContent = code; $("exported").showModal(); });
 
 function restore() {
@@ -235,20 +30,61 @@ function restore() {
     tell(new Refusal({ message: `This link does not make sense (${error.message}); starting afresh.` }));
   }
   if (!found) return false;
+  const { model, looked } = page, top = model.layers - 1;
+  const same = looked && JSON.stringify([found.images, found.question, found.prefix]) === JSON.stringify(Object.values(prompt()));
   Object.assign(state, found);
-  const top = model.layers - 1;
   state.last = state.last < 0 ? top : Math.min(state.last, top);
   state.first = Math.max(0, Math.min(state.first, state.last));
+  state.layer = Math.max(0, Math.min(state.layer, top));
   if (state.act === "mean" && !model.mean_known) state.act = "zero";
+  if (!model.lenses.includes(state.lens)) state.lens = "";
+  $("lens-kind").value = state.lens;
   setAction();
-  look();
+  if (same) fresh(); else look();
   return true;
 }
 
+const go = (at) => { if (at >= 0 && at < past.entries.length) { location.hash = past.go(at); showPast(); } };
+
+// Undo and redo by keys, where no text is being written.
+function keys(event) {
+  const letter = event.key.toLowerCase();
+  if (!(event.ctrlKey || event.metaKey) || !["z", "y"].includes(letter)) return;
+  if (event.target.matches?.("input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea")) return;
+  event.preventDefault();
+  go(past.at + (letter === "y" || event.shiftKey ? 1 : -1));
+}
+
+// ---- Saving.
+
+function legendLines() {
+  const { overlay } = shown, lines = [`${page.model.model}: ${state.question}`];
+  if (overlay) lines.push(`${state.overlay.replaceAll("_", " ")}${overlay.explains.length ? ` of ${overlay.explains.map((word) => `“${word.trim()}”`).join(" ")}` : ""}, ${overlay.scale.low} to ${overlay.scale.high}`, overlay.note);
+  return lines;
+}
+
+const save = {
+  stage: (kind) => savePicture("retinoscope-image", kind, stagePicture(page.stage.grids, legendLines())),
+  heads: (kind) => kind === "csv"
+    ? saveTable("retinoscope-heads", ["layer", "head", "attention"], shown.overlay.table.flatMap((row, layer) => row.map((value, head) => [layer, head, value])))
+    : savePicture("retinoscope-heads", kind, headsPicture(shown.overlay.table, tint, $("heads-note").textContent)),
+  scores: () => saveTable("retinoscope-scores", ["image", "patch", "level", "row", "column", "score"],
+    page.looked.images.flatMap((image, number) => image.cells.map((cell, index) => [number, image.first + index, ...cell, shown.overlay.scores[image.first + index]]))),
+  text: () => saveTable("retinoscope-text", ["position", "token", "attention"], page.looked.text.map(({ position, word }, index) => [position, word, shown.overlay?.text[index]])),
+  words: () => saveTable("retinoscope-words", ["place", "token", "before", "after"], shown.words.map(({ word, before, after }, place) => [place, word, before, after])),
+  bars: () => saveTable("retinoscope-next-token", ["token", "before", "after"], shown.bars.map(({ word, before, after }) => [word, before, after])),
+  lens: () => saveTable("retinoscope-lens", ["lens", "layer", "rank", "word", "share", "entropy"],
+    [["logit", shown.lens], [state.lens, shown.second]].flatMap(([name, reading]) => (reading?.layers ?? []).flatMap((layer, index) =>
+      layer.map(({ word, share }, rank) => [name, index, rank, word, share, reading.entropy[index]])))),
+};
+
 // ---- Wiring.
-function wire() {
-  $("ask").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
-  $("file").addEventListener("change", async (event) => { await receive(event.target.files[0]); event.target.value = ""; });
+
+const on = (name, event, then) => $(name).addEventListener(event, then);
+
+function wireFiles() {
+  on("ask", "submit", (event) => { event.preventDefault(); submit(); });
+  on("file", "change", async (event) => { await receive(event.target.files[0]); event.target.value = ""; });
   document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
   document.addEventListener("drop", (event) => {
@@ -256,44 +92,75 @@ function wire() {
     document.body.classList.remove("dropping");
     receive(event.dataTransfer.files[0]);
   });
-  $("clear").addEventListener("click", () => setPatches([], { at_once: true }));
-  $("grow").addEventListener("click", () => choose("grow"));
-  $("keep").addEventListener("click", keep);
-  $("invert").addEventListener("click", () => choose("invert"));
-  $("register").addEventListener("click", () => choose("register"));
-  $("random").addEventListener("click", () => { state.seed += 1; choose("random", { seed: state.seed }); });
+}
+
+function wireActions() {
+  on("clear", "click", () => setPatches([], { at_once: true }));
+  for (const how of ["grow", "invert", "register"]) on(how, "click", () => choose(how));
+  on("random", "click", () => { state.seed += 1; choose("random", { seed: state.seed }); });
+  on("keep", "click", keep);
   for (const radio of document.querySelectorAll("input[name=do]"))
     radio.addEventListener("change", () => changeAction({ act: radio.value }));
-  $("first").addEventListener("input", (event) => changeAction({ first: Number(event.target.value), last: Math.max(state.last, Number(event.target.value)) }));
-  $("last").addEventListener("input", (event) => changeAction({ last: Number(event.target.value), first: Math.min(state.first, Number(event.target.value)) }));
-  $("overlay").addEventListener("change", (event) => { state.overlay = event.target.value; remember(); askOverlay(); });
-  $("token").addEventListener("change", (event) => { state.token = Number(event.target.value); remember(); askOverlay(); });
-  $("level").addEventListener("change", (event) => { state.level = Number(event.target.value); grid.setLevel(state.level); remember(); });
-  $("copy-link").addEventListener("click", (event) => copied(event.target, location.href));
-  $("export").addEventListener("click", exported);
-  $("copy-code").addEventListener("click", (event) => copied(event.target, $("code").textContent));
+  on("first", "input", ({ target }) => changeAction({ first: Number(target.value), last: Math.max(state.last, Number(target.value)) }));
+  on("last", "input", ({ target }) => changeAction({ last: Number(target.value), first: Math.min(state.first, Number(target.value)) }));
+  for (const name of ["layer", "strength"]) on(name, "input", ({ target }) => changeAction({ [name]: Number(target.value) }));
+  on("word", "change", ({ target }) => changeAction({ word: target.value.trim() }));
+  on("other", "change", ({ target }) => changeAction({ other: target.value }));
+}
+
+function wireReadings() {
+  on("overlay", "change", ({ target }) => changeOverlay({ overlay: target.value }));
+  on("query", "change", ({ target }) => changeOverlay({ query: target.value }));
+  on("keys-over", "change", ({ target }) => changeOverlay({ keys: target.value }));
+  on("token", "change", ({ target }) => changeOverlay({ token: Number(target.value), places: [] }));
+  on("attention-layer", "change", ({ target }) => changeOverlay({ attentionLayer: Number(target.value) }));
+  on("attention-head", "change", ({ target }) => changeOverlay({ attentionHead: Number(target.value) }));
+  on("level", "change", ({ target }) => { state.level = Number(target.value); page.stage.setLevel(state.level); remember(); });
+  on("lens-kind", "change", ({ target }) => { state.lens = target.value; remember(); readLenses(); });
+  on("copy-link", "click", ({ target }) => copied(target, location.href));
+  on("export", "click", exported);
+  on("copy-code", "click", ({ target }) => copied(target, $("code").textContent));
+  on("undo", "click", () => go(past.at - 1));
+  on("redo", "click", () => go(past.at + 1));
+  for (const button of document.querySelectorAll(".save"))
+    button.addEventListener("click", () => save[button.dataset.what](button.dataset.kind));
+  document.addEventListener("keydown", keys);
   addEventListener("hashchange", restore);
 }
 
 function showModel() {
+  const { model } = page;
   $("model").textContent = `${model.model} · ${model.family} · ${model.layers} layers`;
-  for (const end of ["first", "last"]) $(end).max = model.layers - 1;
+  for (const end of ["first", "last", "layer"]) $(end).max = model.layers - 1;
   $("mean-unknown").hidden = model.mean_known;
   document.querySelector("input[name=do][value=mean]").disabled = !model.mean_known;
   Object.assign(state, { last: model.layers - 1, act: model.mean_known ? "mean" : "zero" });
-  $("examples").replaceChildren(...model.examples.map((example) => make("button", {
-    type: "button", title: example.title, onclick: () => take(example.key, example.title, example.questions[0] ?? model.question),
-  }, make("img", { src: `/api/images/${example.key}`, alt: example.title, loading: "lazy" }))));
-  [...$("examples").children].forEach((button, index) => { button.dataset.key = model.examples[index].key; });
+  for (const { key, title } of model.examples) page.titles.set(key, title);
+  $("examples").replaceChildren(...model.examples.map(({ key, title, questions }) => {
+    const button = make("button", { type: "button", title, onclick: () => take(key, title, questions[0] ?? model.question) },
+      make("img", { src: `/api/images/${key}`, alt: title, loading: "lazy" }));
+    button.dataset.key = key;
+    return button;
+  }));
+  const numbered = (count, whole) => [make("option", { value: -1 }, whole), ...Array.from({ length: count }, (_, value) => make("option", { value }, `${value}`))];
+  $("attention-layer").replaceChildren(...numbered(model.layers, "mean of all"));
+  $("attention-head").replaceChildren(...numbered(model.heads, "mean of all"));
+  $("heads-chosen").replaceChildren(...Array.from({ length: model.heads }, (_, head) => make("button", {
+    type: "button", "aria-pressed": "false", "aria-label": `Head ${head}`,
+    onclick: () => changeAction({ heads: state.heads.includes(head) ? state.heads.filter((one) => one !== head) : [...state.heads, head].sort((a, b) => a - b) }) }, `${head}`)));
+  $("lens-kind").replaceChildren(make("option", { value: "" }, "none"), ...model.lenses.map((value) => make("option", { value }, value)));
+  $("lens-label").hidden = !model.lenses.length;
   setAction();
 }
 
 async function start() {
-  try { model = await fetchModel(); } catch (error) { return tell(error); }
+  try { page.model = await fetchModel(); } catch (error) { return tell(error); }
   showModel();
-  wire();
-  const [first] = model.examples;
-  if (!restore() && first) take(first.key, first.title, first.questions[0] ?? model.question);
+  wireFiles();
+  wireActions();
+  wireReadings();
+  const [first] = page.model.examples;
+  if (!restore() && first) take(first.key, first.title, first.questions[0] ?? page.model.question);
 }
 
 start();

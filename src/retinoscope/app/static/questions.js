@@ -7,7 +7,7 @@ export const $ = (id) => document.getElementById(id);
 
 const running = new Map();
 
-const card = (kind) => ({ look: $("answer-card"), change: $("answer-card"), lens: $("lens-card") })[kind];
+const card = (kind) => ({ look: $("answer-card"), change: $("answer-card"), lens: $("lens-card"), overlay: $("legend") })[kind];
 const busy = (kind, is) => card(kind)?.setAttribute("aria-busy", String(is));
 
 // What is going on, for all; the running seconds for eyes only, since a screen reader would never rest.

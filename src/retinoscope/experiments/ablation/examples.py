@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from retinoscope.report.examples import Answer, Example, image_of, thumbnail
+from retinoscope.report.examples import Answer, Example, image_of
+from retinoscope.report.outlined import object_and_one, outlined
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import UNIT, beside_clean
 from retinoscope.results.protocol import CORRECTED, Protocol
@@ -50,17 +51,22 @@ def examples(
         rows = paired.filter(image_id=row["image_id"], object_id=row["object_id"])
         stem = pictured.get(row["image_id"], "")
         own = rows.filter(pl.col("selection") == "object+1")
+        tokens = own["tokens"][0] if own.height else 0
         found.append(
             Example(
                 name=row["class_name"],
                 image_id=row["image_id"],
-                picture=thumbnail(sheets[stem].image, 320) if stem else "",
+                picture=_picture(sheets[stem], row["class_name"], tokens) if stem else "",
                 lens=f"{stem}.html" if stem else "",
-                tokens=own["tokens"][0] if own.height else 0,
+                tokens=tokens,
                 questions=_questions(rows),
             )
         )
     return found
+
+
+def _picture(sheet: LensSheet, name: str, tokens: int) -> str:
+    return outlined(sheet, object_and_one(sheet, name, tokens), 320)
 
 
 def _questions(rows: pl.DataFrame) -> tuple[tuple[str, str, tuple[Answer, ...]], ...]:

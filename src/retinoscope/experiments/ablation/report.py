@@ -15,6 +15,7 @@ from retinoscope.experiments.ablation.verdict import localisation
 from retinoscope.report.examples import Example
 from retinoscope.report.grids import filled
 from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
+from retinoscope.report.tables.blocks import blocks
 from retinoscope.report.tables.order import shown_tasks
 from retinoscope.report.verdict import Verdict
 from retinoscope.results.protocol import Protocol
@@ -30,7 +31,7 @@ _NOTE = (
 
 
 def _tables(results: Results, protocol: Protocol) -> Tables:
-    return {"ablation": ablation_table(results["ablation"], protocol)}
+    return {"ablation": ablation_table(results.records("ablation"), protocol)}
 
 
 def _section(tables: Tables) -> Section:
@@ -78,13 +79,13 @@ def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[
 
 
 def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:
-    return ablation_headline(ablation_table(results["ablation"], protocol))
+    return ablation_headline(ablation_table(results.records("ablation"), protocol))
 
 
 def _examples(
     results: Results, sheets: Mapping[str, LensSheet], protocol: Protocol
 ) -> Sequence[Example]:
-    return examples(results["ablation"], sheets, protocol)
+    return examples(next(blocks(results.records("ablation"))), sheets, protocol)
 
 
 REPORT = Report(

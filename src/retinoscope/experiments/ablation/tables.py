@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from retinoscope.report.tables.blocks import Records, blocks
 from retinoscope.report.tables.order import rank
-from retinoscope.report.tables.pairing import beside_clean, compare, summarise
+from retinoscope.report.tables.pairing import beside_clean, compare, pooled, summarise, tally
 from retinoscope.report.wording import readable
 from retinoscope.results.protocol import CORRECTED, Protocol
 
@@ -13,10 +16,15 @@ VALUES = ("mean", "zero", "noise", "resampled")
 """Replacement values in the order of the tables; the paper has the mean alone."""
 
 CONDITION = ("value", "selection", "matched", "size")
+_NAMES = {
+    "only_first_wrong": "only_this_wrong",
+    "only_second_wrong": "only_random_wrong",
+    "p": "mcnemar_p",
+}
 _SELECTIONS = ("object", "object+1", "object+2", "register", "random", "gradients")
 
 
-def ablation_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.DataFrame:
+def ablation_table(records: Records, protocol: Protocol = CORRECTED) -> pl.DataFrame:
     """Decrease, probability drop and the test against matched random tokens.
 
     Only units that were right when clean are counted, in every task, unless the protocol says
@@ -24,7 +32,7 @@ def ablation_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.
     about an object that is not there.
 
     Args:
-        records: the run's ablation records.
+        records: the run's ablation records, whole or lazy.
         protocol: how they are scored.
 
     Returns:
@@ -35,11 +43,18 @@ def ablation_table(records: pl.DataFrame, protocol: Protocol = CORRECTED) -> pl.
         and mcnemar_p against as many random tokens of the same image (null where there is no
         such set). Sorted as in the paper.
     """
-    paired = beside_clean(records, pl.col("selection") == "none", protocol)
-    table = summarise(paired, [*CONDITION, "task"])
-    table = table.join(_mean_tokens(paired), on=list(CONDITION), how="left")
-    table = table.join(_both_counts(paired), on=[*CONDITION, "task"], how="left")
-    table = table.join(_against_random(paired), on=[*CONDITION, "task"], how="left")
+    keys = [*CONDITION, "task"]
+    tallies, tokens, counts, tests = [], [], [], []
+    for block in blocks(records):
+        paired = beside_clean(block, pl.col("selection") == "none", protocol)
+        tallies.append(tally(paired, keys))
+        tokens.append(_tokens(paired))
+        counts.append(_both_counts(paired))
+        tests.append(_against_random(paired))
+    table = summarise(tallies, keys)
+    table = table.join(_mean_tokens(tokens), on=list(CONDITION), how="left")
+    table = table.join(pl.concat(counts).group_by(keys).sum(), on=keys, how="left")
+    table = table.join(pooled(tests, keys).rename(_NAMES), on=keys, how="left")
     table = table.with_columns(
         label=pl.struct("selection", "matched", "size").map_elements(
             lambda row: label(row["selection"], row["matched"], row["size"]),
@@ -58,9 +73,16 @@ def label(selection: str, matched: str, size: int) -> str:
     return f"{selection} {size}" if size else readable(selection)
 
 
-def _mean_tokens(paired: pl.DataFrame) -> pl.DataFrame:
+def _tokens(paired: pl.DataFrame) -> pl.DataFrame:
     once = paired.unique([*CONDITION, "image_id", "object_id"], keep="first", maintain_order=True)
-    return once.group_by(CONDITION).agg(tokens=pl.col("tokens").filter("measured").mean())
+    replaced = pl.col("tokens").filter("measured")
+    return once.group_by(CONDITION).agg(tokens=replaced.sum(), objects=replaced.len())
+
+
+def _mean_tokens(tokens: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    total = pl.concat(tokens).group_by(CONDITION).sum()
+    mean = pl.when(pl.col("objects") > 0).then(pl.col("tokens") / pl.col("objects"))
+    return total.select(*CONDITION, tokens=mean)
 
 
 def _both_counts(paired: pl.DataFrame) -> pl.DataFrame:
@@ -92,17 +114,10 @@ def _against_random(paired: pl.DataFrame) -> pl.DataFrame:
                 matched=pl.lit("") if str(selection).startswith("object") else pl.col("partner"),
             )
         )
-    columns = {
-        "pairs": pl.Int64,
-        "only_this_wrong": pl.Int64,
-        "only_random_wrong": pl.Int64,
-        "mcnemar_p": pl.Float64,
-    }
-    names = {"only_first_wrong": "only_this_wrong", "only_second_wrong": "only_random_wrong"}
+    columns = dict.fromkeys(("pairs", "only_first_wrong", "only_second_wrong"), pl.Int64)
     keys = {name: paired.schema[name] for name in (*CONDITION, "task")}
     empty = pl.DataFrame(schema=keys | columns)
-    found = [test.rename(names | {"p": "mcnemar_p"}).select(empty.columns) for test in tests]
-    return pl.concat([empty, *found])
+    return pl.concat([empty, *(test.select(empty.columns) for test in tests)])
 
 
 def _ordered(table: pl.DataFrame) -> pl.DataFrame:

@@ -90,7 +90,7 @@ def under_interventions(places: pl.DataFrame, effects: pl.DataFrame) -> Figure |
             rows = places.filter(part="source", value=value)
             label = f"can't read {_SOURCES[value]}"
             _curve(axes[0][1], rows, "place", "share", colour, line, label, band=False)
-        titles = ("what sublayers add replaced by its mean", "object patches cut off from a source")
+        titles = ("what sublayers add replaced by its mean", "attention to a source knocked out")
         for axis, title in zip(axes[0], titles, strict=True):
             axis.set_title(title)
             axis.set_xlabel("layer (0 is the embedding output)")

@@ -47,7 +47,7 @@ def beside_grid(shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFra
 
 
 def source_grid(effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
-    """Object patches cut off from one source in every layer."""
+    """Attention of object patches to one source knocked out in every layer."""
     tasks = _tasks(answers)
     rows = []
     for row in effects.filter(part="source").iter_rows(named=True):

@@ -129,7 +129,7 @@ def source_trials(
     model) is no source.
     """
     if recording.fallback is not None:
-        return [], [("sources", f"its attention can't be cut here: {recording.fallback}")]
+        return [], [("sources", f"its attention can't be knocked out here: {recording.fallback}")]
     visual, own = set(recording.layout.visual), set(tokens)
     keys: dict[str, set[int]] = {
         "other patches": visual,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from retinoscope.report.figures.style import BLUE, GREEN, INK, ORANGE, panels, styled
+from retinoscope.report.figures.style import INK, panels, shade, styled
 from retinoscope.report.tables.order import shown_tasks
 
 MAPS = ("rollout", "raw attention", "ALTI", "Chefer", "attribution patching")
@@ -24,7 +24,7 @@ def block_figure(found: pl.DataFrame) -> Figure | None:
 
     Returns:
         Squares are as dark as their number is large in their map; effects that raise the logit
-        difference are green. Blocks that touch the object are framed. None where no block was
+        difference are blue. Blocks that touch the object are framed. None where no block was
         measured.
     """
     tasks = shown_tasks(found)
@@ -48,9 +48,8 @@ def _map(axis: Axes, cells: pl.DataFrame, column: str) -> None:
     most = max(values, default=0.0) or 1.0
     for row in cells.iter_rows(named=True):
         found = row[column] or 0.0
-        hue = BLUE if column == "mass" else ORANGE if found >= 0 else GREEN
         place = (row["column"] + 0.04, row["row"] + 0.04)
-        square = Rectangle(place, 0.92, 0.92, facecolor=hue, alpha=abs(found) / most, lw=0)
+        square = Rectangle(place, 0.92, 0.92, facecolor=shade(found / most), lw=0)
         axis.add_patch(square)
         if row["on_object"]:
             axis.add_patch(Rectangle(place, 0.92, 0.92, fill=False, edgecolor=INK, lw=0.9))

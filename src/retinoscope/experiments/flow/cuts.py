@@ -1,4 +1,4 @@
-"""Cuts: who reads whom, in which layer, with the other weights renormalised or kept."""
+"""Knockouts: who reads whom, in which layer, with the other weights renormalised or kept."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _others(target: Target, layout: TokenLayout, settings: Settings) -> TokenSet
 
 
 def cut_records(item: Item, settings: Settings) -> tuple[list[FlowCutRecord], dict[str, str]]:
-    """Every layer and group, cut in turn; and what can't be cut here, by name."""
+    """Every layer and group, knocked out in turn; and what can't be, by name."""
     named, missing = groups(item, settings)
     readers = {QUERIES[0]: asking(item)[-1:], QUERIES[1]: asking(item)}
     planned: list[tuple[str, str, int, str]] = []
@@ -111,7 +111,7 @@ def cut_records(item: Item, settings: Settings) -> tuple[list[FlowCutRecord], di
 
 
 def _kinds(named: dict[str, TokenSet]) -> list[tuple[str, str, str]]:
-    """Queries, form and group of every cut: the question reading itself is not cut."""
+    """Queries, form and group of every cut: the question reading itself is left alone."""
     last, both = QUERIES
     kept = [(last, FORMS[1], group) for group in named]
     wider = [(both, FORMS[0], group) for group in named if group != "question"]

@@ -1,4 +1,4 @@
-"""The flow figures: deletion and insertion curves, and attention beside what cutting it does."""
+"""The flow figures: deletion and insertion curves, and attention beside its knockout."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from retinoscope.report.figures.style import (
     ORANGE,
     panels,
     rules,
+    shade,
     styled,
 )
 from retinoscope.report.tables.order import shown_tasks
@@ -92,7 +93,7 @@ def _curves(axis: Axes, rows: pl.DataFrame) -> None:
 
 
 def cut_figure(cuts: pl.DataFrame) -> Figure | None:
-    """The last position's attention by layer and group, beside what cutting it loses.
+    """The last position's attention by layer and group, beside what knocking it out loses.
 
     Args:
         cuts: the table of cuts.
@@ -114,7 +115,7 @@ def cut_figure(cuts: pl.DataFrame) -> Figure | None:
                 _map(axis, cells, layers, groups, column)
             most = max(r["drop_n"] for r in cells.values())
             row[0].set_title(f"{task}: attention, % (n = {most})")
-            row[1].set_title("logit difference lost when cut, %")
+            row[1].set_title("logit difference lost when knocked out, %")
             row[0].set_ylabel("decoder layer (from 0)")
     return figure
 
@@ -122,7 +123,7 @@ def cut_figure(cuts: pl.DataFrame) -> Figure | None:
 def _map(
     axis: Axes, cells: dict[Any, dict[str, Any]], layers: list[int], groups: list[str], column: str
 ) -> None:
-    """Cells filled by how large a number is among the panel's, in one hue; losses in another."""
+    """Cells filled by how large a number is among the panel's."""
     most = max((abs(row[column] or 0.0) for row in cells.values()), default=0.0) or 1.0
     for y, layer in enumerate(layers):
         for x, group in enumerate(groups):
@@ -130,12 +131,10 @@ def _map(
             found = None if row is None else row[column]
             if found is None:
                 continue
-            hue = BLUE if column == "attention" else ORANGE if found >= 0 else GREEN
             axis.fill(
                 [x + 0.03, x + 0.97, x + 0.97, x + 0.03],
                 [y + 0.04, y + 0.04, y + 0.96, y + 0.96],
-                color=hue,
-                alpha=min(1.0, abs(found) / most) * 0.85,
+                facecolor=shade(found / most),
                 linewidth=0,
             )
             strong = column == "drop" and row is not None and (row["holm"] or 1.0) < 0.05

@@ -76,7 +76,7 @@ def pair_grid(pairs: pl.DataFrame) -> Grid:
 
 
 def cut_grid(cuts: pl.DataFrame, task: str, queries: str, form: str) -> Grid:
-    """What cutting each group in each layer loses, and the attention cut."""
+    """What knocking out each group in each layer loses, and the attention lost."""
     here = cuts.filter(task=task, queries=queries, form=form)
     groups = [group for group in GROUPS if group in here["group"]]
     cells = {(row["layer"], row["group"]): row for row in here.iter_rows(named=True)}
@@ -90,7 +90,7 @@ def cut_grid(cuts: pl.DataFrame, task: str, queries: str, form: str) -> Grid:
             row.append(Cell(probability(found["holm"]) if found else DASH))
         rows.append(tuple(row))
     heads = ("layer", *("lost", "attention", "p (Holm)") * len(groups))
-    title = f"{task}: {queries}, cut in one layer ({form})"
+    title = f"{task}: {queries}, knocked out in one layer ({form})"
     return Grid(title, heads, tuple(rows), (("", 1), *((group, 3) for group in groups)))
 
 
@@ -118,5 +118,5 @@ def gap_grid(gaps: pl.DataFrame) -> Grid:
         )
         for row in gaps.iter_rows(named=True)
     ]
-    heads = ("where", "attention of the last position", "logit difference lost when cut")
+    heads = ("where", "attention of the last position", "logit difference lost when knocked out")
     return Grid("Where mass and effect part most", heads, tuple(rows))

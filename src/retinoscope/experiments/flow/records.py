@@ -1,4 +1,4 @@
-"""The rows of the flow experiment: sets of tokens, cuts of attention, and blocks of tokens."""
+"""The rows of the flow experiment: sets of tokens, knockouts of attention, and blocks of tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTROLS = (
 """Rollout made otherwise; of these deletion alone is measured."""
 
 GROUPS = ("object", "other objects", "near", "far", "question")
-"""Whose attention is cut: near is within a patch of the object, far all other visual tokens."""
+"""Attention to whom is knocked out: near is within a patch of the object, far all other patches."""
 
 QUERIES = ("last position", "question and last")
 FORMS = ("renormalised", "weights kept")
@@ -80,7 +80,7 @@ class FlowRecord:
 
 @dataclass(frozen=True)
 class FlowCutRecord:
-    """One object, one task, attention to a group forbidden in one layer.
+    """One object, one task, attention to a group knocked out in one layer.
 
     Attributes:
         image_id, object_id, class_name, task: as in FlowRecord.

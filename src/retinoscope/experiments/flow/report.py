@@ -106,8 +106,8 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
         Sketch(
             "flow-cuts",
             "Mass beside effect: the last position's attention to each group in each layer (left), "
-            "and the logit difference lost when it is cut there (right; green where it rises; bold "
-            "where p < .05 after Holm over layers and groups).",
+            "and the logit difference lost when it is knocked out there (right; blue where it "
+            "rises; bold where p < .05 after Holm over layers and groups).",
             lambda: cut_figure(cuts),
         ),
         Sketch(

@@ -6,18 +6,26 @@ from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from retinoscope.experiments.interchange.tables import DIRECTIONS, GROUPS, METHODS
 from retinoscope.experiments.interchange.verdict import NAMES
-from retinoscope.report.figures.style import BLUE, GREEN, GREY, INK, ORANGE, panels, rules, styled
+from retinoscope.report.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    panels,
+    rules,
+    scale_bar,
+    shade,
+    styled,
+)
 from retinoscope.report.wording import number
 from retinoscope.results.records import TASKS
 
-_SIGNED = ("#054e96", "#438cc4", "#a8cee7", "#f7f7f7", "#fdc484", "#e67f1b", "#964604")
 _LOOKS = {
     "object": (ORANGE, "o"),
     "question": (BLUE, "s"),
@@ -40,7 +48,6 @@ def layer_maps(table: pl.DataFrame) -> Figure | None:
     if not tasks:
         return None
     groups = [group for group in GROUPS if group in table["group"]]
-    colours = LinearSegmentedColormap.from_list("signed", _SIGNED)
     layers = int(str(table["layer"].max())) + 1
     with styled("interchange-layers"):
         size = (min(5.6, max(3.4, 1.2 + 0.42 * layers)), 0.8 + 0.34 * len(groups))
@@ -48,36 +55,23 @@ def layer_maps(table: pl.DataFrame) -> Figure | None:
         for row, task in zip(axes, tasks, strict=True):
             for axis, direction in zip(row, DIRECTIONS, strict=True):
                 here = table.filter(task=task, direction=direction)
-                _map(axis, here, groups, layers, colours)
+                _map(axis, here, groups, layers)
                 axis.set_title(f"{task}, {direction} (n = {here['n'].max()})")
         for axis in axes[-1]:
             axis.set_xlabel("layer (0 is the embedding output)")
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(-100, 100), colours),
-            ax=list(axes.flat),
-            shrink=0.8,
-            aspect=24,
-            pad=0.02,
-        )
-        bar.set_label("% of the difference carried")
-        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        scale_bar(figure, axes.flat, 100, "% of the difference carried")
     return figure
 
 
-def _map(
-    axis: Axes, table: pl.DataFrame, groups: list[str], layers: int, colours: Colormap
-) -> None:
+def _map(axis: Axes, table: pl.DataFrame, groups: list[str], layers: int) -> None:
     numbered = layers <= 16
     for row in table.iter_rows(named=True):
         x, y = row["layer"], groups.index(row["group"])
-        share = (max(-1.0, min(1.0, row["carried"])) + 1) / 2
-        axis.add_patch(
-            Rectangle((x + 0.03, y + 0.04), *(0.94, 0.92), facecolor=colours(share), lw=0)
-        )
+        colour = shade(row["carried"])
+        axis.add_patch(Rectangle((x + 0.03, y + 0.04), *(0.94, 0.92), facecolor=colour, lw=0))
         if numbered:
-            ink = "#000000" if 0.12 < share < 0.88 else "#ffffff"
             text = number(100 * row["carried"], 0)
-            axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=ink, fontsize=7)
+            axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7.5)
     step = 1 if numbered else 4
     marks = list(range(0, layers, step))
     axis.set_xticks([mark + 0.5 for mark in marks], [str(mark) for mark in marks])

@@ -1,17 +1,16 @@
-"""The knockout figure: what each cut loses in each window of layers."""
+"""The knockout figure: what each knockout loses in each window of layers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import polars as pl
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from retinoscope.experiments.knockout.tables import GROUPS, TARGETS, TASKS, WINDOWS
-from retinoscope.report.figures.style import GREY, styled
+from retinoscope.report.figures.style import GREY, INK, shade, styled
 from retinoscope.report.wording import DASH, readable
 
 
@@ -51,7 +50,6 @@ def knockout_map(table: pl.DataFrame) -> Figure | None:
 
 
 def _map(axis: Axes, cells: dict[Any, dict[str, Any]], rows: list[tuple[str, str]]) -> None:
-    colours = colormaps["cividis"]
     for y, (target, group) in enumerate(rows):
         for x, window in enumerate(WINDOWS):
             cell = cells.get((target, group, window))
@@ -60,12 +58,12 @@ def _map(axis: Axes, cells: dict[Any, dict[str, Any]], rows: list[tuple[str, str
                 Rectangle(
                     (x + 0.03, y + 0.05),
                     *(0.94, 0.9),
-                    facecolor="none" if share is None else colours(share),
+                    facecolor="none" if share is None else shade(share),
                     edgecolor=GREY,
                     linewidth=0.4 if share is None else 0,
                 )
             )
-            ink = GREY if share is None else "#000000" if share > 0.5 else "#ffffff"
+            ink = GREY if share is None else INK
             text = DASH if share is None else f"{100 * share:.0f} %"
             axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=ink, fontsize=8)
     axis.set_xlim(0, len(WINDOWS))

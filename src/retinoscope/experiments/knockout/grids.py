@@ -11,17 +11,17 @@ from retinoscope.report.wording import DASH, interval, number, percent, readable
 
 
 def knockout_grid(table: pl.DataFrame, task: str) -> Grid:
-    """Decrease and accuracy for each cut and window; a dash where it was not measured."""
+    """Decrease and accuracy for each knockout and window; a dash where it was not measured."""
     here = table.filter(pl.col("task") == task)
     others = here.filter(~pl.col("window").is_in(WINDOWS))["window"].unique(maintain_order=True)
     windows = [*WINDOWS, *others]
     cells = {(r["target"], r["group"], r["window"]): r for r in here.iter_rows(named=True)}
     common = common_n(here)
     rows = []
-    # The table comes sorted; the order of the cuts is that of their first rows.
+    # The table comes sorted; the order of the knockouts is that of their first rows.
     for target, group in here.select("target", "group").unique(maintain_order=True).rows():
-        blocked = here.filter((pl.col("target") == target) & (pl.col("group") == group))
-        keys = f"{number(blocked['keys'].mean())} keys"  # pyright: ignore[reportArgumentType]
+        found = here.filter((pl.col("target") == target) & (pl.col("group") == group))
+        keys = f"{number(found['keys'].mean())} keys"  # pyright: ignore[reportArgumentType]
         row = [Cell(f"{readable(group)} \u2192 {target}", keys)]
         for window in windows:
             cell = cells.get((target, group, window))
@@ -30,7 +30,7 @@ def knockout_grid(table: pl.DataFrame, task: str) -> Grid:
     heads = tuple(_window_head(here, window) for window in windows)
     return Grid(
         f"Knockout, {with_n(task, common)}: decrease, and accuracy relative to clean",
-        ("blocked attention", *heads),
+        ("attention knocked out", *heads),
         tuple(rows),
     )
 

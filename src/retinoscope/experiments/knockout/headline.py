@@ -5,13 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.experiments.knockout.tables import WINDOWS
-from retinoscope.experiments.knockout.verdict import CUTS
+from retinoscope.experiments.knockout.verdict import QUOTED
 from retinoscope.report.tables.headline import headline_frame, headline_row
 from retinoscope.report.wording import readable
 
 
 def knockout_headline(table: pl.DataFrame) -> pl.DataFrame:
-    """Decrease of the cuts that the paper quotes, in its windows.
+    """Decrease of the knockouts that the paper quotes, in its windows.
 
     Args:
         table: `knockout_table`.
@@ -20,7 +20,7 @@ def knockout_headline(table: pl.DataFrame) -> pl.DataFrame:
         As `ablation_headline`.
     """
     rows = []
-    for group, target in CUTS:
+    for group, target in QUOTED:
         here = table.filter(pl.col("window").is_in(WINDOWS), group=group, target=target)
         for row in here.iter_rows(named=True):
             label = f"{readable(group)} \u2192 {target}, {row['window']}"

@@ -1,7 +1,7 @@
 """Extraction: which attention paths carry an object to the answer, and in which layers?
 
 Paper, section 5: attention from a place (the last position; the last row of visual tokens) to a
-group of visual tokens is forbidden in a window of layers.
+group of visual tokens is knocked out in a window of layers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from retinoscope.engine import Recording, evaluate, look
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.knockout.cut import Cut
+from retinoscope.experiments.knockout.named import NamedKnockout
 from retinoscope.experiments.knockout.records import KnockoutRecord
 from retinoscope.experiments.knockout.settings import KnockoutSettings
 from retinoscope.experiments.knockout.sweep import sweep
@@ -60,41 +60,42 @@ def knockout(
     records: list[KnockoutRecord] = []
     for query in queries:
         recording = look(checkpoint, target.image, query.question, prefix=query.prefix)
-        cuts = _cuts(recording, target, query, settings, own, skipped)
-        clean, found, idle = under_cuts(recording, cuts)
+        knockouts = _knockouts(recording, target, query, settings, own, skipped)
+        clean, found, idle = under_knockouts(recording, knockouts)
         skipped += [
-            skip("knockout", target, f"{query.task}: {cut.name}", reason) for cut, reason in idle
+            skip("knockout", target, f"{query.task}: {named.name}", reason)
+            for named, reason in idle
         ]
         lines = [(None, clean), *found] if found else []
-        for cut, logits in lines:
+        for named, logits in lines:
             score = score_next(query, logits, checkpoint.tokenizer)
-            records.append(_record(target, query, cut, score))
+            records.append(_record(target, query, named, score))
     return records, skipped
 
 
-def under_cuts(
-    recording: Recording, cuts: Sequence[Cut]
-) -> tuple[Tensor, list[tuple[Cut, Tensor]], list[tuple[Cut, str]]]:
-    """Next-token logits of the clean run and under every cut; what can't be cut here, and why.
+def under_knockouts(
+    recording: Recording, knockouts: Sequence[NamedKnockout]
+) -> tuple[Tensor, list[tuple[NamedKnockout, Tensor]], list[tuple[NamedKnockout, str]]]:
+    """Next-token logits of the clean run and under every knockout; which can't be done, and why.
 
-    The edges of a cut may not exist for an object (behind a sliding window, in a layer without
-    attention); the other cuts are measured all the same.
+    The edges of a knockout may not exist for an object (behind a sliding window, in a layer without
+    attention); the others are measured all the same.
     """
-    able: list[Cut] = []
-    idle: list[tuple[Cut, str]] = []
+    able: list[NamedKnockout] = []
+    idle: list[tuple[NamedKnockout, str]] = []
     alone: list[Tensor] = []
     check, whole = Checked(recording), recording.fallback is not None
-    for cut in cuts:
+    for named in knockouts:
         try:
             if whole:
-                alone.append(evaluate(recording, [(cut.knockout,)]).logits[0])
+                alone.append(evaluate(recording, [(named.intervention,)]).logits[0])
             else:
-                check.edits((cut.knockout,))
+                check.edits((named.intervention,))
         except InterventionError as error:
-            idle.append((cut, str(error)))
+            idle.append((named, str(error)))
         else:
-            able.append(cut)
-    together = [] if whole else [(cut.knockout,) for cut in able]
+            able.append(named)
+    together = [] if whole else [(named.intervention,) for named in able]
     clean, *found = evaluate(recording, [(), *together]).logits
     return clean, list(zip(able, alone if whole else found, strict=True)), idle
 
@@ -109,18 +110,18 @@ def groups(recording: Recording, target: Target, settings: Settings) -> dict[str
     return found
 
 
-def _cuts(
+def _knockouts(
     recording: Recording,
     target: Target,
     query: Query,
     settings: Settings,
     own: KnockoutSettings,
     skipped: list[SkippedRecord],
-) -> list[Cut]:
+) -> list[NamedKnockout]:
     layout = recording.encoded.layout
     places = {"last position": last(layout), "last row": row(layout, -1)}
     named = groups(recording, target, settings)
-    cuts: list[Cut] = []
+    knockouts: list[NamedKnockout] = []
     for group, tokens in named.items():
         for place, queries in places.items():
             # The paper asks what flows into the row, so the row's own tokens are not among the
@@ -129,13 +130,15 @@ def _cuts(
             if not keys:
                 condition = f"{query.task}: {group} -> {place}"
                 skipped.append(
-                    skip("knockout", target, condition, "no token of the group is left to cut")
+                    skip(
+                        "knockout", target, condition, "no token of the group is left to knock out"
+                    )
                 )
                 continue
             # Within a row a token can't read those to its right.
             reading = at(layout, [query for query in queries if query >= min(keys)])
-            cuts += [
-                Cut(group, place, window, layers, keys, reading)
+            knockouts += [
+                NamedKnockout(group, place, window, layers, keys, reading)
                 for window, layers in windows(recording.layer_count).items()
             ]
     # The settings' buffers need not hold the one that is swept.
@@ -144,28 +147,30 @@ def _cuts(
     skipped += [
         skip("knockout", target, f"{query.task}: {name}", reason) for name, reason in missing
     ]
-    return cuts + swept
+    return knockouts + swept
 
 
-def _record(target: Target, query: Query, cut: Cut | None, score: Score) -> KnockoutRecord:
+def _record(
+    target: Target, query: Query, named: NamedKnockout | None, score: Score
+) -> KnockoutRecord:
     return KnockoutRecord(
         image_id=target.sample.image_id,
         object_id=target.annotation.object_id,
         class_name=target.class_name,
         task=query.task,
         prompt=query.question,
-        group=cut.group if cut else "",
-        target=cut.target if cut else "",
-        window=cut.window if cut else "none",
-        first_layer=cut.layers[0] if cut else -1,
-        last_layer=cut.layers[-1] if cut else -1,
-        keys=len(cut.keys) if cut else 0,
-        edges=len(cut.keys) * len(cut.queries) if cut else 0,
+        group=named.group if named else "",
+        target=named.target if named else "",
+        window=named.window if named else "none",
+        first_layer=named.layers[0] if named else -1,
+        last_layer=named.layers[-1] if named else -1,
+        keys=len(named.keys) if named else 0,
+        edges=len(named.keys) * len(named.queries) if named else 0,
         answer=score.answer,
         right=score.right,
         probability=score.probability,
         margin=score.margin,
         right_original=score.right_original,
         top_probability=score.top_probability,
-        head=cut.head if cut else -1,
+        head=named.head if named else -1,
     )

@@ -1,4 +1,4 @@
-"""The rows of the knockouts: one object, one task, one cut."""
+"""The rows of the knockouts: one object, one task, one knockout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KnockoutRecord:
-    """One object, one task, attention from a target to a group forbidden in a window of layers.
+    """One object, one task, attention from a target to a group knocked out in a window of layers.
 
     The clean run of each object and task is the row with window "none".
 
@@ -19,10 +19,10 @@ class KnockoutRecord:
         window: "early", "early-mid", "mid", "mid-late", "late", "all", "none"; of the sweeps,
             "layer 3" (that layer alone) and "layer 3 head 5" (one head of it).
         first_layer, last_layer: the window's layers, inclusive; -1 for the clean run.
-        keys: how many key positions are blocked.
-        edges: how many (query, key) pairs are blocked in each layer of the window.
+        keys: how many key positions are knocked out.
+        edges: how many (query, key) pairs are knocked out in each layer of the window.
         answer, right, probability, margin, right_original, top_probability: as in AblationRecord.
-        head: the one query head that is blocked; -1 where all are, and for the clean run.
+        head: the one query head that is knocked out; -1 where all are, and for the clean run.
     """
 
     image_id: int

@@ -12,8 +12,8 @@ from retinoscope.experiments.knockout.headline import knockout_headline
 from retinoscope.experiments.knockout.sweep_figures import head_map, layer_curves
 from retinoscope.experiments.knockout.sweep_grids import head_grid, layer_grid
 from retinoscope.experiments.knockout.sweep_tables import sweep_table
-from retinoscope.experiments.knockout.tables import compare_cuts, knockout_table
-from retinoscope.experiments.knockout.verdict import CUTS, extraction
+from retinoscope.experiments.knockout.tables import compare_knockouts, knockout_table
+from retinoscope.experiments.knockout.verdict import QUOTED, extraction
 from retinoscope.report.grids import filled
 from retinoscope.report.parts import Column, Report, Section, Sketch, Tables
 from retinoscope.report.verdict import Verdict
@@ -21,17 +21,17 @@ from retinoscope.results.protocol import Protocol
 from retinoscope.results.store import Results
 
 _NOTE = (
-    "Attention from a target position to a group of tokens is forbidden in a window of "
+    "Attention from a target position to a group of tokens is knocked out in a window of "
     "layers. Accuracy is relative to the clean run (1.00), as the paper quotes it: "
-    "1 \u2212 decrease. A dash was not measured. Sweeps cut one layer, or one head of one "
+    "1 \u2212 decrease. A dash was not measured. Sweeps knock out one layer, or one head of one "
     "layer, between the object +1 and the last position."
 )
 
 
 def _tables(results: Results, protocol: Protocol) -> Tables:
     return {
-        "knockout": knockout_table(results["knockout"], protocol),
-        "sweep": sweep_table(results["knockout"], protocol),
+        "knockout": knockout_table(results.records("knockout"), protocol),
+        "sweep": sweep_table(results.records("knockout"), protocol),
     }
 
 
@@ -54,15 +54,15 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
         Sketch(
             "knockout-windows",
             "Share of right answers that become wrong when attention from the target (after the "
-            "arrow) to the group (before it) is blocked in a window of layers. A dash: not "
+            "arrow) to the group (before it) is knocked out in a window of layers. A dash: not "
             "measured.",
             lambda: knockout_map(table),
         ),
         Sketch(
             "knockout-layers",
-            "The object +1 cut off from the last position in one layer at a time: what the right "
-            "token's probability loses on average, and the share of right answers that become "
-            "wrong, each with its 95 % interval.",
+            "The object +1 knocked out from the last position in one layer at a time: what the "
+            "right token's probability loses on average, and the share of right answers that "
+            "become wrong, each with its 95 % interval.",
             lambda: layer_curves(sweep),
         ),
         Sketch(
@@ -76,12 +76,12 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
 
 
 def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[Verdict]:
-    against_row = compare_cuts(results["knockout"], *CUTS, protocol)
+    against_row = compare_knockouts(results.records("knockout"), *QUOTED, protocol)
     return (extraction(tables["knockout"], against_row),)
 
 
 def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:
-    return knockout_headline(knockout_table(results["knockout"], protocol))
+    return knockout_headline(knockout_table(results.records("knockout"), protocol))
 
 
 REPORT = Report(

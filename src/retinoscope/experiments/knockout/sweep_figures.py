@@ -6,8 +6,6 @@ from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -21,13 +19,12 @@ from retinoscope.report.figures.style import (
     panels,
     percent_axis,
     rules,
+    scale_bar,
+    shade,
     styled,
 )
 from retinoscope.report.wording import number
 from retinoscope.results.records import TASKS
-
-# The same stops as the explorer's overlays: blue, white, orange.
-_SIGNED = ("#054e96", "#438cc4", "#a8cee7", "#f7f7f7", "#fdc484", "#e67f1b", "#964604")
 
 NUMBERED = 400
 """Cells of a map up to which every one carries its number; above, the strongest do."""
@@ -109,38 +106,31 @@ def head_map(table: pl.DataFrame) -> Figure | None:
     every = pl.concat(list(shown.values()))
     heads, layers = (int(str(every[name].max())) + 1 for name in ("head", "layer"))
     most = float(str(every["drop"].abs().max())) or 1.0
-    colours = LinearSegmentedColormap.from_list("signed", _SIGNED)
-    scale = ScalarMappable(Normalize(-100 * most, 100 * most), colours)
     with styled("knockout-heads"):
         wide = min(4.6, max(3.6, 0.9 + 0.46 * heads))
         high = min(5.2, 0.9 + 0.34 * layers)
         figure, axes = panels(len(shown), 1, (wide, high))
         for axis, (task, rows) in zip(axes[0], shown.items(), strict=True):
-            _map(axis, rows, most, colours, numbered=heads * layers <= NUMBERED)
+            _map(axis, rows, most, numbered=heads * layers <= NUMBERED)
             axis.set_xlim(0, heads)
             axis.set_ylim(0, layers)
             axis.set_title(f"{task} (n = {rows['n'].max()})")
             axis.set_xlabel("head")
         axes[0][0].set_ylabel("decoder layer (from 0)")
-        bar = figure.colorbar(scale, ax=list(axes[0]), shrink=0.8, aspect=24, pad=0.02)
-        bar.set_label("points of probability lost")
-        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        scale_bar(figure, axes[0], 100 * most, "points of probability lost")
     return figure
 
 
-def _map(axis: Axes, rows: pl.DataFrame, most: float, colours: Colormap, *, numbered: bool) -> None:
+def _map(axis: Axes, rows: pl.DataFrame, most: float, *, numbered: bool) -> None:
     strongest = rows.sort(pl.col("drop").abs(), descending=True).head(STRONGEST)
     kept = {(r["layer"], r["head"]) for r in strongest.iter_rows(named=True)}
     for row in rows.iter_rows(named=True):
         place = (row["head"], row["layer"])
-        share = (row["drop"] / most + 1) / 2
-        axis.add_patch(
-            Rectangle(
-                (place[0] + 0.03, place[1] + 0.03), *(0.94, 0.94), facecolor=colours(share), lw=0
-            )
-        )
+        colour = shade(row["drop"] / most)
+        corner = (place[0] + 0.03, place[1] + 0.03)
+        axis.add_patch(Rectangle(corner, 0.94, 0.94, facecolor=colour, lw=0))
         if numbered or (row["layer"], row["head"]) in kept:
-            _write(axis, row, place, dark=0.12 < share < 0.88, small=not numbered)
+            _write(axis, row, place, small=not numbered)
     for side, name in ((axis.xaxis, "head"), (axis.yaxis, "layer")):
         last = int(str(rows[name].max()))
         step = 1 if last < 16 else 4
@@ -151,16 +141,13 @@ def _map(axis: Axes, rows: pl.DataFrame, most: float, colours: Colormap, *, numb
         spine.set_visible(False)
 
 
-def _write(
-    axis: Axes, row: dict[str, Any], place: tuple[int, int], *, dark: bool, small: bool
-) -> None:
+def _write(axis: Axes, row: dict[str, Any], place: tuple[int, int], *, small: bool) -> None:
     axis.text(
         place[0] + 0.5,
         place[1] + 0.5,
         number(100 * row["drop"]),
         ha="center",
         va="center",
-        fontsize=4 if small else 7,
+        fontsize=4 if small else 7.5,
         fontweight="bold" if row["wrong"] else "normal",
-        color="#000000" if dark else "#ffffff",
     )

@@ -24,7 +24,7 @@ def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
 
     Args:
         knockout: the knockout table.
-        against_row: `compare_cuts` of object+1 -> last position with all but last row ->
+        against_row: `compare_knockouts` of object+1 -> last position with all but last row ->
             last row.
     """
     windows = ("mid-late", "late")
@@ -33,11 +33,11 @@ def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
     level = LEVEL / max(1, tests.height)
     needed = fewest_pairs(level)
     stronger = (
-        "in mid-late or late layers, blocking object +1 from the last position loses more than "
-        f"blocking the other visual tokens from the last visual row in the same layers "
+        "in mid-late or late layers, knocking out object +1 from the last position loses more "
+        f"than knocking out the other visual tokens from the last visual row in the same layers "
         f"(McNemar p < .05 shared by the {tests.height} comparisons made)"
     )
-    later = "and at least as much as blocking object +1 from the last position in early layers"
+    later = "and at least as much as knocking out object +1 from the last position in early layers"
     checks = [Check(stronger, NOT_MEASURED, None), Check(later, NOT_MEASURED, None)]
     if tests.height:
         # Where the test can't pass, the largest difference is chance: it is the last to choose.
@@ -47,14 +47,14 @@ def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
         ).sort("enough", "lead", "p", descending=[True, True, False])
         chosen = best.row(0, named=True)
         where = {"task": chosen["task"], "window": chosen["window"]}
-        first, second = (_cut(knockout, cut, **where) for cut in CUTS)
+        first, second = (_row(knockout, edges, **where) for edges in QUOTED)
         found = (
             f"{where['task']}, {where['window']}: {share(first)} against {share(second)}, "
             f"p {probability(chosen['p'])}"
         )
         passed = chosen["lead"] > 0 and chosen["p"] < level
         checks[0] = Check(stronger, found, passed if chosen["enough"] else TooFew(needed))
-        early = _cut(knockout, CUTS[0], task=chosen["task"], window="early")
+        early = _row(knockout, QUOTED[0], task=chosen["task"], window="early")
         if early is not None and first is not None and early["n"]:
             checks[1] = Check(
                 later,
@@ -71,8 +71,8 @@ def extraction(knockout: pl.DataFrame, against_row: pl.DataFrame) -> Verdict:
     )
 
 
-CUTS = (("object+1", "last position"), ("all but last row", "last row"))
+QUOTED = (("object+1", "last position"), ("all but last row", "last row"))
 
 
-def _cut(knockout: pl.DataFrame, cut: tuple[str, str], **where: str) -> Row | None:
-    return one_row(knockout, group=cut[0], target=cut[1], **where)
+def _row(knockout: pl.DataFrame, edges: tuple[str, str], **where: str) -> Row | None:
+    return one_row(knockout, group=edges[0], target=edges[1], **where)

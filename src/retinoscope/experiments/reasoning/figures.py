@@ -35,12 +35,14 @@ _PLACES = {"asked word": (BLUE, "o-"), "question": (GREY, "x-"), "last": (ORANGE
 
 
 def path_curves(table: pl.DataFrame) -> Figure | None:
-    """Share of right answers lost where a path is cut from a layer on, a panel for each kind.
+    """Right answers lost where a path is knocked out from a layer on, a panel for each kind.
 
     Args:
         table: `paths_table`.
     """
-    return _curves(table.filter(span="from"), "loss", _PATHS, "reasoning-paths", "cut from layer")
+    return _curves(
+        table.filter(span="from"), "loss", _PATHS, "reasoning-paths", "knocked out from layer"
+    )
 
 
 def swap_curves(table: pl.DataFrame) -> Figure | None:

@@ -113,7 +113,7 @@ def _ablations(item: Item, bench: Bench[OwnSettings]) -> Iterator[Trial]:
 
 
 def _cuts(item: Item) -> Iterator[Trial]:
-    """Every path from tokens to tokens, cut from each layer on, and in each layer alone."""
+    """Every path from tokens to tokens, knocked out from each layer on, and in each layer alone."""
     layout, count = item.recording.encoded.layout, item.recording.layer_count
     groups = {name: item.tokens_of(ids) for name, ids in item.parts.named().items()}
     groups = {name: tokens for name, tokens in groups.items() if tokens}

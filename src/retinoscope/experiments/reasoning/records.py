@@ -13,11 +13,11 @@ class ReasoningRecord:
         image_id, object_id: the object at which the question is measured.
         kind: the data's word for the form of question ("two_hop", "count", ...).
         question, word: what is asked, and the word of the right answer.
-        test: "clean"; "ablate" (tokens give way to the mean token); "cut" (attention is blocked);
-            "swap" (states come from the same question about something else).
-        place: what was ablated ("anchor", "distractor", ...), which path was cut
+        test: "clean"; "ablate" (tokens give way to the mean token); "cut" (attention is
+            knocked out); "swap" (states come from the same question about something else).
+        place: what was ablated ("anchor", "distractor", ...), which path was knocked out
             ("anchor → question"), or where states were swapped ("asked word"); "" when clean.
-        layer: the first layer that is cut, or the place in depth that is swapped (0 is the
+        layer: the first layer that is knocked out, or the place in depth that is swapped (0 is the
             embedding output); -1 where there is none.
         span: "from" (that layer and all later ones), "at" (that one alone), "" without a layer.
         tokens: how many tokens or positions the condition touches.

@@ -67,9 +67,9 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
     return (
         Sketch(
             "reasoning-paths",
-            "Right answers lost when a path is cut from a layer on: attention of the tokens after "
-            "the arrow to those before it. Where a curve falls, what the path carries has "
-            "arrived. Bands: 95 %.",
+            "Right answers lost when a path is knocked out from a layer on: attention of the "
+            "tokens after the arrow to those before it. Where a curve falls, what the path carries "
+            "has arrived. Bands: 95 %.",
             lambda: path_curves(paths),
         ),
         Sketch(

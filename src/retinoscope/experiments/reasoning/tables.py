@@ -58,7 +58,7 @@ def ablations_table(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def paths_table(records: pl.DataFrame) -> pl.DataFrame:
-    """What is lost where a path is cut from a layer on, or in one layer.
+    """What is lost where a path is knocked out from a layer on, or in one layer.
 
     Returns:
         For each kind, path (place), span and layer: as `ablations_table`, without a test.
@@ -93,8 +93,8 @@ def readings_table(readings: pl.DataFrame) -> pl.DataFrame:
 def order_table(records: pl.DataFrame) -> pl.DataFrame:
     """In which layer each of the two steps is made, for every kind and for all together ("all").
 
-    The layer of a path is the last one from which cutting it still costs half of what cutting it
-    everywhere costs; it is told of questions in which both paths carry `ENOUGH`.
+    The layer of a path is the last one from which knocking it out still costs half of
+    what it costs everywhere; it is told of questions in which both paths carry `ENOUGH`.
 
     Returns:
         For each kind: n questions, first and second (mean layers) and later (their difference),
@@ -123,10 +123,10 @@ def order_table(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def half_layer(cuts: pl.DataFrame) -> int | None:
-    """The last layer from which cutting still costs half; None where the path carries too little.
+    """The last layer from which it still costs half; None where the path carries too little.
 
     Args:
-        cuts: one path of one question, cut from each layer on.
+        cuts: one path of one question, knocked out from each layer on.
     """
     rows = cuts.sort("layer")
     lost = (rows["clean_difference"] - rows["difference"]).to_list()

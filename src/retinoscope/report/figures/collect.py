@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from retinoscope.report.figures.narrow import narrow_svg
 from retinoscope.report.figures.style import alone, pdf, svg
 from retinoscope.report.parts import Part, Tables
 from retinoscope.results.atomic import replacing
@@ -19,6 +20,7 @@ class Drawing:
         name: file name without its ending.
         caption: what it shows, in one or two sentences.
         svg: the SVG element; its ink is `currentColor`.
+        narrow: the same for a phone, its panels below each other; "" where it is narrow already.
         file: the SVG as a file of its own.
         pdf: the PDF file.
     """
@@ -26,6 +28,7 @@ class Drawing:
     name: str
     caption: str
     svg: str
+    narrow: str
     file: bytes
     pdf: bytes
 
@@ -53,7 +56,9 @@ def _drawn(part: Part, tables: Tables, folder: Path) -> Iterator[Drawing]:
         element = svg(figure, name)
         # Drawing has placed everything; placing it again for the PDF takes as long as drawing.
         figure.set_layout_engine("none")
-        drawing = Drawing(name, sketch.caption, element, alone(element), pdf(figure, name))
+        file = pdf(figure, name)
+        narrow = narrow_svg(figure, name)
+        drawing = Drawing(name, sketch.caption, element, narrow, alone(element), file)
         for ending, content in (("svg", drawing.file), ("pdf", drawing.pdf)):
             with replacing(folder / f"{name}.{ending}") as stream:
                 stream.write(content)

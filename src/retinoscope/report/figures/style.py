@@ -1,9 +1,11 @@
 """One look for all figures, and their files.
 
-Figures carry no background. Text and axes are drawn in one marked ink colour, which becomes
-`currentColor` in the SVG, so that a figure set into a page follows the page's theme. Data colours
-are middle tones of the Okabe-Ito set, which hold against white and near-black alike and which
-people who don't see red and green apart can tell apart.
+One convention: nothing is the paper, more is orange, less is blue, in maps of numbers. Figures
+carry no background and are shown in their own size, so that all have one size of type. Text and
+axes are drawn in one marked ink colour, which becomes `currentColor` in the SVG, so that a figure
+set into a page follows the page's theme. Data colours are middle tones of the Okabe-Ito set, which
+hold against white and near-black alike and which people who don't see red and green apart can tell
+apart.
 """
 
 from __future__ import annotations
@@ -15,9 +17,14 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, GREEN = "#2b84c6", "#dd8410", "#8b8f94", "#0f9b76"
+
+DENSEST = 0.62
+"""Opacity of the largest number in a map: the ink over it stays readable on light and dark."""
 
 # No other part of a figure may use this colour: it is replaced.
 INK = "#1b1c1d"
@@ -74,6 +81,27 @@ def panels(
 def percent_axis(axis: Any) -> None:
     """Label an axis of shares in percent."""
     axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+
+
+def shade(share: float) -> tuple[float, float, float, float]:
+    """The colour of a number in a map: nothing at 0, orange where more, blue where less.
+
+    Zero is the page itself, in light and dark alike; beyond 1 the colour stays.
+
+    Args:
+        share: of the largest number, -1 to 1.
+    """
+    red, green, blue = to_rgb(BLUE if share < 0 else ORANGE)
+    return red, green, blue, DENSEST * min(1.0, abs(share))
+
+
+def scale_bar(figure: Figure, axes: Any, most: float, label: str) -> None:
+    """A bar beside some axes that says what `shade`'s colours mean, from -most to most."""
+    colours = ListedColormap([shade(step / 64) for step in range(-64, 65)])
+    scale = ScalarMappable(Normalize(-most, most), colours)
+    bar = figure.colorbar(scale, ax=list(axes), shrink=0.8, aspect=24, pad=0.02)
+    bar.set_label(label)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 
 
 def rules(axes: Axes, which: Any) -> None:

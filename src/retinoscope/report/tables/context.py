@@ -27,7 +27,8 @@ def clean_accuracy(results: Results, protocol: Protocol = CORRECTED) -> pl.DataF
     for part in parts(results):
         if part.report.clean is None:
             continue
-        runs = scored(results[part.name], protocol).filter(part.report.clean)
+        clean = results.records(part.name).lazy().filter(part.report.clean).collect()
+        runs = scored(clean, protocol)
         for (task,), group in runs.group_by(["task"]):
             share = rate(int(group["right"].sum()), group.height)
             rows.append((part.name, task, share.n, share.hits, share.value, share.low, share.high))

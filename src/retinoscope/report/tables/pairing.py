@@ -51,11 +51,30 @@ def beside_clean(
     return counted(_join(others, runs, UNIT, "m:1"), protocol)
 
 
-def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Decrease and probability drop of each condition.
+def tally(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """What `summarise` needs of some images: counts, and the drops with the image of each.
 
     Args:
         paired: rows of `beside_clean`.
+        by: the columns that name a condition.
+    """
+    known = paired.with_columns(drop=pl.col("probability_clean") - pl.col("probability"))
+    dropped = pl.col("right_clean") & pl.col("measured")
+    return known.group_by(by, maintain_order=True).agg(
+        asked=pl.col("measured").sum(),
+        right=(pl.col("right") & pl.col("measured")).sum(),
+        n=pl.col("counted").sum(),
+        wrong=(pl.col("counted") & pl.col("wrong")).sum(),
+        drops=pl.col("drop").filter(dropped),
+        images=pl.col("image_id").filter(dropped),
+    )
+
+
+def summarise(tallies: Sequence[pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
+    """Decrease and probability drop of each condition.
+
+    Args:
+        tallies: of `tally`, of different images.
         by: the columns that name a condition.
 
     Returns:
@@ -66,18 +85,11 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         and high; drop (mean of the right token's clean probability minus its probability, -1 to
         1, over the units right when clean) with low, high and its own n.
     """
-    known = paired.with_columns(drop=pl.col("probability_clean") - pl.col("probability"))
-    dropped = pl.col("right_clean") & pl.col("measured")
-    grouped = known.group_by(by, maintain_order=True).agg(
-        asked=pl.col("measured").sum(),
-        right=(pl.col("right") & pl.col("measured")).sum(),
-        n=pl.col("counted").sum(),
-        wrong=(pl.col("counted") & pl.col("wrong")).sum(),
-        drops=pl.col("drop").filter(dropped),
-        images=pl.col("image_id").filter(dropped),
-    )
+    counts, lists = ("asked", "right", "n", "wrong"), ("drops", "images")
+    grouped = pl.concat(tallies).group_by(by, maintain_order=True)
     rows = []
-    for row in grouped.iter_rows(named=True):
+    for row in grouped.agg(pl.col(*counts).sum(), *lists).iter_rows(named=True, buffer_size=1):
+        row |= {name: [one for some in row[name] for one in some] for name in lists}
         rows.append(
             {name: row[name] for name in by}
             | {"asked": row["asked"]}
@@ -92,7 +104,7 @@ def summarise(paired: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         for end in ("", "_low", "_high")
     }
     order = [*by, *_MEASURES]
-    kinds: dict[str, Any] = {name: paired.schema[name] for name in by} | measures
+    kinds: dict[str, Any] = {name: tallies[0].schema[name] for name in by} | measures
     return pl.DataFrame(rows, schema={name: kinds[name] for name in order})
 
 
@@ -137,6 +149,19 @@ def compare(first: pl.DataFrame, second: pl.DataFrame, by: Sequence[str]) -> pl.
         ).iter_rows()
     ]
     return counted.with_columns(p=pl.Series(tests, dtype=pl.Float64))
+
+
+def pooled(tests: Sequence[pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
+    """Tests of `compare` on different images, as one.
+
+    Args:
+        tests: its rows, more columns than `by` and its own left out.
+        by: the columns that name a test.
+    """
+    counts = ("pairs", "only_first_wrong", "only_second_wrong")
+    found = pl.concat(tests).group_by(by, maintain_order=True).agg(pl.col(*counts).sum())
+    p = [mcnemar(*pair) for pair in found.select(*counts[1:]).iter_rows()]
+    return found.with_columns(p=pl.Series(p, dtype=pl.Float64))
 
 
 def estimate_columns(name: str, estimate: Estimate) -> dict[str, float | int | None]:

@@ -6,27 +6,23 @@ more done than one process with all of them, once there are objects enough to ma
 
 The pool is the standard library's. Two things are added. What the workers need is read by them from
 a file: multiprocessing writes it into a pipe to a process that is starting, and waits there for
-ever if that process dies before it has read all. And every worker watches a pipe that nobody writes
-to: when its other end closes, since this process ended, however it ended, the worker ends too.
+ever if that process dies before it has read all. And every worker watches a pipe from its first
+moments on (`retinoscope.worker`), so that it ends when this process does.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
-from typing import Any
 
 import torch
 
@@ -35,6 +31,7 @@ from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
 from retinoscope.models.vision import shared_vision
 from retinoscope.runs.executors.executor import Executor, Job, Result, T
+from retinoscope.worker import begin_worker
 
 AHEAD = 2
 """Targets that each worker is given ahead of what has been asked for."""
@@ -54,12 +51,11 @@ def processes(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Ite
     watched, held = context.Pipe(duplex=False)
     with TemporaryDirectory(prefix="retinoscope-") as folder:
         given = Path(folder) / "bench"
-        parts = (bench.checkpoint.mean, bench.categories, bench.candidates, bench.settings)
-        given.write_bytes(pickle.dumps((*parts, bench.own, bench.apart)))
-        arguments = (threads, watched, given, reopen)
-        pool = ProcessPoolExecutor(count, context, _begin, arguments)
+        parts = (bench.categories, bench.candidates, bench.settings, bench.own, bench.apart)
+        given.write_bytes(pickle.dumps((threads, reopen, bench.checkpoint.mean, *parts)))
+        pool = ProcessPoolExecutor(count, context, begin_worker, (watched, given))
         try:
-            yield _Processes(pool, AHEAD * count)
+            yield _Processes(pool, given, AHEAD * count)
         except BaseException:
             # What is begun is of no use any more; nobody waits for it.
             held.close()
@@ -76,10 +72,12 @@ class _Processes:
 
     Attributes:
         pool: the workers.
+        given: file of what they need.
         ahead: targets that are given out at a time.
     """
 
     pool: ProcessPoolExecutor
+    given: Path
     ahead: int
 
     def map(
@@ -91,7 +89,7 @@ class _Processes:
         try:
             while True:
                 for target in islice(coming, self.ahead - len(begun)):
-                    begun[self.pool.submit(_do, job, target)] = target
+                    begun[self.pool.submit(_do, self.given, job, target)] = target
                 if not begun:
                     return
                 ended, _ = wait(begun, return_when=FIRST_COMPLETED)
@@ -107,35 +105,15 @@ class _Processes:
                 future.cancel()
 
 
-_begun: list[Any] = []
-"""How this process makes its bench, then the bench; empty where it is no worker."""
-
-
-def _begin(
-    threads: int, watched: Connection, given: Path, reopen: Callable[[], Checkpoint]
-) -> None:
-    """Get ready in a new process. Signals are for the process that asks, and tells by the pipe."""
-    Thread(target=_end_with_parent, args=(watched, given), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@cache
+def _bench(given: Path) -> Bench:
+    """What measuring needs, made by the first job, so that what is wrong is told as any error."""
+    threads, reopen, mean, *parts = pickle.loads(given.read_bytes())
     torch.set_num_threads(threads)
-    _begun.extend([given, reopen])
+    return Bench(replace(reopen(), mean=mean), *parts)
 
 
-def _end_with_parent(watched: Connection, given: Path) -> None:
-    try:
-        watched.recv_bytes()
-    except (EOFError, OSError):
-        given.unlink(missing_ok=True)
-        os._exit(1)
-
-
-def _do(job: Job[T, Result], target: T) -> Result:
-    # The model is opened by the first job, so that what is wrong with it is told as any error.
-    if len(_begun) == 2:
-        given, reopen = _begun
-        mean, *parts = pickle.loads(given.read_bytes())
-        _begun[:] = [Bench(replace(reopen(), mean=mean), *parts)]
-    (bench,) = _begun
+def _do(given: Path, job: Job[T, Result], target: T) -> Result:
+    bench = _bench(given)
     with shared_vision(bench.checkpoint):
         return job(bench, target)

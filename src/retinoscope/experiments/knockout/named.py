@@ -1,4 +1,4 @@
-"""Cut: attention from a target to a group of tokens, forbidden in some layers; with its names."""
+"""A knockout of attention from a target to a group of tokens in some layers, with its names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from retinoscope.tokens import TokenSet
 
 
 @dataclass(frozen=True)
-class Cut:
+class NamedKnockout:
     """One knockout of the experiment.
 
     Attributes:
@@ -17,8 +17,8 @@ class Cut:
         target: the queries' name, such as "last position".
         window: the layers' name, such as "mid-late" or "layer 3".
         layers: decoder layers, from 0, without a gap.
-        keys: positions that must not be read.
-        queries: positions that must not read.
+        keys: positions that are not read.
+        queries: positions that do not read.
         head: the one query head concerned; -1 for all.
     """
 
@@ -32,11 +32,11 @@ class Cut:
 
     @property
     def name(self) -> str:
-        """The cut in words, such as "object -> last position, mid-late"."""
+        """The knockout in words, such as "object -> last position, mid-late"."""
         return f"{self.group} -> {self.target}, {self.window}"
 
     @property
-    def knockout(self) -> Knockout:
+    def intervention(self) -> Knockout:
         """The intervention that carries it out."""
         heads = None if self.head < 0 else (self.head,)
         return Knockout(self.queries, self.keys, self.layers, heads)

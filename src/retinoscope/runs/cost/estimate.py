@@ -1,0 +1,215 @@
+"""A run's cost: its stages, each so many units of so many seconds, laid out over the devices."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from retinoscope.runs.cost.machines import Machine
+from retinoscope.runs.cost.shape import Shape
+from retinoscope.runs.cost.work import COUNTED_TOKENS, Work, counted
+
+PIXEL_SECONDS = 1e-7
+"""Seconds that reading and preparing one pixel of an image takes on one core."""
+
+SPREAD = 0.4
+"""Standard deviation of one object's time, relative to its mean: what the layout draws from."""
+
+POINTS, HELD = 5, 17
+"""Of integrated gradients: points of the path at a time, and what one holds of each state."""
+
+PASS_BYTES = {True: 2**26, False: 2**30}
+"""Bytes of one pass of conditions, by whether a processor does it (`engine/replay/passes.py`)."""
+
+PROGRAM = 5e8
+"""Bytes of Python, PyTorch and transformers themselves."""
+
+STORAGE = 5e9
+"""Bytes a second that a cluster's shared storage gives: an assumption."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        experiments: their names.
+        objects: that are measured.
+        looked_at: candidates that curation looks at; 0 where there is none.
+        mean_images: images of the mean visual token.
+        max_new_tokens: most tokens of a description.
+        pixels: of one image.
+        image_bytes: of one image's file.
+        most: of the experiments that measure fewer objects, how many.
+    """
+
+    experiments: tuple[str, ...]
+    objects: int
+    looked_at: int
+    mean_images: int
+    max_new_tokens: int
+    pixels: float
+    image_bytes: float
+    most: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run.
+
+    Attributes:
+        name: what is done.
+        units: how often.
+        seconds: of one, on one device.
+        read: bytes that one reads.
+        written: bytes that one writes.
+        devices: that do it side by side.
+    """
+
+    name: str
+    units: int
+    seconds: float
+    read: float
+    written: float
+    devices: int
+
+    @property
+    def work(self) -> float:
+        """Seconds of one device that did it all."""
+        return self.units * self.seconds
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run takes.
+
+    Attributes:
+        machine: where.
+        weights: bytes of the weights, on each device.
+        activations: bytes beside them, on each device.
+        fits: whether a device has room for both.
+        disk: bytes of the run folder.
+        traffic: bytes that go over the storage, weights for each device among them.
+        stages: in their order.
+        seconds: from the beginning to the end.
+        busy: share of the devices' time in which they work, 0 to 1.
+        limits: what takes the largest share of the time that more devices would not shorten.
+        uncounted: experiments whose work nobody has counted; they are in none of this.
+    """
+
+    machine: Machine
+    weights: float
+    activations: float
+    fits: bool
+    disk: float
+    traffic: float
+    stages: tuple[Stage, ...]
+    seconds: float
+    busy: float
+    limits: str
+    uncounted: tuple[str, ...]
+
+
+def cost(job: Job, shape: Shape, machine: Machine) -> Cost:
+    """What a job costs with a model on a machine.
+
+    Args:
+        job: what is to be done.
+        shape: the model's numbers.
+        machine: where.
+    """
+    stages = tuple(_stages(job, shape, machine))
+    loading = shape.weight_bytes * (1 if machine.measured else machine.devices) / STORAGE
+    alone = sum(stage.work for stage in stages if stage.devices == 1)
+    shared = [stage for stage in stages if stage.devices > 1]
+    end = _laid_out(shared, machine.devices) if shared else 0.0
+    even = sum(stage.work for stage in shared) / machine.devices
+    # A run of one device has nothing to lay out: what it does alone is all that it does.
+    fixed = {"loading the weights": loading, "the slowest objects at the end": max(0.0, end - even)}
+    if machine.devices > 1:
+        fixed |= {f"{one.name}, on one device": one.work for one in stages if one.devices == 1}
+    seconds = loading + alone + end
+    worked = sum(stage.work for stage in stages)
+    activations = _activations(job, shape, machine)
+    read = sum(stage.units * stage.read for stage in stages)
+    written = sum(stage.units * stage.written for stage in stages)
+    return Cost(
+        machine=machine,
+        weights=shape.weight_bytes,
+        activations=activations,
+        fits=shape.weight_bytes + activations < machine.memory,
+        # Parts, and the tables that they are gathered into.
+        disk=2 * written,
+        traffic=read + 3 * written + shape.weight_bytes * machine.devices,
+        stages=stages,
+        seconds=seconds,
+        busy=worked / (seconds * machine.devices) if seconds else 0.0,
+        limits=max(fixed, key=lambda name: fixed[name]),
+        uncounted=tuple(name for name in job.experiments if name not in counted()),
+    )
+
+
+def told(found: Cost) -> str:
+    """A cost in one line."""
+    memory = (found.weights + found.activations) / 1e9
+    kind = "" if found.machine.measured else ", by assumed rates"
+    without = f" Without {', '.join(found.uncounted)}, never counted." if found.uncounted else ""
+    return (
+        f"About {lasting(found.seconds)} on {found.machine.name}{kind}, with {memory:.1f} GB of "
+        f"memory for each worker and {found.disk / 1e6:,.0f} MB of disk.{without}"
+    )
+
+
+def lasting(seconds: float) -> str:
+    """Seconds as a number and its unit, as exact as an estimate may be."""
+    for size, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} seconds"
+
+
+def _stages(job: Job, shape: Shape, machine: Machine) -> list[Stage]:
+    once = shape.vision / machine.flops + job.pixels * PIXEL_SECONDS
+    found = []
+    if job.mean_images:
+        found.append(Stage("mean visual token", job.mean_images, once, job.image_bytes, 0, 1))
+
+    def stage(name: str, units: int) -> Stage:
+        work = counted()[name]
+        seconds = once + _seconds(work, job.max_new_tokens, shape, machine)
+        return Stage(name, units, seconds, job.image_bytes, work.part_bytes, machine.devices)
+
+    if job.looked_at:
+        found.append(stage("curation", job.looked_at))
+    for name in job.experiments:
+        if name in counted():
+            found.append(stage(name, min(job.objects, job.most.get(name, job.objects))))
+    return found
+
+
+def _seconds(work: Work, max_new_tokens: int, shape: Shape, machine: Machine) -> float:
+    """What a unit takes: its operations, and for each pass over the layers what that takes."""
+    steps = work.steps * max_new_tokens / COUNTED_TOKENS
+    passes = (work.passes + steps) * machine.pass_seconds(shape)
+    return work.forwards * shape.forward / machine.flops + passes
+
+
+def _laid_out(stages: Sequence[Stage], devices: int) -> float:
+    """When the last unit ends, where each device takes the next unit as soon as it is free."""
+    drawn = np.random.default_rng(0)
+    deviation = np.sqrt(np.log(1 + SPREAD**2))
+    free = [0.0] * devices
+    for stage in stages:
+        for factor in drawn.lognormal(-(deviation**2) / 2, deviation, stage.units):
+            heapq.heapreplace(free, free[0] + stage.seconds * float(factor))
+    return max(free)
+
+
+def _activations(job: Job, shape: Shape, machine: Machine) -> float:
+    """Bytes beside the weights: the program, a recording, a pass, and gradients where asked for."""
+    state = shape.layers * shape.length * shape.width * shape.number_bytes
+    path = POINTS * HELD * state if {"ablation", "flow"} & {*job.experiments} else 0
+    return PROGRAM + shape.recording_bytes + 2 * PASS_BYTES[machine.measured] + path
