@@ -72,7 +72,7 @@ def calls() -> dict[str, Call]:
             lambda clean, corrupt: rs.interchange(clean, corrupt, right="Yes", wrong="No"),
             {"clean": view, "corrupt": red},
         ),
-        "explain": (lambda vlm: rs.explain(vlm, image, "dog"), {"vlm": vlm}),
+        "explain": (lambda vlm: rs.explain_poll(vlm, image, "dog"), {"vlm": vlm}),
         "results.read": (rs.results.read, {"path": "nowhere"}),
         "look": (
             vlm.look,

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         VLM,
         Attributed,
         Explained,
-        Explanation,
         Finding,
         Forced,
         Interchange,
         Leaning,
         Lens,
         Paths,
+        PollExplanation,
         Predictions,
         Prompt,
         Scores,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         View,
         Word,
         answers,
-        explain,
+        explain_poll,
         interchange,
         load,
         mean_token,
@@ -68,7 +68,6 @@ __all__ = [
     "Attributed",
     "Edge",
     "Explained",
-    "Explanation",
     "Finding",
     "Forced",
     "Interchange",
@@ -79,6 +78,7 @@ __all__ = [
     "Patch",
     "PathPatch",
     "Paths",
+    "PollExplanation",
     "Predictions",
     "Prompt",
     "RetinoscopeError",
@@ -94,7 +94,7 @@ __all__ = [
     "Write",
     "__version__",
     "answers",
-    "explain",
+    "explain_poll",
     "interchange",
     "load",
     "mean_token",
@@ -105,9 +105,9 @@ __all__ = [
 
 _HOMES = {
     "api": (
-        "VLM Attributed Explained Explanation Finding Forced Interchange Leaning Lens Paths "
-        "Predictions Prompt Scores Tokens Video View Word answers explain interchange load "
-        "mean_token paths yes".split()
+        "VLM Attributed Explained Finding Forced Interchange Leaning Lens Paths "
+        "PollExplanation Predictions Prompt Scores Tokens Video View Word answers explain_poll "
+        "interchange load mean_token paths yes".split()
     ),
     "errors": ("RetinoscopeError",),
     "interventions": (

@@ -22,7 +22,7 @@ def test_a_port_that_is_taken_is_told():
 
 
 def test_a_name_that_is_no_address_is_told():
-    with pytest.raises(RunError, match="no address"), bound("no.such.host.invalid", 80):
+    with pytest.raises(RunError, match="not an address"), bound("no.such.host.invalid", 80):
         pass
 
 

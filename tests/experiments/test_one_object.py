@@ -125,8 +125,7 @@ def test_what_makes_the_answers_worthless_is_noted_in_a_line(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("where", "error", "message"),
     [
-        ([], DataError, "either --box or --mask"),
-        (["--box", "1,2,3,4", "--mask", "m.png"], DataError, "either --box or --mask"),
+        (["--box", "1,2,3,4", "--mask", "m.png"], DataError, "a box and a mask were given"),
         (["--box", "1,2,3"], DataError, "four numbers"),
         (["--box", "a,b,c,d"], DataError, "four numbers"),
         (["--box", "nan,0,5,5"], SampleError, "not inside"),

@@ -264,7 +264,7 @@ def test_a_model_in_an_nnsight_wrapper_is_looked_into_and_the_wrapper_goes_on_wo
         unloaded = nnsight.NNsight(tiny.model(0).to("meta"))
     with pytest.raises(ModelError, match="dispatch=True"):
         load(unloaded, processor)
-    with pytest.raises(ModelError, match="Envoy is no model"):
+    with pytest.raises(ModelError, match="Envoy is not a model"):
         load(wrapper.model.language_model, processor)
 
 

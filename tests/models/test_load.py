@@ -69,7 +69,7 @@ def test_a_folder_has_no_revision(folder):
 def test_a_type_of_weights_goes_by_its_name_too(folder):
     assert load(folder, dtype="bfloat16").model.dtype == torch.bfloat16
     for wrong in ("int8", "magic"):
-        with pytest.raises(ModelError, match="no type of weights"):
+        with pytest.raises(ModelError, match="not a type of weights"):
             load(folder, dtype=wrong)
 
 

@@ -136,7 +136,7 @@ def test_a_path_of_two_steps_equals_two_forwards_with_hooks(name: str) -> None:
     found = paths(runs, asked)
     expected = [_plain_path(runs, path) for path in asked]
     torch.testing.assert_close(found, torch.tensor(expected), atol=2e-5, rtol=1e-4)
-    assert found.unique().numel() >= (4 if name == "lfm2_vl" else 7)
+    assert len(set(found.round(decimals=3).tolist())) >= 4
 
 
 def _plain_path(runs: Pair, path: Path) -> float:

@@ -2,8 +2,8 @@
 
 from retinoscope.api.answering import answers
 from retinoscope.api.exchanging import Interchange, interchange
+from retinoscope.api.explain_poll import Finding, PollExplanation, explain_poll
 from retinoscope.api.explained import Explained
-from retinoscope.api.explaining import Explanation, Finding, explain
 from retinoscope.api.forced import Forced
 from retinoscope.api.lens import Lens
 from retinoscope.api.loading import EMBEDDED, MEAN_COUNT, load, mean_token
@@ -23,13 +23,13 @@ __all__ = [
     "VLM",
     "Attributed",
     "Explained",
-    "Explanation",
     "Finding",
     "Forced",
     "Interchange",
     "Leaning",
     "Lens",
     "Paths",
+    "PollExplanation",
     "Predictions",
     "Prompt",
     "Scores",
@@ -41,7 +41,7 @@ __all__ = [
     "View",
     "Word",
     "answers",
-    "explain",
+    "explain_poll",
     "interchange",
     "load",
     "mean_token",

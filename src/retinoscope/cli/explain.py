@@ -14,10 +14,10 @@ from rich.text import Text
 from retinoscope.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from retinoscope.api import Explanation
+    from retinoscope.api import PollExplanation
 
 
-def told(found: Explanation, image: Path) -> Mapping[str, Any]:
+def told(found: PollExplanation, image: Path) -> Mapping[str, Any]:
     """An explanation as JSON holds it."""
     return {
         "image": image,
@@ -31,7 +31,7 @@ def told(found: Explanation, image: Path) -> Mapping[str, Any]:
     }
 
 
-def print_explanation(found: Explanation, image: Path, *, as_json: bool) -> None:
+def print_explanation(found: PollExplanation, image: Path, *, as_json: bool) -> None:
     """Print an explanation: the answer, the findings in their order, the comparison."""
     if as_json:
         print_json(told(found, image))
@@ -52,7 +52,7 @@ def print_explanation(found: Explanation, image: Path, *, as_json: bool) -> None
         plain.print("No object that the model names by itself was found; name one: --beside dog.")
 
 
-def _comparison(found: Explanation) -> Table:
+def _comparison(found: PollExplanation) -> Table:
     names = [found.name, *([f"{found.present} (present)"] if found.present else [])]
     table = Table("", *names)
     for measure, *values in found.compared.iter_rows():

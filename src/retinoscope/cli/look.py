@@ -109,9 +109,9 @@ def look(
     if target is not None:
         _one_object(checkpoint, target, image, _Asked(model, seed, max_new_tokens, words, as_json))
     else:
-        from retinoscope.api import VLM, explain
+        from retinoscope.api import VLM, explain_poll
 
-        found = explain(VLM(checkpoint), image, name, present=beside)
+        found = explain_poll(VLM(checkpoint), image, name, present=beside)
         print_explanation(found, image, as_json=as_json)
 
 

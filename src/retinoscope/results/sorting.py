@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -31,13 +32,17 @@ def write_sorted(
         empty: a frame without rows, with the columns.
         stream: where to.
         folder: with room for the rows, for as long as they are sorted.
+
+    Raises:
+        OSError: the file can't be written.
     """
     first = empty.columns[0]
     counted = [piece.group_by(first).len() for piece in pieces()]
     ends = _ends(pl.concat(counted).group_by(first).sum().sort(first)) if counted else []
     if len(ends) < 2:
         rows = pl.concat([empty, *pieces()])
-        rows.sort(rows.columns).write_parquet(stream, compression=COMPRESSION)
+        with _writing():
+            rows.sort(rows.columns).write_parquet(stream, compression=COMPRESSION)
         return
     with TemporaryDirectory(prefix=".sorting-", dir=folder) as aside:
         files: list[Path] = []
@@ -46,10 +51,21 @@ def write_sorted(
             within = (value <= end) if before is None else (value > before) & (value <= end)
             rows = pl.concat(piece.filter(within) for piece in pieces())
             files.append(Path(aside) / f"{number:08d}.parquet")
-            rows.sort(rows.columns).write_parquet(files[-1], compression="lz4")
-        pl.scan_parquet(files).sink_parquet(
-            stream, compression=COMPRESSION, row_group_size=2**18, maintain_order=True
-        )
+            with _writing():
+                rows.sort(rows.columns).write_parquet(files[-1], compression="lz4")
+        with _writing():
+            pl.scan_parquet(files).sink_parquet(
+                stream, compression=COMPRESSION, row_group_size=2**18, maintain_order=True
+            )
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Inside, what the system says of a write is its own error; polars tells it as one of its."""
+    try:
+        yield
+    except pl.exceptions.ComputeError as error:
+        raise OSError(str(error)) from error
 
 
 def _ends(counts: pl.DataFrame) -> list[Any]:

@@ -28,11 +28,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(vlm: rs.VLM, image: Path) -> rs.Explanation:
-    return rs.explain(vlm, image, "elephant")
+def found(vlm: rs.VLM, image: Path) -> rs.PollExplanation:
+    return rs.explain_poll(vlm, image, "elephant")
 
 
-def test_each_finding_is_repeated_by_its_line(found: rs.Explanation) -> None:
+def test_each_finding_is_repeated_by_its_line(found: rs.PollExplanation) -> None:
     names: dict[str, object] = {"rs": rs}
     exec(found.setup, names)
     assert len(found.findings) >= 5
@@ -41,7 +41,7 @@ def test_each_finding_is_repeated_by_its_line(found: rs.Explanation) -> None:
         assert again == pytest.approx(one.value, abs=2e-4), one.what
 
 
-def test_findings_are_ranked_and_framed(found: rs.Explanation) -> None:
+def test_findings_are_ranked_and_framed(found: rs.PollExplanation) -> None:
     frame = found.frame()
     nats = [abs(one.value) for one in found.findings if one.unit == "nats"]
     assert nats == sorted(nats, reverse=True)
@@ -49,7 +49,7 @@ def test_findings_are_ranked_and_framed(found: rs.Explanation) -> None:
     assert frame.columns == ["rank", "finding", "value", "unit", "code"]
 
 
-def test_an_absent_object_differs_from_a_present_one(found: rs.Explanation) -> None:
+def test_an_absent_object_differs_from_a_present_one(found: rs.PollExplanation) -> None:
     """The scene holds a pizza and a cactus, and no elephant."""
     assert found.answer.startswith("No")
     assert found.present in ("pizza", "cactus")

@@ -1,4 +1,4 @@
-"""Explain: what makes a model say yes (or no) to an object, ranked, each finding repeatable."""
+"""Explain a poll: what makes a model say yes (or no) to an object, ranked, each finding repeatable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
         what: in words.
         value: the number; in nats a change of the log-odds of yes, else a share of 0 to 1.
         unit: "nats" or "share".
-        code: the line of Python that gives the number again, behind `Explanation.setup`.
+        code: the line of Python that gives the number again, behind `PollExplanation.setup`.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class PollExplanation:
     """What makes a model say yes (or no) when it is asked whether an object is in an image.
 
     Attributes:
@@ -70,7 +70,9 @@ class Explanation:
 
     def __repr__(self) -> str:
         first = f"; first: {self.findings[0].what}" if self.findings else ""
-        return f"Explanation({self.name!r}: {self.answer!r}, {len(self.findings)} findings{first})"
+        return (
+            f"PollExplanation({self.name!r}: {self.answer!r}, {len(self.findings)} findings{first})"
+        )
 
     def frame(self) -> pl.DataFrame:
         """The findings in their order: rank (from 1), finding, value, unit and code."""
@@ -81,13 +83,13 @@ class Explanation:
         return pl.DataFrame(rows, ["rank", "finding", "value", "unit", "code"], orient="row")
 
 
-def explain(
+def explain_poll(
     vlm: VLM, image: Image.Image | str | Path, name: str, *, present: str | None = None
-) -> Explanation:
+) -> PollExplanation:
     """Explain why the model says that an object is in an image, or that it isn't.
 
     The image is removed as a whole, region by region, and until the answer turns; the last
-    position's reading of it is cut layer by layer; and its patches are decoded. The same is
+    position's reading of it is knocked out layer by layer; and its patches are decoded. The same is
     measured of an object that the model names by itself. Removed tokens become the mean visual
     token, or zero where the model has none.
 
@@ -99,9 +101,9 @@ def explain(
             description and its patches name most.
 
     Raises:
-        ModelError: vlm is no model.
+        ModelError: vlm is not a model.
         DataError: the tokenizer can't spell a name.
-        SampleError: the file is no image.
+        SampleError: the file is not an image.
         SelectionError: the model's vocabulary has no yes or no.
     """
     if not isinstance(vlm, VLM):
@@ -116,7 +118,7 @@ def explain(
     setup = f"vlm = rs.load({vlm.checkpoint.name!r})\nview = vlm.look({shown}, {asked.question!r})"
     findings = [*_removals(asked), *_layers(asked)]
     findings.sort(key=lambda one: -abs(one.value))
-    return Explanation(
+    return PollExplanation(
         name=name,
         question=asked.question,
         answer=asked.view.answer(),
