@@ -1,4 +1,4 @@
-"""Explain a poll: what makes a model say yes (or no) to an object, ranked, each finding repeatable."""
+"""Explain a poll: what makes a model say yes (or no), ranked, each finding repeatable."""
 
 from __future__ import annotations
 
