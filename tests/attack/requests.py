@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.attack.mutations import NAMES, mutated, mutated_json
 
-PROMPT = {"image": "example-0", "question": "Is there a dog in this image ?"}
+PROMPT = {"images": ["example-0"], "question": "Is there a dog in this image ?"}
 VERBS: dict[str, Any] = {
     "look": {"prompt": PROMPT},
     "select": {"prompt": PROMPT, "patches": [0, 5], "how": "grow", "object": 0, "seed": 1},

@@ -30,7 +30,7 @@ def indexed(folder: Path) -> list[int]:
 
 def test_memory_holds_the_index_and_no_second_copy_of_the_file(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
-    large_coco.write(nothing, images=100, annotations=2000)
+    large_coco.write(nothing, images=1000, annotations=2000)
     some = tmp_path / "some"
     size = large_coco.write(some, images=7_000, annotations=50_000).stat().st_size
     before, (*counts, _, peak) = indexed(nothing)[-1], indexed(some)

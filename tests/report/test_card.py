@@ -60,7 +60,7 @@ def test_a_run_without_records_has_no_card(write_run: Callable[..., Path], tmp_p
 
 def test_the_command_writes_the_card(write_run: Callable[..., Path], tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", objects=6, sheets=0)
-    asked = ["report", str(run), "--quiet"]
+    asked = ["report", str(run)]
     assert CliRunner().invoke(commands, asked).exit_code == 0
     assert not (run / "README.md").exists()
     done = CliRunner().invoke(commands, [*asked, "--card"])

@@ -45,7 +45,8 @@ def _renamed(run: Path) -> Path:
         changed = rows.with_columns(pl.col(name).replace(names) for name in texts)
         path = run / "records" / f"{table}.parquet"
         changed.write_parquet(path)
-        sums[path.name] = digest(path.read_bytes())
+        with path.open("rb") as stream:
+            sums[path.name] = digest(stream)
     shutil.rmtree(run / "records" / ".parts")
     write_checksums(run / "records", Checksums(before.manifest.key, sums))
     odd = iter(MEANT * 3)

@@ -59,7 +59,7 @@ def whole(
     asked.write_text(json.dumps({"139": ["What is at the left ?"], "285": [], "1": []}))
     arguments = (
         f"reproduce --model {model} --data coco:{coco} --mean-images {images} "
-        f"--no-curation --questions {asked} --out {root / 'run'}"
+        f"--no-curation --questions {asked} --verbose --out {root / 'run'}"
     )
     done = subprocess.run(
         [sys.executable, "-c", "from retinoscope.cli.main import app; app()", *arguments.split()],

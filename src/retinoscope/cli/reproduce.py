@@ -251,7 +251,7 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: boo
 
 
 def _print_run(out: Path, console: Console, *, verbose: bool) -> None:
-    """The verdicts and where the page is; before them all tables, and what was counted."""
+    """The verdicts, how much was skipped, and where the page is; all tables before, if asked."""
     from retinoscope.report.render import render
     from retinoscope.report.terminal import print_report, print_verdicts
     from retinoscope.results import read
@@ -263,6 +263,8 @@ def _print_run(out: Path, console: Console, *, verbose: bool) -> None:
             console.print(f"{what}: {number:,}", markup=False, highlight=False)
     else:
         print_verdicts(results, console)
+        if skips := sum(results.manifest.skipped.values()):
+            console.print(f"Skipped: {skips:,}, with reasons in the report.", highlight=False)
     page = render(out)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
 
