@@ -28,7 +28,7 @@ def blocks(page: Path) -> Iterator[tuple[int, str, str | None]]:
     """Line, code and what it is to print of every block of Python."""
     text = page.read_text("utf-8")
     fences = [*FENCE.finditer(text)]
-    for found, after in zip(fences, [*fences[1:], None], strict=True):
+    for found, after in zip(fences, [*fences[1:], None], strict=False):
         if found[1] != "python":
             continue
         printed = None
