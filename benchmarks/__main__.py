@@ -62,7 +62,7 @@ def main() -> None:
     results = results or {
         "date": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {given.threads} thread(s)",
-        "how": "seconds of processor time with the recording counted; ~ scaled from a sample; "
+        "how": "seconds of processor time, the clean run included; ~ scaled from a sample; "
         "outputs compared with the plain hooks'",
         "subjects": {},
     }
