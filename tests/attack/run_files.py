@@ -9,8 +9,9 @@ import numpy as np
 
 from retinoscope.errors import DamagedError
 from retinoscope.results.manifest import check_same, read_manifest, write_manifest
+from retinoscope.results.measured import Store, append, so_far
 from retinoscope.results.sheet import load_sheet, save_sheet
-from retinoscope.results.store import Store, append, consolidate, read, so_far
+from retinoscope.results.store import consolidate, read
 from tests.attack.target import Target
 from tests.results.test_sheet import sheet
 from tests.results.test_store import CONFIGURATION, lens, manifest, skipped
