@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from PIL import Image
 
 from retinoscope.errors import ModelError, RetinoscopeError
 from retinoscope.models import encode, load
-from retinoscope.models.template_trial import SECONDS
+from retinoscope.models.template_trial import CHILD, SECONDS
 
 EVIL = """
 from pathlib import Path
@@ -133,3 +135,18 @@ def test_a_configuration_of_the_wrong_types_is_told(folder: Path, tmp_path: Path
         (model / "config.json").write_text(json.dumps(values))
         with pytest.raises(ModelError):
             load(model)
+
+
+def test_a_trial_that_nobody_listens_to_ends_without_a_word() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-P", str(CHILD), "20", str(10**9), "1000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None and child.stdin is not None and child.stderr is not None
+    child.stdout.close()  # before it says that it is ready
+    said = child.stderr.read()
+    assert child.wait(60) == 0 and said == b""
+    for stream in (child.stdin, child.stderr):
+        stream.close()

@@ -7,6 +7,7 @@ torch. Each line of its input is a prompt as JSON; each line of its output says 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -45,4 +46,7 @@ def main(seconds: int, memory: int, letters: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    try:
+        main(*map(int, sys.argv[1:]))
+    except BrokenPipeError:
+        os._exit(0)  # the process that asked is gone; nobody listens any more

@@ -81,8 +81,14 @@ def _trials() -> _Trials:
 def _begun() -> subprocess.Popen[str]:
     # -P: the folder of the script, whose modules have common names, is no place to import from.
     command = [sys.executable, "-P", str(CHILD), str(SECONDS), str(MEMORY), str(LETTERS)]
+    # A session of its own: Ctrl-C is for this process, and the trial ends with its input.
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
     )
     assert process.stdout is not None
     if process.stdout.readline() != "ready\n":
