@@ -71,7 +71,7 @@ def look(
     """Look at one object of one image.
 
     With a box or a mask: what the model answers with the object's tokens replaced and with as many
-    others, with the attention to them cut in windows of layers, and what its patches decode to.
+    others, with the attention to them knocked out in windows of layers, and what its patches say.
 
     Without: why the model says yes or no when it is asked for the object, which may not be there:
     the regions and layers that the answer rests on, what removing them does, and how it differs

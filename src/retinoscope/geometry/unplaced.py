@@ -15,7 +15,7 @@ from retinoscope.geometry.grid import PatchGrid
 
 @dataclass(frozen=True)
 class UnplacedGrid(PatchGrid):
-    """Visual tokens that can be read and blocked but that no pixel belongs to.
+    """Visual tokens that can be read and knocked out but that no pixel belongs to.
 
     A Q-Former's queries see the whole image each; a model with cross-attention has no visual token
     in its sequence at all; of an unknown model the geometry may not be known.

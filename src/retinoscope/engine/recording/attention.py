@@ -190,7 +190,7 @@ def as_mask(allowed: Bool[Tensor, ...], like: Tensor, base: AttentionFunction) -
     """The form of a mask that the base attention function takes: boolean for SDPA, else additive.
 
     SDPA turns False into minus infinity, eager attention adds the most negative number; both give
-    a blocked edge exactly zero weight as long as its query can read something.
+    a removed edge exactly zero weight as long as its query can read something.
     """
     return allowed if base is sdpa_attention_forward else additive(allowed, like)
 
