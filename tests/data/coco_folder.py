@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 
 @dataclass
@@ -75,3 +77,18 @@ class CocoFolder:
 def square(x: float, y: float, side: float) -> list[list[float]]:
     """A square as COCO polygons."""
     return [[x, y, x + side, y, x + side, y + side, x, y + side]]
+
+
+def two_images(root: Path) -> CocoFolder:
+    """Two images with ids that are not contiguous and three annotations."""
+    folder = CocoFolder(root)
+    folder.image(581929, Image.new("RGB", (40, 30), "red"))
+    folder.image(42, Image.new("L", (20, 20), 99))
+    folder.object(900, 42, square(2, 3, 5), category_id=10, area=25.0, bbox=[2, 3, 5, 5])
+    folder.object(7, 581929, {"size": [30, 40], "counts": [100, 50, 1050]}, iscrowd=1)
+    mask = np.zeros((30, 40), np.uint8, order="F")
+    mask[4:8, 5:9] = 1
+    counts = coco_mask.encode(mask)["counts"]
+    counts = counts if isinstance(counts, str) else counts.decode()
+    folder.object(8, 581929, {"size": [30, 40], "counts": counts}, area=16)
+    return folder

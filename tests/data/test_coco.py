@@ -7,32 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from retinoscope.data import Question, Relation, Step, load_image, object_mask, read_coco
+from retinoscope.data import load_image, object_mask, read_coco
 from retinoscope.data.fingerprint import fingerprint
 from retinoscope.errors import DataError, SampleError
-from tests.data.coco_folder import CocoFolder, square
+from tests.data.coco_folder import CocoFolder, two_images
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> CocoFolder:
-    """Two images with ids that are not contiguous and three annotations."""
-    folder = CocoFolder(tmp_path / "coco")
-    folder.image(581929, Image.new("RGB", (40, 30), "red"))
-    folder.image(42, Image.new("L", (20, 20), 99))
-    folder.object(900, 42, square(2, 3, 5), category_id=10, area=25.0, bbox=[2, 3, 5, 5])
-    folder.object(7, 581929, {"size": [30, 40], "counts": [100, 50, 1050]}, iscrowd=1)
-    mask = np.zeros((30, 40), np.uint8, order="F")
-    mask[4:8, 5:9] = 1
-    counts = coco_mask.encode(mask)["counts"]
-    counts = counts if isinstance(counts, str) else counts.decode()
-    folder.object(8, 581929, {"size": [30, 40], "counts": counts}, area=16)
-    return folder
+    return two_images(tmp_path / "coco")
 
 
 def test_everything_listed_is_read(folder: CocoFolder) -> None:
@@ -204,103 +192,3 @@ def test_missing_folders_are_named(folder: CocoFolder, tmp_path: Path) -> None:
     shutil.rmtree(folder.write() / "images")
     with pytest.raises(DataError, match="none of its first images was found"):
         read_coco(folder.root)
-
-
-def test_questions_of_both_forms_are_read(folder: CocoFolder) -> None:
-    root = folder.write()
-    path = folder.instances.with_name("questions.json")
-    ours = {
-        "question": "What is at the left?",
-        "answer": "It is a dog.",
-        "kind": "position",
-        "word": "dog",
-        "annotation_id": 8,
-    }
-    path.write_text(json.dumps({"42": ["What is in the sky?"], "581929": [ours], "1": []}))
-    first, second = read_coco(root).samples
-    assert first.questions == (Question("What is in the sky?"),)
-    assert second.questions == (
-        Question("What is at the left?", "It is a dog.", "dog", "position", 8),
-    )
-    path.write_text(json.dumps({"42": "What is in the sky?"}))
-    again = read_coco(root).samples
-    assert again[0].questions == first.questions
-    assert again[1].questions == ()
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("[]", "the file"),
-        ("{", "not a whole JSON file"),
-        ('{"a.jpg": "What?"}', "a key"),
-        ('{"42": 5}', '"42"'),
-        ('{"42": [{"answer": "dog"}]}', '"42"'),
-        ('{"42": [{"question": "What?", "word": 3}]}', 'field "word"'),
-        ('{"42": [{"question": "What?", "annotation_id": "x"}]}', 'field "annotation_id"'),
-        ('{"1": "What?"}', "none of its 1 image ids"),
-    ],
-)
-def test_malformed_questions_are_named(folder: CocoFolder, content: str, reason: str) -> None:
-    root = folder.write()
-    folder.instances.with_name("questions.json").write_text(content)
-    with pytest.raises(DataError, match=rf"questions\.json: .*{reason}"):
-        read_coco(root)
-
-
-def test_attributes_amodal_masks_and_relations_are_read(folder: CocoFolder) -> None:
-    folder.annotations[0] |= {
-        "attributes": ["red", "tall"],
-        "amodal_segmentation": square(1, 1, 9),
-    }
-    # As CVAT exports them.
-    folder.annotations[1]["attributes"] = {"occluded": False}
-    folder.images[0]["relations"] = [{"subject": 8, "name": "on", "object": 7}]
-    root = folder.write()
-    first, second = read_coco(root).samples
-    light = first.annotations[0]
-    assert light.attributes == ("red", "tall")
-    assert object_mask(first, light.whole).sum() > object_mask(first, light).sum()
-    assert second.annotations[0].attributes == ("occluded=False",)
-    assert second.relations == (Relation(8, "on", 7),)
-    with pytest.raises(SampleError, match="no amodal mask"):
-        _ = second.annotations[0].whole
-    folder.images[0]["relations"][0]["object"] = 77
-    folder.write()
-    with pytest.raises(DataError, match="'on' between 8 and 77"):
-        read_coco(root)
-
-
-def test_steps_choices_and_unknown_fields_of_questions_are_kept(folder: CocoFolder) -> None:
-    root = folder.write()
-    entry = {
-        "question": "Is it red?",
-        "choices": ["Yes", "No"],
-        "steps": [{"op": "select", "annotation_ids": [900]}, {"op": "verify", "inputs": [0]}],
-        "author": "me",
-    }
-    (root / "annotations" / "questions.json").write_text(json.dumps({"42": [entry]}))
-    (question,) = read_coco(root).samples[0].questions
-    assert question.choices == ("Yes", "No")
-    assert question.steps == (Step("select", "", (900,)), Step("verify", "", (), (0,)))
-    assert question.raw == {"author": "me"}
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        ("choices", "Yes", "a list of texts"),
-        ("steps", {}, "a list of steps"),
-        ("steps", ["select"], 'an object with "op"'),
-        ("steps", [{"argument": "dog"}], 'an object with "op"'),
-        ("steps", [{"op": "select", "argument": 3}], 'step 0, field "argument"'),
-        ("steps", [{"op": "select", "annotation_ids": ["7"]}], "whole numbers"),
-        ("steps", [{"op": "select", "inputs": [0]}], "numbers of earlier steps"),
-    ],
-)
-def test_malformed_steps_are_named(folder: CocoFolder, field: str, value: Any, reason: str) -> None:
-    root = folder.write()
-    file = root / "annotations" / "questions.json"
-    file.write_text(json.dumps({"42": [{"question": "Is it red?", field: value}]}))
-    with pytest.raises(DataError, match=f"{file}.*{reason}"):
-        read_coco(root)
