@@ -26,7 +26,7 @@ from retinoscope.data.masks import mask_image
 from retinoscope.errors import DataError, SampleError
 from tests.attack.target import Target, values
 from tests.data.coco_folder import CocoFolder, square
-from tests.data.test_readers import FILES, written
+from tests.data.formats_folder import FILES, written
 
 
 def _pictures(kinds: Sequence[str]) -> list[bytes]:

@@ -10,7 +10,7 @@ from tests.attack.data_files import benchmark, coco, images, masks, objects, que
 from tests.attack.model_files import checkpoints, lenses, means, sums, templates
 from tests.attack.run_files import manifests, parts, records, sheets
 from tests.attack.target import Target
-from tests.data.test_readers import FILES
+from tests.data.formats_folder import FILES
 
 TARGETS: Mapping[str, tuple[int, Callable[[Path], Target]]] = {
     "images": (4000, images),

@@ -1,77 +1,23 @@
-"""Every benchmark's format becomes the same samples; what is missing is named, the rest is kept."""
+"""Every benchmark's format becomes the same samples, and what is not known is kept."""
 
 from __future__ import annotations
 
-import json
-import pickle
-import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from retinoscope.data import Dataset, Relation, Step, object_mask, open_data, sources
-from retinoscope.data.fingerprint import fingerprint
+from retinoscope.data import Relation, Step, object_mask, open_data
 from retinoscope.data.readers.choices import shuffled
-from retinoscope.errors import DataError, SampleError
+from retinoscope.errors import SampleError
 from tests.data.coco_folder import CocoFolder, square
-
-FORMATS = Path(__file__).parent / "formats"
-SIZES = {"gqa": (60, 40), "clevr": (160, 120), "panoptic": (40, 30)}
-IMAGES = {
-    "gqa": ("images/2405722.jpg", "images/n161313.jpg"),
-    "clevr": ("images/val/CLEVR_val_000000.png",),
-    "vsr": ("images/000000050403.jpg",),
-    "whatsup": (
-        "controlled_images/mug_left_of_book.jpeg",
-        "controlled_images/mug_on_book.jpeg",
-        "val2017/000000000139.jpg",
-    ),
-    "pope": ("val2014/COCO_val2014_000000310196.jpg",),
-    "tallyqa": ("VG_100K_2/1.jpg", "images/val2014/COCO_val2014_000000000001.jpg"),
-    "panoptic": ("val2017/000000000139.jpg",),
-}
-FILES = {
-    "gqa": "val_balanced_questions.json",
-    "clevr": "questions/CLEVR_val_questions.json",
-    "vsr": "test.jsonl",
-    "whatsup": "controlled_images_dataset.json",
-    "pope": "coco_pope_random.json",
-    "tallyqa": "test.json",
-    "panoptic": "annotations/panoptic_val2017.json",
-}
-
-Make = Callable[[str], Path]
-
-
-def written(kind: str, root: Path) -> Path:
-    """A format's files, and small images, in a folder."""
-    shutil.copytree(FORMATS / kind, root)
-    for name in IMAGES[kind]:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", SIZES.get(kind, (32, 24)), "teal").save(path)
-    if kind == "panoptic":
-        numbers = np.zeros((30, 40, 3), np.uint8)
-        numbers[10:30, 5:15] = [3226956 >> shift & 255 for shift in (0, 8, 16)]
-        numbers[:10] = [3, 2, 1]
-        folder = root / "annotations" / "panoptic_val2017"
-        folder.mkdir()
-        Image.fromarray(numbers).save(folder / "000000000139.png")
-    return root
+from tests.data.formats_folder import Make, edit, opened, written
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     """Put a format's files and small images into a folder of its own."""
     return lambda kind: written(kind, tmp_path / kind)
-
-
-def opened(kind: str, root: Path) -> Dataset:
-    return open_data(f"{kind}:{root / FILES[kind] if kind == 'whatsup' else root}")
 
 
 def test_gqa_brings_steps_with_objects_boxes_and_relations(make: Make) -> None:
@@ -203,143 +149,3 @@ def test_panoptic_images_that_are_not_numbers_are_refused(make: Make) -> None:
     Image.open(png).convert("L").save(png)
     with pytest.raises(SampleError, match="panoptic image of mode L"):
         object_mask(sample, sample.annotations[0])
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
-
-
-MISSING = [
-    ("gqa", FILES["gqa"], "imageId"),
-    ("gqa", FILES["gqa"], "answer"),
-    ("gqa", FILES["gqa"], "operation"),
-    ("gqa", "val_sceneGraphs.json", "width"),
-    ("gqa", "val_sceneGraphs.json", "h"),
-    ("clevr", FILES["clevr"], "program"),
-    ("clevr", FILES["clevr"], "answer"),
-    ("clevr", "scenes/CLEVR_val_scenes.json", "pixel_coords"),
-    ("clevr", "scenes/CLEVR_val_scenes.json", "relationships"),
-    ("vsr", FILES["vsr"], "caption"),
-    ("vsr", FILES["vsr"], "label"),
-    ("whatsup", FILES["whatsup"], "caption_options"),
-    ("whatsup", FILES["whatsup"], "image_path"),
-    ("pope", FILES["pope"], "label"),
-    ("pope", FILES["pope"], "image"),
-    ("tallyqa", FILES["tallyqa"], "answer"),
-    ("tallyqa", FILES["tallyqa"], "question"),
-    ("panoptic", FILES["panoptic"], "segments_info"),
-    ("panoptic", FILES["panoptic"], "isthing"),
-    ("panoptic", FILES["panoptic"], "bbox"),
-]
-
-
-@pytest.mark.parametrize(("kind", "file", "field"), MISSING)
-def test_a_missing_field_is_named_with_its_file(
-    kind: str, file: str, field: str, make: Make
-) -> None:
-    root = make(kind)
-    edit(root / file, f'"{field}":', f'"no_{field}":')
-    with pytest.raises(DataError, match=rf"{re.escape(str(root / file))}: .*'{field}'"):
-        opened(kind, root)
-
-
-WRONG = [
-    ("gqa", FILES["gqa"], '"imageId": "2405722"', '"imageId": "12/34"'),
-    ("gqa", "val_sceneGraphs.json", '"x": 30', '"x": "30"'),
-    ("gqa", FILES["gqa"], '"dependencies": [0]', '"dependencies": [9]'),
-    ("vsr", FILES["vsr"], '"label": "0"', '"label": 2'),
-    ("pope", FILES["pope"], '"yes"', '"perhaps"'),
-    ("pope", FILES["pope"], '"COCO_val2014_000000310196.jpg"', '"../x.jpg"'),
-    ("tallyqa", FILES["tallyqa"], '"answer": 3', '"answer": "three"'),
-    ("whatsup", FILES["whatsup"], '["A mug on a book", "A mug under a book", ', "[1, "),
-    ("clevr", "scenes/CLEVR_val_scenes.json", '"size": "large"', '"size": "huge"'),
-    ("clevr", "scenes/CLEVR_val_scenes.json", "[30, 40, 10.0]", "[30, 40]"),
-    ("panoptic", FILES["panoptic"], '"category_id": 18', '"category_id": 19'),
-    ("panoptic", FILES["panoptic"], '"image_id": 285', '"image_id": 286'),
-    ("panoptic", FILES["panoptic"], "[5, 10, 10, 20]", "[5, 10]"),
-]
-
-
-@pytest.mark.parametrize(("kind", "file", "old", "new"), WRONG)
-def test_an_odd_value_is_refused(kind: str, file: str, old: str, new: str, make: Make) -> None:
-    root = make(kind)
-    edit(root / file, old, new)
-    with pytest.raises(DataError, match=re.escape(str(root))):
-        opened(kind, root)
-
-
-@pytest.mark.parametrize("kind", FILES)
-def test_broken_and_absent_files_are_refused(kind: str, make: Make, tmp_path: Path) -> None:
-    root = make(kind)
-    file = root / FILES[kind]
-    for name in IMAGES[kind]:
-        (root / name).unlink()
-    with pytest.raises(DataError, match="no such image"):
-        opened(kind, root)
-    file.write_text('{"images": [')
-    with pytest.raises(DataError, match="JSON"):
-        opened(kind, root)
-    with pytest.raises(DataError, match="no such file"):
-        open_data(f"{kind}:{tmp_path / 'nowhere'}")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="Expected a folder"):
-        open_data(f"{kind}:{tmp_path / 'empty'}")
-
-
-SAID = [
-    ("gqa", FILES["gqa"], "13-dog_color"),
-    ("gqa", "val_sceneGraphs.json", "small"),
-    ("clevr", "scenes/CLEVR_val_scenes.json", "rubber"),
-    ("vsr", FILES["vsr"], "The teddy bear"),
-    ("whatsup", FILES["whatsup"], "under"),
-    ("pope", FILES["pope"], "snowboard"),
-    ("tallyqa", FILES["tallyqa"], "imported_genome"),
-    ("panoptic", FILES["panoptic"], "dog"),
-]
-
-
-@pytest.mark.parametrize(("kind", "file", "said"), SAID)
-def test_what_is_said_is_in_the_fingerprint_and_travels_to_workers(
-    kind: str, file: str, said: str, make: Make
-) -> None:
-    root = make(kind)
-    dataset = opened(kind, root)
-    assert pickle.loads(pickle.dumps(dataset)) == dataset
-    assert open_data(f"{kind}:{root / FILES[kind]}") == dataset
-    before = fingerprint(dataset)
-    assert fingerprint(opened(kind, root)) == before
-    edit(root / file, said, f"{said}s")
-    assert fingerprint(opened(kind, root)) != before
-
-
-def test_several_files_ask_for_a_split(make: Make) -> None:
-    root = make("vsr")
-    shutil.copy(root / "test.jsonl", root / "dev.jsonl")
-    with pytest.raises(DataError, match=r"several files: dev\.jsonl, test\.jsonl"):
-        open_data(f"vsr:{root}")
-    assert open_data(f"vsr:{root}", split="dev").name == "vsr dev"
-    with pytest.raises(DataError, match="no split 'train'"):
-        open_data(f"vsr:{root}", split="train")
-
-
-def test_every_source_is_named_by_the_error_and_by_the_documents() -> None:
-    with pytest.raises(DataError) as error:
-        open_data("imagenet:here")
-    documents = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
-    for kind, source in sources().items():
-        assert source.usage in str(error.value)
-        assert f"`{kind}:" in documents
-
-
-@pytest.mark.parametrize("wrong", ["x", [["x"]], [[99]], [[True]], [1]])
-def test_a_relation_between_no_objects_is_refused(make: Make, wrong: object) -> None:
-    root = make("clevr")
-    path = next((root / "scenes").glob("*.json"))
-    values = json.loads(path.read_text())
-    name = next(one for one in ("relationships", "relations") if one in values["scenes"][0])
-    values["scenes"][0][name]["left"] = wrong
-    path.write_text(json.dumps(values))
-    with pytest.raises(DataError, match="left"):
-        open_data(f"clevr:{root}")
