@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -194,9 +195,11 @@ def removed_edges(
 
 
 def remove_edge(mask: Bool[Tensor, "heads queries keys"], edge: Edge, start: int = 0) -> None:
-    """Set an edge in a mask whose queries count from `start`."""
-    queries, keys = torch.tensor(edge.queries)[:, None] - start, torch.tensor(edge.keys)
+    """Set an edge in a mask on the CPU whose queries count from `start`."""
+    # Through NumPy, which sets few entries in a quarter of the time.
+    entries, keys = mask.numpy(), np.array(edge.keys)
+    queries = np.array(edge.queries)[:, None] - start
     if edge.heads is None:
-        mask[:, queries, keys] = True
+        entries[:, queries, keys] = True
     else:
-        mask[torch.tensor(edge.heads)[:, None, None], queries, keys] = True
+        entries[np.array(edge.heads)[:, None, None], queries, keys] = True
