@@ -187,7 +187,9 @@ def removed_edges(
         return None
     heads, queries, keys = shape
     per_head = any(edge.heads is not None for some in chosen for edge in some)
-    mask = torch.zeros(len(rows), heads if per_head else 1, queries, keys, dtype=torch.bool)
+    mask = torch.zeros(
+        *(len(rows), heads if per_head else 1, queries, keys), dtype=torch.bool, device="cpu"
+    )
     for index, some in enumerate(chosen):
         for edge in some:
             remove_edge(mask[index], edge, start)

@@ -140,7 +140,8 @@ def check_queries(
     """
     queries = sorted({query for edge in removed for query in edge.queries})
     per_head = any(edge.heads is not None for edge in removed)
-    rows = torch.zeros(heads if per_head else 1, len(allowed), allowed.shape[1], dtype=torch.bool)
+    shape = (heads if per_head else 1, *allowed.shape)
+    rows = torch.zeros(shape, dtype=torch.bool, device="cpu")
     for edge in removed:
         remove_edge(rows, edge)
     left = (allowed[queries].cpu() & ~rows[:, queries]).any(-1)
