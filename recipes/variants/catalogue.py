@@ -45,7 +45,7 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     v.name: v
     for v in (
-        Variant("V0", "the reference", "what the others are compared with", seeds=5),
+        Variant("V0", "the reference", "what are the others compared with?", seeds=5),
         Variant(
             "V1", "no raster text", "does text that copies words teach it?", "sentences", seeds=5
         ),
@@ -53,7 +53,7 @@ VARIANTS: dict[str, Variant] = {
         Variant(
             "V3",
             "no raster text, decoder frozen",
-            "the fourth cell of text by tuning",
+            "do text and tuning add up?",
             "sentences",
             frozen=True,
             seeds=5,
