@@ -118,6 +118,28 @@ def test_the_embedded_model_answers_alike(embedded: tuple[Checkpoint, Checkpoint
     assert answers[0] == answers[1]
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_a_model_over_two_gpus_gives_the_same_logits(
+    embedded: tuple[Checkpoint, Checkpoint],
+) -> None:
+    first = (
+        "model.vision_tower",
+        "model.multi_modal_projector",
+        "model.language_model.embed_tokens",
+    )
+    second = ("model.language_model.norm", "model.language_model.rotary_emb", "lm_head")
+    layers = {f"model.language_model.layers.{n}": n // 4 for n in range(8)}
+    parted = load(
+        "embedded", device_map=dict.fromkeys(first, 0) | layers | dict.fromkeys(second, 1)
+    )
+    image, question = Image.new("RGB", (192, 192), "green"), "Is there a dog in this image?"
+    here, there = (look(each, image, question) for each in (embedded[0], parted))
+    assert there.fallback == here.fallback
+    expected = evaluate(here, given(here)).logits
+    found = evaluate(there, given(there)).logits.cpu()
+    assert float((found - expected).abs().max()) <= CLOSE * float(expected.abs().max())
+
+
 def test_memory_that_runs_out_halves_the_pass(embedded: tuple[Checkpoint, Checkpoint]) -> None:
     recording = look(embedded[1], Image.new("RGB", (192, 192), "green"), "Is there a dog?")
     wanted: list[Condition] = [(Ablate([5 + n], "zero"),) for n in range(120)]
