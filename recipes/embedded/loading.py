@@ -21,6 +21,8 @@ from retinoscope.data.scenes.layout import SIZE
 
 BACKGROUND = len(NAMES)
 UNSURE = -1
+PATIENCE = 120.0
+"""Seconds to wait for what is being rendered."""
 # A patch belongs to a thing that covers this share of it, to the background below the other.
 BELONGS, FREE = 0.35, 0.08
 
@@ -118,15 +120,25 @@ class DevicePool:
 
         Args:
             least: wait until there are so many images.
+
+        Raises:
+            TimeoutError: no more came for two minutes.
         """
+        last = time.monotonic()
         while self.count < self.capacity:
             try:
                 chunk = self._read.get(timeout=0.2 if self.count < least else 0.0)
             except queue.Empty:
                 if self.count >= least:
                     break
+                if time.monotonic() - last > PATIENCE:
+                    raise TimeoutError(
+                        f"{self.folder} holds {self.count} images of {least}; render more, or ask "
+                        "for fewer"
+                    ) from None
                 continue
             self._add(chunk)
+            last = time.monotonic()
         return self.count
 
     def close(self) -> None:
@@ -228,7 +240,7 @@ def present_classes(things: Int[Tensor, "n things 4"]) -> Float[Tensor, "n class
     return (held * (things[..., :1] >= 0)).amax(1)
 
 
-def wait_for(files: list[Path], seconds: float = 120) -> None:
+def wait_for(files: list[Path], seconds: float = PATIENCE) -> None:
     """Wait until files are there.
 
     Raises:

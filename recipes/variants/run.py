@@ -15,18 +15,16 @@ from torch import Tensor
 
 from recipes.embedded.loading import DevicePool, DeviceRows, wait_for
 from recipes.embedded.parts import show_time
-from recipes.embedded.render import read_rows, read_text, read_words, text_file, text_files
-from recipes.embedded.train import SPLITS, read_measured
+from recipes.embedded.render import read_text, read_words, text_files
 from recipes.embedded.training import Budget, Stage
-from recipes.embedded.words import Words
 from recipes.stack.connector import ConnectorKind
 from recipes.stack.decoder import Decoder
 from recipes.stack.packing import keep_bits, pack
 from recipes.stack.run import Runs, make_runs
+from recipes.stack.shape import Shape
 from recipes.stack.unstack import connector_weights, decoder_weights
-from recipes.variants.answers import measure_texts
 from recipes.variants.catalogue import VARIANTS, TextKind, Variant
-from recipes.variants.describing import describe
+from recipes.variants.checkpoints import Measuring, prepare_measures
 from recipes.variants.families import (
     TEXTS,
     Family,
@@ -36,9 +34,7 @@ from recipes.variants.families import (
     read_texts,
     variant_shape,
 )
-from recipes.variants.features import Features, compute_features, reference_tower
-from recipes.variants.measure import CLEAN, class_words, list_conditions, measure
-from recipes.variants.records import append, to_records
+from recipes.variants.features import compute_features, reference_tower
 from recipes.variants.rounding import KEPT_BITS, round_weights
 from recipes.variants.train import (
     Sizes,
@@ -50,75 +46,10 @@ from recipes.variants.train import (
 
 CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
 """Progress at which models are measured, besides the end."""
-DESCRIBED = 100
-"""Scenes that every model describes."""
 NULLS = 5
 """Models of random weights."""
 PACKED = 26_000_000
 """Most bytes of one file of weights, before compression halves it."""
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """What models are measured on.
-
-    Attributes:
-        pools: scenes of each split.
-        features: what the tower sees in them.
-        text: documents.
-        words: the vocabulary.
-        records: where results go.
-    """
-
-    pools: dict[str, DevicePool]
-    features: dict[str, Features]
-    text: DeviceRows
-    words: Words
-    records: Path
-
-    def at_checkpoint(
-        self, families: dict[ConnectorKind, Family], step: int, checkpoint: int, images: int
-    ) -> None:
-        """Measure lens and answers of every model on seen sprites."""
-        pool, features = self.pools["validation"], self.features["validation"]
-        names = class_words(self.words, pool.device)
-        some = torch.arange(min(images, pool.count), device=pool.device)
-        for family in families.values():
-            found = measure(family, pool, features, names, some, (CLEAN,), checkpoint == 6)
-            append(self.records, to_records(family, found, step, checkpoint, "validation"))
-            _print(family, found, step)
-
-    def at_end(self, families: dict[ConnectorKind, Family], step: int, images: int) -> None:
-        """Measure everything else: descriptions, text, unseen sprites, what breaks the lens."""
-        for family in families.values():
-            for split, pool in self.pools.items():
-                names = class_words(self.words, pool.device)
-                some = torch.arange(min(images, pool.count), device=pool.device)
-                features = self.features[split]
-                found = describe(family, pool, features, self.words, names, some[:200], Runs())
-                if split == "heldout":
-                    found += measure(family, pool, features, names, some)
-                append(self.records, to_records(family, found, step, 6, split))
-            found = measure_texts(family.decoder, self.text)
-            append(self.records, to_records(family, found, step, 6, "text"))
-        pool, features = self.pools["validation"], self.features["validation"]
-        names = class_words(self.words, pool.device)
-        some = torch.arange(min(images // 2, pool.count), device=pool.device)
-        for family in families.values():
-            layers = family.decoder.shape.decoder_layers
-            found = measure(family, pool, features, names, some, list_conditions(layers)[1:])
-            append(self.records, to_records(family, found, step, 6, "validation"))
-
-
-def _print(family: Family, found: list, step: int) -> None:
-    """Print the first seed's accuracy and best share of the lens."""
-    told = {}
-    for number, member in enumerate(family.members):
-        if member.seed == 0:
-            best = [float(m.shares.value[number]) for m in found if m.measure == "lens_strict"]
-            right = [float(m.shares.value[number]) for m in found if m.task == "all"]
-            told[member.variant.name] = f"{max(right, default=-1):.2f}/{max(best, default=-1):.2f}"
-    print(f"step {step} accuracy/lens {told}", flush=True)
 
 
 @torch.no_grad()
@@ -155,52 +86,80 @@ def main() -> None:
     given = _arguments()
     device = torch.device(given.device)
     torch.set_num_threads(given.threads)
-    plain, fast = make_runs(device), make_runs(device, given.compile)
+    runs = make_runs(device), make_runs(device, given.compile)
     if given.compile:
         # What can't be compiled is run plainly.
         torch._dynamo.config.suppress_errors = True
     wait_for([given.work / "words.json"])
     words = read_words(given.work)
     members = list_members(given.variants, given.seeds)
-    sizes = Sizes(given.text_rows, given.images, given.words)
     shape = variant_shape(len(words.vocabulary))
-
-    def stage(name: str, seconds: float, steps: int) -> Stage:
-        return Stage(name, Budget(seconds, steps), given.work / "variants", given.out / "log")
-
-    told: set[tuple[TextKind, int]] = {
-        (m.variant.text, m.seed) for m in members if m.variant.text != "none"
-    }
-    trained = sorted(told)
-    decoder = Decoder(shape, [seed for _, seed in trained]).to(device)
-    texts = read_sources(given.work, given.texts, {kind for kind, _ in trained}, device)
-    budget = stage("text", given.text_seconds, given.text_steps)
     # Scenes are read as they are rendered, while decoders are trained on text.
     pool = DevicePool(given.work / "train", given.capacity, device)
-    train_texts(decoder, trained, texts, sizes, budget, fast, lambda _: pool.refresh())
+    learnt = learn_texts(given, members, shape, pool, runs[1])
     show_time("text")
     pool.refresh(given.least_images)
     pool.close()
     tower = reference_tower(device)
-    features = compute_features(tower, pool, plain)
-    pools = {split: read_measured(given.work, split, given.measured, device) for split in SPLITS}
-    wait_for([text_file(given.work, "measured", 0)])
-    text = DeviceRows(device)
-    text.add(read_rows([text_file(given.work, "measured", 0)])[0])
-    given.out.mkdir(parents=True, exist_ok=True)
-    records = given.out / "variants.jsonl.gz"
-    records.unlink(missing_ok=True)
-    seen = {s: compute_features(tower, p, Runs(), styled=False) for s, p in pools.items()}
-    measuring = Measuring(pools, seen, text, words, records)
+    features = compute_features(tower, pool, runs[0])
+    measuring = prepare_measures(given, tower, words, device)
+    show_time(f"features of {pool.count} scenes")
     families = make_families(shape, members, tower.shape.width, device)
-    read_texts(families, decoder, trained)
+    read_texts(families, learnt.decoder, learnt.trained)
     untrained = [Member(Variant("random", "", ""), seed) for seed in range(given.seeds or NULLS)]
     null = make_families(shape, untrained, tower.shape.width, device)
     measuring.at_checkpoint(null, 0, 6, given.checked)
+    source = Source(pool, features, learnt.texts, patch_classes(words, device))
+    steps = learn_images(given, families, source, measuring, runs)
+    show_time("images")
+    round_weights(families)
+    write(families, given.out)
+    measuring.at_checkpoint(families, steps, 6, given.last)
+    show_time("last checkpoint")
+    measuring.at_end(families, steps, given.last)
+    show_time("measured")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Decoders that were trained on text.
+
+    Attributes:
+        decoder: the stack.
+        trained: kind of text and seed of each of its models.
+        texts: the documents, by kind.
+    """
+
+    decoder: Decoder
+    trained: list[tuple[TextKind, int]]
+    texts: dict[TextKind, DeviceRows]
+
+
+def learn_texts(
+    given: argparse.Namespace, members: list[Member], shape: Shape, pool: DevicePool, runs: Runs
+) -> Learnt:
+    """Train a decoder on text for every kind and seed that a member begins from."""
+    told: set[tuple[TextKind, int]] = {
+        (m.variant.text, m.seed) for m in members if m.variant.text != "none"
+    }
+    trained = sorted(told)
+    decoder = Decoder(shape, [seed for _, seed in trained]).to(pool.device)
+    texts = read_sources(given.work, given.texts, {kind for kind, _ in trained}, pool.device)
+    budget = _stage(given, "text", given.text_seconds, given.text_steps)
+    train_texts(decoder, trained, texts, _sizes(given), budget, runs, lambda _: pool.refresh())
+    return Learnt(decoder, trained, texts)
+
+
+def learn_images(
+    given: argparse.Namespace,
+    families: dict[ConnectorKind, Family],
+    source: Source,
+    measuring: Measuring,
+    runs: tuple[Runs, Runs],
+) -> int:
+    """Train on images, measuring at checkpoints; return the number of steps."""
     measuring.at_checkpoint(families, 0, 0, given.checked)
-    left = list(CHECKPOINTS)
-    show_time(f"features of {pool.count} scenes")
-    steps = 0
+    left, steps = list(CHECKPOINTS), 0
 
     def check(progress: float) -> None:
         nonlocal steps
@@ -211,17 +170,17 @@ def main() -> None:
             if len(left) == 1:
                 write(families, given.out)
 
-    source = Source(pool, features, texts, patch_classes(words, device))
     seconds = given.image_seconds if given.until is None else given.until - time.time()
-    budget = stage("images", seconds, given.image_steps)
-    steps = train_on_images(families, source, sizes, budget, (plain, fast), check)
-    show_time("images")
-    round_weights(families)
-    write(families, given.out)
-    measuring.at_checkpoint(families, steps, 6, given.last)
-    show_time("last checkpoint")
-    measuring.at_end(families, steps, given.last)
-    show_time("measured")
+    budget = _stage(given, "images", seconds, given.image_steps)
+    return train_on_images(families, source, _sizes(given), budget, runs, check)
+
+
+def _sizes(given: argparse.Namespace) -> Sizes:
+    return Sizes(given.text_rows, given.images, given.words)
+
+
+def _stage(given: argparse.Namespace, name: str, seconds: float, steps: int) -> Stage:
+    return Stage(name, Budget(seconds, steps), given.work / "variants", given.out / "log")
 
 
 def read_sources(

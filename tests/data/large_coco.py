@@ -7,7 +7,6 @@ the peak of its memory in bytes.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image
 from retinoscope.data import open_data, select
 from retinoscope.data.fingerprint import fingerprint
 from retinoscope.data.generated_questions import with_questions
+from tests.models.memory import highest
 
 
 def write(folder: Path, images: int, annotations: int) -> Path:
@@ -55,4 +55,4 @@ if __name__ == "__main__":
     with_questions(dataset, chosen.candidates)
     print(len(dataset.samples), sum(len(sample.annotations) for sample in dataset.samples))
     print(chosen.kept)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(highest())

@@ -20,6 +20,14 @@ def resident() -> float:
     return _read("VmRSS")
 
 
+def highest() -> int:
+    """The most bytes of this process that were in memory; a parent's are not counted in.
+
+    What `getrusage` calls the maximum begins with that of the process that started this one.
+    """
+    return int(_read("VmHWM"))
+
+
 class Peak:
     """A context manager that watches: the peaks over what was there when it began, in bytes."""
 

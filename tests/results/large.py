@@ -5,7 +5,6 @@ Run as a program with what to do and a folder, it does that and prints its peak 
 
 from __future__ import annotations
 
-import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from retinoscope.results.measured import Store, done, row_count
 from retinoscope.results.schema import frame
 from retinoscope.results.sealed import sealed
 from retinoscope.results.store import consolidate
+from tests.models.memory import highest
 from tests.results.test_store import manifest
 
 OBJECTS = 200
@@ -100,4 +100,4 @@ if __name__ == "__main__":
         consolidate(store_of(where))
     else:
         render(where)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(highest())
