@@ -17,6 +17,7 @@ from torch import Tensor
 from recipes.embedded.augment import normalise
 from recipes.embedded.loading import Batch, DevicePool, DeviceRows, wait_for
 from recipes.embedded.parts import show_time
+from recipes.embedded.pool import CHUNK
 from recipes.embedded.render import read_text, read_words, text_files
 from recipes.embedded.together import (
     MODELS,
@@ -94,7 +95,8 @@ def write(whole: Whole, out: Path, models: Sequence[str] = MODELS) -> None:
 
 
 def read_measured(work: Path, split: str, count: int, device: torch.device) -> DevicePool:
-    """Return scenes to measure on, all of them."""
+    """Return scenes to measure on, in whole chunks."""
+    count = -(-count // CHUNK) * CHUNK
     pool = DevicePool(work / split, count, device)
     pool.refresh(count)
     return pool
