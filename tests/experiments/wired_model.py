@@ -29,6 +29,9 @@ _SLOTS = [
     *(f"{kind} {name}" for kind in ("colour", "asked", "word") for name in COLOURS),
     *(f"{kind} {n}" for kind in ("place", "carried", "brought") for n in range(len(QUARTERS))),
 ]
+_UNTURNED = (1, 2, 3, 5, 6, 7)
+"""Dimensions of a head by which positions are found by what they hold, wherever they stand."""
+
 _SIZE = 1.5
 """So much of a word is written into a patch whose colour and place are of size 1."""
 
@@ -39,12 +42,13 @@ def looking(folder: Path) -> Checkpoint:
     In layer 1 the class's name in the question finds patches that read as it; in layer 2 the last
     position reads off the name whether it did.
     """
-    checkpoint, layers = _wired(folder)
+    model = _wired()
+    layers = model.model.language_model.layers
     same = [([f"asked {name}"], [f"word {name}"]) for name in COLOURS]
     words, asked = _all("word"), _all("asked")
     _attend(layers[1], same, [(words, "found", 1.0)], match=6.0, sink=3.0)
     _attend(layers[2], [(["ends"], asked)], [(["found"], "Yes", 4.0), (asked, "No", 1.0)])
-    return checkpoint
+    return _loaded(model, folder)
 
 
 def placing(folder: Path) -> Checkpoint:
@@ -52,13 +56,14 @@ def placing(folder: Path) -> Checkpoint:
 
     In layer 1 the last position reads which side is meant, in layer 2 what is written there.
     """
-    checkpoint, layers = _wired(folder)
+    model = _wired()
+    layers = model.model.language_model.layers
     sides = [(["asked left"], "brought 0", 1.0), (["asked right"], "brought 1", 1.0)]
     # Of what lies there, what holds a word.
     there = [([f"brought {n}"], [f"place {n}", f"place {n + 2}", *_all("word")]) for n in (0, 1)]
     _attend(layers[1], [(["ends"], ["asked left", "asked right"])], sides)
     _attend(layers[2], there, _told())
-    return checkpoint
+    return _loaded(model, folder)
 
 
 def hopping(folder: Path) -> Checkpoint:
@@ -67,7 +72,8 @@ def hopping(folder: Path) -> Checkpoint:
     In layer 1 the name in the question fetches the thing's place, in layer 2 the last position
     takes it over, and in layer 3 it reads the word that is written left of there.
     """
-    checkpoint, layers = _wired(folder)
+    model = _wired()
+    layers = model.model.language_model.layers
     places = range(len(QUARTERS))
     same = [([f"asked {name}"], [f"word {name}"]) for name in COLOURS]
     carried = [([f"place {n}"], f"carried {n}", 1.0) for n in places]
@@ -76,7 +82,7 @@ def hopping(folder: Path) -> Checkpoint:
     _attend(layers[1], same, carried)
     _attend(layers[2], [(["ends"], _all("asked"))], brought)
     _attend(layers[3], left, _told())
-    return checkpoint
+    return _loaded(model, folder)
 
 
 def picture(
@@ -122,25 +128,29 @@ def _at(names: Iterable[str]) -> list[int]:
     return [_SLOTS.index(name) for name in names]
 
 
-def _wired(folder: Path) -> tuple[Checkpoint, Any]:
+def _wired() -> Any:
     """The model without any attention: what it sees, the words of its patches, what it says."""
-    checkpoint = load(tiny.save(folder))
-    parts: Any = checkpoint.parts
-    model: Any = checkpoint.model
+    model: Any = tiny.model()
     with torch.no_grad():
-        # Positions are found by what they hold, wherever they stand.
-        model.model.language_model.rotary_emb.inv_freq.zero_()
-        for layer in parts.layers:
+        for layer in model.model.language_model.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
         _see(model.model.vision_tower, model.model.multi_modal_projector)
-        _name(parts.layers[0].mlp)
+        _name(model.model.language_model.layers[0].mlp)
         _read(model.model.language_model.embed_tokens.weight)
-        parts.head.weight.mul_(0.1)  # so that words without a slot are no tie
+        model.lm_head.weight.mul_(0.1)  # so that words without a slot are no tie
         for word in (*COLOURS, "Yes", "No"):
             slot = f"word {word}" if word in COLOURS else word
-            parts.head.weight[tiny.WORDS.index(word), _at([slot])] = 3.0
-    return checkpoint, parts.layers
+            model.lm_head.weight[tiny.WORDS.index(word), _at([slot])] = 3.0
+    return model
+
+
+def _loaded(model: Any, folder: Path) -> Checkpoint:
+    # Positions turn the first pair of a head's dimensions alone, which nothing is wired to.
+    model.config.text_config.rope_parameters["rope_theta"] = 1e30
+    model.save_pretrained(folder)
+    tiny.processor().save_pretrained(folder)
+    return load(folder)
 
 
 def _see(tower: Any, projector: Any) -> None:
@@ -227,11 +237,11 @@ def _attend(
     with torch.no_grad():
         for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
             linear.weight.zero_()
-        for row, (queries, keys) in enumerate(matches):
+        for row, (queries, keys) in zip(_UNTURNED, matches, strict=False):
             attention.q_proj.weight[row, _at(queries)] = match
             attention.k_proj.weight[row, _at(keys)] = 1.0
-        attention.q_proj.weight[len(matches), _at(["one"])] = sink
-        attention.k_proj.weight[len(matches), _at(["sink"])] = 1.0
+        attention.q_proj.weight[_UNTURNED[len(matches)], _at(["one"])] = sink
+        attention.k_proj.weight[_UNTURNED[len(matches)], _at(["sink"])] = 1.0
         for row, (read, written, strength) in enumerate(values):
             attention.v_proj.weight[row, _at(read)] = 0.5
             attention.o_proj.weight[_at([written]), row] = strength
