@@ -19,7 +19,12 @@ from retinoscope.experiments import OwnSettings, Settings, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.globals.measure import measure
 from retinoscope.experiments.globals.reading import erase, far, words
-from retinoscope.experiments.globals.records import GlobalRecord, ReadRecord, TypeRecord
+from retinoscope.experiments.globals.records import (
+    GlobalRecord,
+    ProbeRecord,
+    ReadRecord,
+    TypeRecord,
+)
 from retinoscope.experiments.globals.report import REPORT
 from retinoscope.experiments.globals.tables import answer_table, kind_table, read_table
 from retinoscope.experiments.globals.trials import sets_of, trials
@@ -225,7 +230,15 @@ def test_the_report_draws_what_there_is_and_nothing_of_nothing() -> None:
         [TypeRecord(i, 1, "norm outliers", i % 2, 144, 0, 0, None, None) for i in range(4)],
         TypeRecord,
     )
+    probed = frame(
+        [
+            ProbeRecord(i, 1, "class", "last position", "none", "", False, 2, True, 0.1)
+            for i in (1, 2)
+        ],
+        ProbeRecord,
+    )
     some = {"globals": records, "globals_read": lens, "globals_types": found}
+    some["globals_probes"] = probed
     assert drawn(REPORT, some) == (2, 2)
     assert drawn(REPORT, {name: table.head(0) for name, table in some.items()}) == (0, 0)
 

@@ -18,7 +18,8 @@ from retinoscope.errors import SampleError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.description import told
-from retinoscope.experiments.globals.reading import far, other_samples, read, words
+from retinoscope.experiments.globals.probing import probed
+from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
 from retinoscope.experiments.globals.trials import Trial, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
@@ -48,18 +49,20 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
     skipped = [(f"object {one}", reason) for one, reason in unusable]
     others = other_samples(target, bench.candidates, bench.settings.seed)
     wanted = words(target.sample, others, bench.categories, bench.checkpoint.tokenizer)
-    read_rows, unread = read(recording, target, scene, wanted, bench.settings)
+    erased, whole = erased_run(recording, target, scene)
+    read_rows, unread = read(recording, erased, target, scene, wanted, bench.settings)
     found = kinds(recording)
     sets = sets_of(scene, scene.tokens[own], found)
-    skipped += [*unread, *found.unknown]
+    skipped += [*whole, *unread, *found.unknown]
     other = _tokens_of(others, bench.checkpoint, len(visual(recording.layout)))
     if other is None:
         skipped.append(("other image", "no other image has as many visual tokens"))
     given = [*trials(recording, sets, own, bench.settings, other)]
     answered, unasked = _answers(bench, target, scene, given)
+    probe_rows, unprobed = probed(bench, target, scene, (recording, erased), given, others)
     types = [_type(target, name, sets[name], scene, found) for name in sets]
-    skips = [skip("globals", target, *one) for one in skipped + unasked]
-    return [*answered, *read_rows, *types, *skips]
+    skips = [skip("globals", target, *one) for one in skipped + unasked + unprobed]
+    return [*answered, *read_rows, *types, *probe_rows, *skips]
 
 
 def _tokens_of(
