@@ -65,7 +65,7 @@ def test_a_random_model_holds_nothing_and_every_set_is_asked_both_ways(
     for verdict in (global_features(answers, lens), outlier_tokens(answers, found)):
         assert verdict.outcome != HELD
     modes = answers.filter(pl.col("token_type") == "background", ~pl.col("random"))["mode"]
-    assert {"ablate", "keep", "permute"} <= set(modes)
+    assert {"ablate", "keep", "unread", "permute"} <= set(modes)
     assert read_table(lens).filter(pl.col("layer") == 0).height
     assert found.filter(pl.col("token_type") == "all")["tokens"].to_list() == [16.0]
     assert answer_table(answers).height
@@ -87,7 +87,7 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
     assert kinds_together == everything.positions
     given = {
         (t.token_type, t.mode, t.random): t
-        for t in trials(recording, sets, 1, bench.settings, None)
+        for t in trials(recording, sets, 1, bench.settings, None, unread=True)
     }
     for (name, mode, random), trial in given.items():
         (one,) = trial.condition
@@ -95,6 +95,12 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
         if mode == "keep":
             other = given[name, "ablate", random].condition[0]
             assert not one.tokens & other.tokens and one.tokens | other.tokens == everything
+    # What text does not read goes on as it is.
+    hidden = given["background", "unread", False].condition
+    behind = [p for p in recording.layout.text if p > max(everything)]
+    (weights,) = capture(recording, "attn_probs.2", hidden, positions=behind).load().values()
+    assert not weights[..., list(scene.background)].any()
+    assert weights[..., list(everything - scene.background)].all()
     # Tokens that change places with themselves change nothing where each stays.
     states = recording.residual(0)[list(everything)]
     permuted = given["background", "permute", False].condition[0]
@@ -174,19 +180,21 @@ def answers(changed: dict[tuple[str, str, bool], bool], images: int = IMAGES) ->
     return frame(rows, GlobalRecord)
 
 
-FAR, KEPT, ALL = (
+FAR, UNREAD, KEPT, ALL = (
     ("far background", "ablate", False),
+    ("far background", "unread", False),
     ("far background", "keep", False),
     ("all", "ablate", False),
 )
 
 
 def test_planted_global_features_are_judged_genuine_used_or_an_artefact() -> None:
-    there, unused = read_rows(0.3, 0.03, 0.03, 0.03), {FAR: False, KEPT: True, ALL: True}
+    there = read_rows(0.3, 0.03, 0.03, 0.03)
+    unused = {FAR: False, UNREAD: False, KEPT: True, ALL: True}
     found = global_features(answers(unused), there)
     assert found.outcome == NOT_HELD
     assert found.checks[-1].found.endswith("genuine, unused")
-    for used in ({**unused, FAR: True}, {**unused, KEPT: False}):
+    for used in ({**unused, FAR: True}, {**unused, UNREAD: True}, {**unused, KEPT: False}):
         found = global_features(answers(used), there)
         assert found.outcome == HELD
         assert found.checks[-1].found.endswith("genuine and used")

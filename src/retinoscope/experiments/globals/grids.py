@@ -32,7 +32,12 @@ def answer_grid(table: pl.DataFrame, task: str) -> Grid:
         if some is not None:
             head = Cell(kind, f"{number(some['tokens'])} tokens, n = {some['n']}")
             rows.append((head, *(_cell(row) for row in own)))
-    names = {"ablate": "without it", "keep": "with it alone", "permute": "permuted"}
+    names = {
+        "ablate": "without it",
+        "keep": "with it alone",
+        "unread": "not read by text",
+        "permute": "permuted",
+    }
     heads = [
         f"{names.get(mode, 'of another image')}{', random' if random else ''}"
         for mode, random in columns

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from retinoscope.data import Sample, load_image
 from retinoscope.engine import Recording, Response, answer, look
-from retinoscope.errors import SampleError
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.errors import InterventionError, SampleError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.description import told
 from retinoscope.experiments.globals.probing import probed
 from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
-from retinoscope.experiments.globals.trials import Trial, sets_of, trials
+from retinoscope.experiments.globals.trials import Trial, Unread, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
 from retinoscope.experiments.objects import Scene, scene_of
 from retinoscope.experiments.placing import count_query, position_query, where_query
@@ -57,12 +58,25 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
     other = _tokens_of(others, bench.checkpoint, len(visual(recording.layout)))
     if other is None:
         skipped.append(("other image", "no other image has as many visual tokens"))
-    given = [*trials(recording, sets, own, bench.settings, other)]
+    reason = _unread(recording, scene)
+    skipped += [("unread", reason)] if reason else []
+    given = [*trials(recording, sets, own, bench.settings, other, unread=not reason)]
     answered, unasked = _answers(bench, target, scene, given)
     probe_rows, unprobed = probed(bench, target, scene, (recording, erased), given, others)
     types = [_type(target, name, sets[name], scene, found) for name in sets]
     skips = [skip("globals", target, *one) for one in skipped + unasked + unprobed]
     return [*answered, *read_rows, *types, *probe_rows, *skips]
+
+
+def _unread(recording: Recording, scene: Scene) -> str:
+    """Why text can't be kept from reading the background; "" where it can."""
+    if recording.fallback is not None:
+        return f"attention can't be knocked out here: {recording.fallback}"
+    try:
+        Checked(recording).edits((Unread(scene.background),))
+    except InterventionError as error:
+        return str(error)
+    return ""
 
 
 def _tokens_of(

@@ -16,17 +16,37 @@ from retinoscope.experiments.objects import Scene
 from retinoscope.experiments.replacing import replaced, values_at_hand
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import random_source
-from retinoscope.interventions import Ablate, Condition
+from retinoscope.interventions import Ablate, Condition, Context, Edits, Knockout
 from retinoscope.tokens import TokenSet, visual
 
 PLACES = ("all", "object+1", "background", "far background")
 """Sets of tokens by place."""
 
 SHUFFLED = ("background", "far background")
-"""Sets that are also permuted, and given another image's tokens."""
+"""Sets that are also left unread, permuted, and given another image's tokens."""
 
 DESCRIBED = ("all", "far background")
 """Sets under which descriptions are asked for; and every kind that is found in the data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unread:
+    """Text behind the image reads none of some tokens, in any layer; they go on as they are.
+
+    What is replaced at the input is written there again by the layers; what is not read can't be
+    used, whoever wrote it.
+
+    Attributes:
+        tokens: visual tokens.
+    """
+
+    tokens: TokenSet
+
+    def edits(self, context: Context) -> Edits:
+        """Knockouts of all of that attention."""
+        end = max(context.layout.visual)
+        behind = [position for position in context.layout.text if position > end]
+        return Knockout(behind, self.tokens, range(context.layer_count)).edits(context)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +62,7 @@ class Trial:
     @property
     def described(self) -> bool:
         """Whether descriptions are asked for under it."""
-        return not self.random and (
+        return not (self.random or self.mode == "unread") and (
             self.token_type in DESCRIBED or self.token_type not in (*PLACES, "rest")
         )
 
@@ -65,6 +85,8 @@ def trials(
     object_id: int,
     settings: Settings,
     other: Float[Tensor, "visual width"] | None,
+    *,
+    unread: bool,
 ) -> Iterator[Trial]:
     """Every condition that an image's sets allow; equal sets share one.
 
@@ -74,6 +96,7 @@ def trials(
         object_id: decides with the settings' seed what is drawn at random.
         settings: the first value that is not another image's stands in tokens' place.
         other: another image's visual tokens, where it has as many.
+        unread: whether attention can be knocked out.
     """
     everything, value = visual(recording.layout), values_at_hand(settings)[0]
     known: dict[frozenset[int], Condition] = {}
@@ -101,6 +124,8 @@ def trials(
             generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(count, generator=generator).to(states.device)
             yield Trial(name, "permute", False, count, (Ablate(tokens, states[order]),))
+        if name in SHUFFLED and unread:
+            yield Trial(name, "unread", False, count, (Unread(tokens),))
         if name in SHUFFLED and other is not None:
             places = [place for place, p in enumerate(everything) if p in tokens]
             yield Trial(name, "other image", False, count, (Ablate(tokens, other[places]),))
