@@ -206,7 +206,7 @@ def draw_rows(family: Family, pool: DevicePool, count: int, step: int) -> Batch:
 
 def draw_words(family: Family, texts: dict[TextKind, DeviceRows], count: int, step: int) -> Batch:
     """Draw the documents of a step; those that never saw text are asked nothing about theirs."""
-    wanted = [(m.variant.text, m.seed) for m in family.members]
+    wanted: list[tuple[TextKind, int]] = [(m.variant.text, m.seed) for m in family.members]
     drawn = draw_documents(wanted, texts, count, family.decoder.embed.device, 15, step)
     told = torch.tensor([kind != "none" for kind, _ in wanted], device=drawn.answers.device)
     return replace(drawn, answers=drawn.answers * told[:, None, None])

@@ -13,6 +13,7 @@ from recipes.embedded.pool import CHUNK, render_chunk, write_chunk
 from recipes.embedded.render import KINDS, document
 from recipes.embedded.text import text_rows, vocabulary
 from recipes.embedded.words import Words
+from recipes.stack.connector import ConnectorKind
 from recipes.stack.optimise import Group, Optimiser
 from recipes.stack.run import Runs
 from recipes.stack.shape import PATCHES, Shape
@@ -52,7 +53,7 @@ def source(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture
-def families(words: Words) -> dict[str, Family]:
+def families(words: Words) -> dict[ConnectorKind, Family]:
     shape = Shape(16, 2, 1, 32, 8, 16, len(words.vocabulary))
     return make_families(shape, list_members(list(VARIANTS), 2), SEEN, torch.device("cpu"))
 
@@ -62,7 +63,7 @@ def _each(losses: dict[str, Tensor]) -> Tensor:
 
 
 def test_every_variant_learns_but_the_frozen_keep_their_decoder(
-    families: dict[str, Family], source: Source
+    families: dict[ConnectorKind, Family], source: Source
 ) -> None:
     for family in families.values():
         pace = (~family.flags("frozen")).float()
@@ -79,7 +80,7 @@ def test_every_variant_learns_but_the_frozen_keep_their_decoder(
 
 
 def test_who_never_saw_text_learns_nothing_from_documents(
-    families: dict[str, Family], source: Source
+    families: dict[ConnectorKind, Family], source: Source
 ) -> None:
     family = families["patches"]
     losses = family_losses(family, source, SIZES, 0, Runs())
@@ -88,7 +89,7 @@ def test_who_never_saw_text_learns_nothing_from_documents(
 
 
 def test_models_of_one_seed_see_the_same_images_and_others_do_not(
-    families: dict[str, Family], source: Source
+    families: dict[ConnectorKind, Family], source: Source
 ) -> None:
     family = families["patches"]
     batch = draw_rows(family, source.pool, 8, 5)
@@ -100,7 +101,7 @@ def test_models_of_one_seed_see_the_same_images_and_others_do_not(
 
 
 def test_a_condition_changes_what_it_names(
-    families: dict[str, Family], source: Source, words: Words
+    families: dict[ConnectorKind, Family], source: Source, words: Words
 ) -> None:
     family = families["patches"]
     names = class_words(words, torch.device("cpu"))
