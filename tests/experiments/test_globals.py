@@ -27,7 +27,7 @@ from retinoscope.experiments.globals.records import (
 )
 from retinoscope.experiments.globals.report import REPORT
 from retinoscope.experiments.globals.tables import answer_table, kind_table, read_table
-from retinoscope.experiments.globals.trials import sets_of, trials
+from retinoscope.experiments.globals.trials import read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import (
     attention_received,
     kinds,
@@ -65,7 +65,7 @@ def test_a_random_model_holds_nothing_and_every_set_is_asked_both_ways(
     for verdict in (global_features(answers, lens), outlier_tokens(answers, found)):
         assert verdict.outcome != HELD
     modes = answers.filter(pl.col("token_type") == "background", ~pl.col("random"))["mode"]
-    assert {"ablate", "keep", "unread", "permute"} <= set(modes)
+    assert {"ablate", "keep", "erased", "permute"} <= set(modes)
     assert read_table(lens).filter(pl.col("layer") == 0).height
     assert found.filter(pl.col("token_type") == "all")["tokens"].to_list() == [16.0]
     assert answer_table(answers).height
@@ -81,13 +81,14 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
     found = kinds(recording)
     sets = sets_of(scene, own, found)
     everything = visual(recording.layout)
+    elsewhere = look(bench.checkpoint, erase(target.image, scene), "Describe this image .")
     kinds_together = set()
     for tokens in found.tokens.values():
         kinds_together |= tokens.positions
     assert kinds_together == everything.positions
     given = {
         (t.token_type, t.mode, t.random): t
-        for t in trials(recording, sets, 1, bench.settings, None, unread=True)
+        for t in trials(recording, sets, 1, bench.settings, None, erased=elsewhere)
     }
     for (name, mode, random), trial in given.items():
         (one,) = trial.condition
@@ -95,12 +96,14 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
         if mode == "keep":
             other = given[name, "ablate", random].condition[0]
             assert not one.tokens & other.tokens and one.tokens | other.tokens == everything
-    # What text does not read goes on as it is.
-    hidden = given["background", "unread", False].condition
-    behind = [p for p in recording.layout.text if p > max(everything)]
-    (weights,) = capture(recording, "attn_probs.2", hidden, positions=behind).load().values()
-    assert not weights[..., list(scene.background)].any()
-    assert weights[..., list(everything - scene.background)].all()
+    # What text reads otherwise goes on as it is, and read as it is changes nothing.
+    hidden, *_ = given["background", "erased", False].condition
+    own = read_elsewhere(scene.background, recording)
+    found = evaluate(recording, [(own,), (hidden,)]).logits
+    assert torch.allclose(found[0], recording.logits, atol=1e-5)
+    assert not torch.allclose(found[1], recording.logits, atol=1e-3)
+    seen = capture(recording, "resid_post.3", (hidden,), positions=list(everything)).load()
+    assert torch.allclose(seen["resid_post.3"], recording.residual(4)[list(everything)], atol=1e-5)
     # Tokens that change places with themselves change nothing where each stays.
     states = recording.residual(0)[list(everything)]
     permuted = given["background", "permute", False].condition[0]
@@ -180,9 +183,9 @@ def answers(changed: dict[tuple[str, str, bool], bool], images: int = IMAGES) ->
     return frame(rows, GlobalRecord)
 
 
-FAR, UNREAD, KEPT, ALL = (
+FAR, ERASED, KEPT, ALL = (
     ("far background", "ablate", False),
-    ("far background", "unread", False),
+    ("far background", "erased", False),
     ("far background", "keep", False),
     ("all", "ablate", False),
 )
@@ -190,11 +193,11 @@ FAR, UNREAD, KEPT, ALL = (
 
 def test_planted_global_features_are_judged_genuine_used_or_an_artefact() -> None:
     there = read_rows(0.3, 0.03, 0.03, 0.03)
-    unused = {FAR: False, UNREAD: False, KEPT: True, ALL: True}
+    unused = {FAR: False, ERASED: False, KEPT: True, ALL: True}
     found = global_features(answers(unused), there)
     assert found.outcome == NOT_HELD
     assert found.checks[-1].found.endswith("genuine, unused")
-    for used in ({**unused, FAR: True}, {**unused, UNREAD: True}, {**unused, KEPT: False}):
+    for used in ({**unused, FAR: True}, {**unused, ERASED: True}, {**unused, KEPT: False}):
         found = global_features(answers(used), there)
         assert found.outcome == HELD
         assert found.checks[-1].found.endswith("genuine and used")

@@ -35,7 +35,7 @@ def answer_grid(table: pl.DataFrame, task: str) -> Grid:
     names = {
         "ablate": "without it",
         "keep": "with it alone",
-        "unread": "not read by text",
+        "erased": "read as without objects",
         "permute": "permuted",
     }
     heads = [

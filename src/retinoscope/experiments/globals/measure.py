@@ -22,7 +22,7 @@ from retinoscope.experiments.description import told
 from retinoscope.experiments.globals.probing import probed
 from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
-from retinoscope.experiments.globals.trials import Trial, Unread, sets_of, trials
+from retinoscope.experiments.globals.trials import Trial, read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
 from retinoscope.experiments.objects import Scene, scene_of
 from retinoscope.experiments.placing import count_query, position_query, where_query
@@ -58,9 +58,9 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
     other = _tokens_of(others, bench.checkpoint, len(visual(recording.layout)))
     if other is None:
         skipped.append(("other image", "no other image has as many visual tokens"))
-    reason = _unread(recording, scene)
-    skipped += [("unread", reason)] if reason else []
-    given = [*trials(recording, sets, own, bench.settings, other, unread=not reason)]
+    patching, reason = _patching(recording, erased, scene)
+    skipped += [("read as without objects", reason)] if reason else []
+    given = [*trials(recording, sets, own, bench.settings, other, erased=patching)]
     answered, unasked = _answers(bench, target, scene, given)
     probe_rows, unprobed = probed(bench, target, scene, (recording, erased), given, others)
     types = [_type(target, name, sets[name], scene, found) for name in sets]
@@ -68,15 +68,21 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
     return [*answered, *read_rows, *types, *probe_rows, *skips]
 
 
-def _unread(recording: Recording, scene: Scene) -> str:
-    """Why text can't be kept from reading the background; "" where it can."""
+def _patching(
+    recording: Recording, erased: Recording | None, scene: Scene
+) -> tuple[Recording | None, str]:
+    """The erased run, where text can read the background as in it; else None, and why."""
+    if erased is None:
+        return None, "there is no image with the objects erased"
     if recording.fallback is not None:
-        return f"attention can't be knocked out here: {recording.fallback}"
+        return None, f"attention can't be patched here: {recording.fallback}"
+    if not recording.causal:
+        return None, "what the image's tokens hold depends on the question here"
     try:
-        Checked(recording).edits((Unread(scene.background),))
+        Checked(recording).edits((read_elsewhere(scene.background, erased),))
     except InterventionError as error:
-        return str(error)
-    return ""
+        return None, str(error)
+    return erased, ""
 
 
 def _tokens_of(

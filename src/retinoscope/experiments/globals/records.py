@@ -17,10 +17,10 @@ class GlobalRecord:
             object), "far background" (2 or more patches from any object), or a kind found in the
             data: "norm outliers", "norm outliers (MAD)", "norm outliers (3 x median)",
             "attention sinks", "massive states", "dead", "rest" (none of these kinds).
-        mode: "ablate" (they are replaced), "keep" (all others are), "unread" (no text behind the
-            image reads them, in any layer), "permute" (they change places
-            among themselves), "other image" (they give way to another image's tokens of the same
-            places); "" for the clean run.
+        mode: "ablate" (they are replaced), "keep" (all others are), "erased" (text behind the
+            image reads them as where the objects' pixels are erased, in every layer), "permute"
+            (they change places among themselves), "other image" (they give way to another image's
+            tokens of the same places); "" for the clean run.
         random: whether as many visual tokens at random stand for the kind.
         tokens: how many tokens the kind has in this image.
         visual: visual tokens of the image.

@@ -25,7 +25,7 @@ KINDS = (
     "dead",
     "rest",
 )
-MODES = ("ablate", "keep", "unread", "permute", "other image")
+MODES = ("ablate", "keep", "erased", "permute", "other image")
 STATES = ("clean", "tokens", "pixels")
 REGIONS = ("far background", "object")
 SHARES = ("present", "present_null", "absent", "number", "number_null", "wrong_number", "scene")
