@@ -101,7 +101,7 @@ def effect_grid(effects: pl.DataFrame) -> Grid:
     """Every intervention but those on single heads, with the test of it."""
     rows = tuple(
         (
-            Cell(f"{named(row)}, {row['value']}", row["region"]),
+            Cell(_intervention(row), row["region"]),
             estimate_cell(row, "share", scale=100, unit=" %"),
             _lost(row),
             Cell(f"{row['fell']} / {row['rose']}", f"of {row['objects']}"),
@@ -111,6 +111,12 @@ def effect_grid(effects: pl.DataFrame) -> Grid:
     )
     heads = ("", "best share", "lost, points", "fell / rose", "p (Holm for single sublayers)")
     return Grid("Every intervention on the lens", heads, rows)
+
+
+def _intervention(row: Row) -> str:
+    if row["part"] == "source":
+        return f"can't read {row['value']}"
+    return f"{named(row)}, {row['value']}"
 
 
 def _tasks(answers: pl.DataFrame) -> tuple[str, ...]:
