@@ -9,7 +9,7 @@ import torch
 
 from retinoscope.engine import Unreplayable, changed_stream, changed_streams, record
 from retinoscope.errors import InterventionError
-from retinoscope.interventions import Condition, Edits, Site, Write
+from retinoscope.interventions import Condition, Edits, Site, SitePatch, Write
 from tests.engine import families
 from tests.engine.conditions import conditions
 
@@ -43,6 +43,22 @@ def test_streams_of_many_conditions_are_those_of_full_passes(name: str) -> None:
         changed_streams(replace(recording, replay=Unreplayable("it can't")), asked[-1:], where)
     )
     torch.testing.assert_close(whole[0], states, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("site", ["z", "attn_probs"])
+def test_what_is_written_behind_the_last_position_asked_for_is_written_all_the_same(
+    site: str,
+) -> None:
+    """A function is given all that it names, one head's part and every weight among it."""
+    recording = record(*families.build("llava"))
+    where, positions = [3, 5], [4, recording.length - 2]
+    shape = recording.state_shape(Site(site, 1))
+    value = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    condition = (SitePatch(positions, Site(site, 1), value, heads=1),)
+    found = dict(changed_streams(recording, [condition], where))[0]
+    states = torch.stack([one[where] for one in changed_stream(recording, condition)])
+    torch.testing.assert_close(found, states, atol=2e-5, rtol=1e-4)
+    assert not torch.equal(found, torch.stack([one[where] for one in recording.stream]))
 
 
 def test_positions_outside_the_prompt_are_refused() -> None:

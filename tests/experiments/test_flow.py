@@ -168,8 +168,7 @@ def test_everything_promised_is_measured(planted: tuple[list[Item], list[Any]]) 
         "len"
     ].to_list() == [
         3 * tiny.LAYERS,
-        4 * tiny.LAYERS,
-        4 * tiny.LAYERS,
+        *[4 * tiny.LAYERS] * 3,
     ]
     blocks = by_kind(records, FlowBlockRecord).filter(image_id=0)
     assert blocks.filter(score="ALTI").height == 4

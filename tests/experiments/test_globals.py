@@ -19,10 +19,15 @@ from retinoscope.experiments import OwnSettings, Settings, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.globals.measure import measure
 from retinoscope.experiments.globals.reading import erase, far, words
-from retinoscope.experiments.globals.records import GlobalRecord, ReadRecord, TypeRecord
+from retinoscope.experiments.globals.records import (
+    GlobalRecord,
+    ProbeRecord,
+    ReadRecord,
+    TypeRecord,
+)
 from retinoscope.experiments.globals.report import REPORT
 from retinoscope.experiments.globals.tables import answer_table, kind_table, read_table
-from retinoscope.experiments.globals.trials import sets_of, trials
+from retinoscope.experiments.globals.trials import read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import (
     attention_received,
     kinds,
@@ -60,7 +65,7 @@ def test_a_random_model_holds_nothing_and_every_set_is_asked_both_ways(
     for verdict in (global_features(answers, lens), outlier_tokens(answers, found)):
         assert verdict.outcome != HELD
     modes = answers.filter(pl.col("token_type") == "background", ~pl.col("random"))["mode"]
-    assert {"ablate", "keep", "permute"} <= set(modes)
+    assert {"ablate", "keep", "erased", "permute"} <= set(modes)
     assert read_table(lens).filter(pl.col("layer") == 0).height
     assert found.filter(pl.col("token_type") == "all")["tokens"].to_list() == [16.0]
     assert answer_table(answers).height
@@ -76,13 +81,14 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
     found = kinds(recording)
     sets = sets_of(scene, own, found)
     everything = visual(recording.layout)
+    elsewhere = look(bench.checkpoint, erase(target.image, scene), "Describe this image .")
     kinds_together = set()
     for tokens in found.tokens.values():
         kinds_together |= tokens.positions
     assert kinds_together == everything.positions
     given = {
         (t.token_type, t.mode, t.random): t
-        for t in trials(recording, sets, 1, bench.settings, None)
+        for t in trials(recording, sets, 1, bench.settings, None, erased=elsewhere)
     }
     for (name, mode, random), trial in given.items():
         (one,) = trial.condition
@@ -90,6 +96,14 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
         if mode == "keep":
             other = given[name, "ablate", random].condition[0]
             assert not one.tokens & other.tokens and one.tokens | other.tokens == everything
+    # What text reads otherwise goes on as it is, and read as it is changes nothing.
+    hidden, *_ = given["background", "erased", False].condition
+    own = read_elsewhere(scene.background, recording)
+    found = evaluate(recording, [(own,), (hidden,)]).logits
+    assert torch.allclose(found[0], recording.logits, atol=1e-5)
+    assert not torch.allclose(found[1], recording.logits, atol=1e-3)
+    seen = capture(recording, "resid_post.3", (hidden,), positions=list(everything)).load()
+    assert torch.allclose(seen["resid_post.3"], recording.residual(4)[list(everything)], atol=1e-5)
     # Tokens that change places with themselves change nothing where each stays.
     states = recording.residual(0)[list(everything)]
     permuted = given["background", "permute", False].condition[0]
@@ -169,19 +183,21 @@ def answers(changed: dict[tuple[str, str, bool], bool], images: int = IMAGES) ->
     return frame(rows, GlobalRecord)
 
 
-FAR, KEPT, ALL = (
+FAR, ERASED, KEPT, ALL = (
     ("far background", "ablate", False),
+    ("far background", "erased", False),
     ("far background", "keep", False),
     ("all", "ablate", False),
 )
 
 
 def test_planted_global_features_are_judged_genuine_used_or_an_artefact() -> None:
-    there, unused = read_rows(0.3, 0.03, 0.03, 0.03), {FAR: False, KEPT: True, ALL: True}
+    there = read_rows(0.3, 0.03, 0.03, 0.03)
+    unused = {FAR: False, ERASED: False, KEPT: True, ALL: True}
     found = global_features(answers(unused), there)
     assert found.outcome == NOT_HELD
     assert found.checks[-1].found.endswith("genuine, unused")
-    for used in ({**unused, FAR: True}, {**unused, KEPT: False}):
+    for used in ({**unused, FAR: True}, {**unused, ERASED: True}, {**unused, KEPT: False}):
         found = global_features(answers(used), there)
         assert found.outcome == HELD
         assert found.checks[-1].found.endswith("genuine and used")
@@ -225,7 +241,15 @@ def test_the_report_draws_what_there_is_and_nothing_of_nothing() -> None:
         [TypeRecord(i, 1, "norm outliers", i % 2, 144, 0, 0, None, None) for i in range(4)],
         TypeRecord,
     )
+    probed = frame(
+        [
+            ProbeRecord(i, 1, "class", "last position", "none", "", False, 2, True, 0.1)
+            for i in (1, 2)
+        ],
+        ProbeRecord,
+    )
     some = {"globals": records, "globals_read": lens, "globals_types": found}
+    some["globals_probes"] = probed
     assert drawn(REPORT, some) == (2, 2)
     assert drawn(REPORT, {name: table.head(0) for name, table in some.items()}) == (0, 0)
 

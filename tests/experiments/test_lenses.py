@@ -17,6 +17,7 @@ from retinoscope.experiments.lenses.measure import measure
 from retinoscope.experiments.lenses.pushes import STRENGTH, direction, pushes
 from retinoscope.experiments.lenses.records import LensCauseRecord, LensShareRecord
 from retinoscope.experiments.lenses.report import REPORT
+from retinoscope.experiments.lenses.tables import causes
 from retinoscope.lens import logit_lens
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import SkippedRecord
@@ -118,6 +119,22 @@ def planted(*, written: bool, counts: bool) -> Frames:
                 LensCauseRecord(*key, lens, 1, 0, "poll", "?", not hit, True, difference, 4.0)
             )
     return {"lenses": pl.DataFrame(shares), "lenses_causal": pl.DataFrame(causes)}
+
+
+def test_an_item_that_is_barely_ahead_does_not_outweigh_the_others() -> None:
+    """What is lost is lost of all together; random pushes are of the same items."""
+    rows = []
+    for index in range(OBJECTS):
+        clean = 0.01 if index == 0 else 4.0
+        for lens, left in (("logit", 1.0), ("random", 3.0), ("random", 4.0)):
+            key = (index, index, "dog", lens, 1, 0, "poll", "?")
+            rows.append(LensCauseRecord(*key, True, True, left, clean))
+    (row,) = causes(pl.DataFrame(rows)).iter_rows(named=True)
+    whole = 4.0 * (OBJECTS - 1) + 0.01
+    assert row["drop"] == pytest.approx(1 - OBJECTS / whole)
+    assert row["random"] == pytest.approx(1 - 3.5 * OBJECTS / whole)
+    assert row["extra"] == pytest.approx(row["drop"] - row["random"])
+    assert row["drop_low"] < row["drop"] < row["drop_high"]
 
 
 def test_a_class_that_is_written_is_found_and_none_where_none_is() -> None:

@@ -15,7 +15,7 @@ from retinoscope.engine import evaluate
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.reasoning.asking import Item, ask, one_less, others_of, questions_of
 from retinoscope.experiments.reasoning.measure import asked_places, measure
-from retinoscope.experiments.reasoning.parts import has_steps, parts_of
+from retinoscope.experiments.reasoning.parts import parts_of
 from retinoscope.experiments.reasoning.records import ReadingRecord, ReasoningRecord
 from retinoscope.experiments.reasoning.tables import ablations_table, half_layer, order_table
 from retinoscope.experiments.reasoning.verdict import reasoning
@@ -80,7 +80,7 @@ def test_the_parts_of_a_hop_are_the_things_that_its_steps_arrive_at(
     counting = (Step("select", "dog", tuple(ids[:2])), Step("count", "", tuple(ids[:2]), (0,)))
     counted = parts_of(sample, Question("?", "Two", "Two", kind="count", steps=counting))
     assert (counted.anchor, counted.answer) == (tuple(ids[:2]), ())
-    assert not has_steps(Question("?", "It is a cat.", "cat", steps=steps[:1]))
+    assert not Question("?", "It is a cat.", "cat", steps=steps[:1]).stepwise
 
 
 def test_one_less_than_a_count_is_spelled_as_the_count_is(

@@ -152,12 +152,12 @@ def test_an_experiment_without_a_record_is_told_with_its_reasons(store: Store) -
     append(store, "knockout", "1-1", [])
     notes = _Notes()
     with pytest.raises(RunError, match="knockout measured none of 4 objects: no edge") as caught:
-        measuring.tell_empty(store, ("knockout",), 4, notes)
+        measuring.tell_empty(store, {"knockout": 4}, notes)
     assert "not of this" not in str(caught.value)
     row = LensRecord(1, 1, "dog", "object", 0, 4, 1, 2, 1.0, -1.0, 2.0)
     append(store, "lens", "1-1", [row])
-    measuring.tell_empty(store, ("lens",), 4, notes)
+    measuring.tell_empty(store, {"lens": 4}, notes)
     assert not notes.texts
-    measuring.tell_empty(store, ("lens", "knockout"), 4, notes)
+    measuring.tell_empty(store, {"lens": 4, "knockout": 4}, notes)
     (told,) = notes.texts
     assert "knockout measured none" in told

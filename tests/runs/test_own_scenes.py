@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from retinoscope.data import arranged_scenes
+from retinoscope.data import Dataset, arranged_scenes
 from retinoscope.errors import DataError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.settings import Settings
@@ -17,8 +17,10 @@ from retinoscope.experiments.target import representative
 from retinoscope.models import load
 from retinoscope.results.experiment import experiments
 from retinoscope.results.own_settings import OwnSettings
-from retinoscope.runs.local import _apart
+from retinoscope.runs.candidates import apart_from
 from retinoscope.runs.plan import Plan
+
+NOTHING = Dataset("nothing", Path(), (), ())
 
 
 def test_scenes_stand_in_for_the_embedded_ones_alone(tmp_path: Path) -> None:
@@ -30,13 +32,13 @@ def test_scenes_stand_in_for_the_embedded_ones_alone(tmp_path: Path) -> None:
 
 
 def test_a_limit_bounds_them_and_every_image_counts_once(tmp_path: Path) -> None:
-    found = _apart(Plan(tmp_path, experiments=("reasoning",), limit=5))["reasoning"]
+    found = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=5), NOTHING)["reasoning"]
     assert len(found) == 5
     assert len({sample.image_id for sample, _ in found}) == 5
 
 
 def test_an_experiment_measures_its_own_or_the_runs(tmp_path: Path) -> None:
-    own = _apart(Plan(tmp_path, experiments=("reasoning",), limit=2))["reasoning"]
+    own = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=2), NOTHING)["reasoning"]
     checkpoint = load(tiny.save(tmp_path / "model"))
     bench = Bench(checkpoint, (), own[:1], Settings(), OwnSettings(), {"reasoning": own})
     assert bench.candidates_of("reasoning") is own

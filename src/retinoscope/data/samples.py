@@ -90,6 +90,11 @@ class Question:
     choices: tuple[str, ...] = ()
     raw: Raw = field(default_factory=_nothing, repr=False, hash=False)
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether one of its steps goes on from another, and it has a word to score."""
+        return bool(self.word) and any(step.inputs for step in self.steps)
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from retinoscope.data.samples import Annotation, Dataset, Sample
@@ -104,13 +104,19 @@ def select(
     candidates = [
         candidate for sample in dataset.samples for candidate in _fitting(sample, chosen, left)
     ]
+    if not candidates and not left:
+        raise DataError(
+            f"{dataset.name}: none of its images has annotated objects, which experiments measure. "
+            "Give data that have them; of VSR, POPE and TallyQA put COCO's "
+            "annotations/instances*.json into their folder."
+        )
     if not candidates:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())
         raise DataError(
-            f"{dataset.name}: no object fits the filter {chosen} ({reasons or 'no objects'}). "
-            "Widen the filter, or give data with annotated objects."
+            f"{dataset.name}: no object fits the filter {chosen} ({reasons}). Widen the filter, or "
+            "give other data."
         )
-    candidates.sort(key=lambda candidate: _shuffle_key(seed, candidate))
+    candidates = shuffled(candidates, seed)
     return Selection(tuple(candidates[:limit]), len(candidates), dict(left))
 
 
@@ -144,6 +150,11 @@ def _misfit(sample: Sample, item: Annotation, seen: Counter[str], chosen: Filter
     return None
 
 
-def _shuffle_key(seed: int, candidate: Candidate) -> bytes:
-    text = f"{seed}:{candidate[0].image_id}:{candidate[1].object_id}"
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+def shuffled(candidates: Iterable[Candidate], seed: int) -> list[Candidate]:
+    """Candidates in an order that depends on the seed, each by itself."""
+
+    def key(candidate: Candidate) -> bytes:
+        text = f"{seed}:{candidate[0].image_id}:{candidate[1].object_id}"
+        return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+    return sorted(candidates, key=key)

@@ -13,10 +13,11 @@ from retinoscope.engine.edits.apply import edges
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.engine.evaluate import unproved
 from retinoscope.engine.recording.recording import Recording
+from retinoscope.engine.recording.taps import WEIGHTS
 from retinoscope.engine.replay.batch_rows import BatchRows
 from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
 from retinoscope.engine.replay.replay import replay
-from retinoscope.interventions import Condition, Edits, as_condition
+from retinoscope.interventions import Condition, Edits, Write, as_condition
 from retinoscope.interventions.edits import checked_positions
 
 Stream = Float[Tensor, "places positions width"]
@@ -58,8 +59,8 @@ def changed_streams(
         return
     clean = torch.stack([state[list(where)] for state in recording.stream])
     left = set(range(len(edits)))
-    for cutting in (False, True):
-        these = [index for index, one in enumerate(edits) if bool(edges(one)) is cutting]
+    for whole in (False, True):
+        these = [index for index, one in enumerate(edits) if _of_all(one) is whole]
         for start, members in groups([edits[index] for index in these], recording):
             some: dict[int, Stream] = {}
             group = (start, [these[member] for member in members])
@@ -74,6 +75,13 @@ def _replayable(recording: Recording, edits: Sequence[Edits]) -> bool:
     return recording.fallback is None and unproved(recording, edits) is None
 
 
+def _of_all(edits: Edits) -> bool:
+    """Whether what is done needs every position that it names, read or not."""
+    writes = (edit for edit in edits if isinstance(edit, Write))
+    partly = any(not isinstance(w.value, Tensor) or w.site.name in WEIGHTS for w in writes)
+    return partly or bool(edges(edits))
+
+
 @torch.no_grad()
 def _replayed(
     recording: Recording,
@@ -86,8 +94,9 @@ def _replayed(
 ) -> None:
     """The streams of one group of conditions, pass by pass."""
     start, members = group
-    # A mask with edges cut is made for the whole prompt.
-    whole = not recording.causal or any(edges(edits[one]) for one in members)
+    # A mask with edges cut is made for the whole prompt, and what a function is given, or what
+    # holds a weight for each key, must not end early.
+    whole = not recording.causal or any(_of_all(edits[one]) for one in members)
     end = recording.length if whole else where[-1] + 1
     at = [index for index, position in enumerate(where) if position >= start]
     if not at:

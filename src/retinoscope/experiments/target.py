@@ -167,6 +167,18 @@ def representative(sample: Sample, seed: int) -> Annotation:
     return sample.annotations[drawn.integers(len(sample.annotations))]
 
 
+def object_of(sample: Sample, question: Question, seed: int) -> Annotation:
+    """The object at which a question is measured: the one that it is about, else a representative.
+
+    Args:
+        sample: an image with objects.
+        question: about it; it may be about several objects, or one that is not annotated.
+        seed: of the choice.
+    """
+    own = (one for one in sample.annotations if one.object_id == question.object_id)
+    return next(own, None) or representative(sample, seed)
+
+
 def random_source(seed: int, object_id: int, purpose: str) -> np.random.Generator:
     """A random generator for one object and one purpose, the same in whatever order a run goes."""
     return np.random.default_rng([seed, object_id, zlib.crc32(purpose.encode())])

@@ -60,6 +60,8 @@ class Experiment:
         scenes: data of its own, such as "arranged:rows:60", that it measures in place of the run's
             where these are the embedded scenes; "" where the run's will do. A run's limit bounds
             them too.
+        asks: whether it measures questions with steps: of other data than the embedded scenes then
+            every object that one is about, whatever a run's filter and curation leave.
         most: how many objects of the embedded scenes it measures where a run has no limit, so
             that all experiments together take minutes; None is as many as the run. Other data
             are measured whole.
@@ -77,6 +79,7 @@ class Experiment:
     by_default: bool = False
     sheets: tuple[Sheets, ...] = ()
     scenes: str = ""
+    asks: bool = False
     most: int | None = None
 
     def __post_init__(self) -> None:

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
-from retinoscope.data.selection import Candidate
+from retinoscope.data import Dataset, open_data, select
+from retinoscope.data.selection import Candidate, Selection, shuffled
 from retinoscope.errors import DataError, SampleError, SelectionError, TokenMapError
 from retinoscope.experiments import Target, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.curation import curate
+from retinoscope.experiments.target import object_of, representative
 from retinoscope.results.bundles import FEWEST
+from retinoscope.results.experiment import experiments
 from retinoscope.results.measured import Store, append, bundle, done, so_far
 from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.runs.executors import Executor, in_order
+from retinoscope.runs.plan import Plan
 from retinoscope.runs.progress import Progress
 
 OWN_FAULT = (SampleError, SelectionError, TokenMapError)
 """What can be wrong with one object alone. Whatever else goes wrong would with every other object
 too (the settings, the model, the run folder), and ends the run."""
+
+
+def selected(plan: Plan, dataset: Dataset, *, needed: bool) -> Selection:
+    """The objects that fit the filter; of data that are measured otherwise there may be none."""
+    try:
+        return select(dataset, plan.filter, seed=plan.settings.seed)
+    except DataError:
+        if needed:
+            raise
+        return Selection((), 0, {})
+
+
+def apart_from(plan: Plan, dataset: Dataset) -> dict[str, Sequence[Candidate]]:
+    """The candidates of every experiment that measures others than the run.
+
+    Of scenes of its own one of each image; of the run's data whatever questions are about.
+    """
+    seed = plan.settings.seed
+    found: dict[str, Sequence[Candidate]] = {}
+    for name, scenes in plan.own_scenes.items():
+        samples = open_data(scenes, seed=seed).samples[: plan.limit]
+        found[name] = tuple((one, representative(one, seed)) for one in samples)
+    asking = [one for one in plan.experiments if experiments()[one].asks and one not in found]
+    if asking and (asked := _asked_about(dataset, seed)[: plan.wanted]):
+        found |= dict.fromkeys(asking, asked)
+    return found
+
+
+def _asked_about(dataset: Dataset, seed: int) -> tuple[Candidate, ...]:
+    """Every object that questions with steps are about, in an order that depends on the seed."""
+    found = {
+        (sample.image_id, own.object_id): (sample, own)
+        for sample in dataset.samples
+        for question in sample.questions
+        if sample.annotations and question.stepwise
+        for own in [object_of(sample, question, seed)]
+    }
+    return tuple(shuffled(found.values(), seed))
 
 
 def curation(

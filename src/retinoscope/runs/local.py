@@ -11,13 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from retinoscope.data import Dataset, open_data, select, source_of
+from retinoscope.data import Dataset, open_data, source_of
 from retinoscope.data.generated_questions import with_questions
-from retinoscope.data.selection import Candidate
 from retinoscope.data.sources import MEAN_SEED
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.target import representative
 from retinoscope.models import Checkpoint, load, mean_from_file
 from retinoscope.models.place import device_name
 from retinoscope.results.claim import claim
@@ -39,7 +37,7 @@ from retinoscope.results.measured import Store, append, bundle, row_count, so_fa
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import consolidate
-from retinoscope.runs.candidates import curation, uncurated
+from retinoscope.runs.candidates import apart_from, curation, selected, uncurated
 from retinoscope.runs.cost.line import cost_line
 from retinoscope.runs.executors import executing
 from retinoscope.runs.mean import OWN_COUNT, chosen_images, mean_dataset, with_mean
@@ -120,12 +118,13 @@ def _stages(
 ) -> None:
     settings = plan.settings
     _skip_files(store, "data", dataset.skipped)
-    chosen = select(dataset, plan.filter, seed=settings.seed)
+    apart = apart_from(plan, dataset)
+    chosen = selected(plan, dataset, needed=not {*plan.experiments} <= {*apart})
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
     candidates = with_questions(dataset, chosen.candidates)
     wanted = 0 if images is None else len(chosen_images(images, plan.mean_wanted))
-    if line := cost_line(plan, checkpoint, candidates, wanted):
+    if candidates and (line := cost_line(plan, checkpoint, candidates, wanted)):
         progress.note(line)
     if images is not None:
         checkpoint, mean = with_mean(
@@ -134,9 +133,9 @@ def _stages(
         counts["images in the mean visual token"] = mean.images
         _skip_files(store, "mean visual token", mean.skipped)
     own = {name: plan.own_settings(name) for name in plan.experiments}
-    apart = _apart(plan)
     for name, own_candidates in apart.items():
-        counts[f"{name}: objects of its own scenes"] = len(own_candidates)
+        whose = "of its own scenes" if name in plan.own_scenes else "asked about"
+        counts[f"{name}: objects {whose}"] = len(own_candidates)
     bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart)
     with executing(bench, plan.workers, partial(_load, plan), plan.on) as executor:
         kept: list[int] = []
@@ -145,15 +144,6 @@ def _stages(
             kept = choose(executor, bench, store, plan.wanted, progress)
             counts["objects to measure"] = len(kept)
         measure(own, plan.most, executor, bench, kept, plan.sheets, store, progress)
-
-
-def _apart(plan: Plan) -> dict[str, tuple[Candidate, ...]]:
-    """The candidates of every experiment that measures scenes of its own: one of each image."""
-    found = {}
-    for name, scenes in plan.own_scenes.items():
-        samples = open_data(scenes, seed=plan.settings.seed).samples[: plan.limit]
-        found[name] = tuple((one, representative(one, plan.settings.seed)) for one in samples)
-    return found
 
 
 def _skip_files(store: Store, stage: str, reasons: Sequence[str]) -> None:

@@ -82,7 +82,10 @@ def measure(
     told.end()
     if stopped:
         raise RunError(f"{' '.join(stopped.values())} {kept_elsewhere(store)}")
-    tell_empty(store, tuple(own), len(kept), progress)
+    given = {
+        name: len(bench.candidates_of(name)) if name in bench.apart else len(kept) for name in own
+    }
+    tell_empty(store, given, progress)
 
 
 @dataclass(frozen=True)
@@ -151,22 +154,27 @@ class _Told:
         self.current = max(self.current, place)
 
 
-def tell_empty(store: Store, names: Sequence[str], objects: int, progress: Progress) -> None:
+def tell_empty(store: Store, given: Mapping[str, int], progress: Progress) -> None:
     """Tell which experiments measured nothing, for want of what they need.
+
+    Args:
+        store: where they put what they measure.
+        given: by experiment how many objects it was given.
+        progress: what is told.
 
     Raises:
         RunError: none measured anything; the message says why, as far as it is known.
     """
     skips = so_far(store, "skipped")
     told = []
-    for name in names:
+    for name, objects in given.items():
         if not row_count(store, name):
             reasons = skips.filter(skips["experiment"] == name)["reason"].unique().head(3)
             told.append(
                 f"The experiment {name} measured none of {objects} objects: "
                 f"{'; '.join(sorted(reasons)) or 'nothing was asked'}."
             )
-    if len(told) == len(names):
+    if len(told) == len(given):
         raise RunError(f"{' '.join(told)} {kept_elsewhere(store)}")
     for text in told:
         progress.note(text)

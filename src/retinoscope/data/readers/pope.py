@@ -7,13 +7,12 @@ beside the images: then samples carry their masks.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
-from retinoscope.data.coco import read_coco
+from retinoscope.data.readers.beside import with_coco_objects
 from retinoscope.data.readers.fields import Entry, read_lines
-from retinoscope.data.readers.files import Found, Gathering, find_file, finish
-from retinoscope.data.samples import Dataset, Question, Sample, Step
+from retinoscope.data.readers.files import Gathering, find_file, finish
+from retinoscope.data.samples import Dataset, Question, Step
 from retinoscope.errors import DataError
 
 EXPECTED = "a folder with coco_pope_*.json and the images in val2014/ or images/, or that file"
@@ -35,7 +34,7 @@ def read_pope(given: Path, split: str | None = None) -> Dataset:
     gathering = Gathering(found.root, ("val2014", "images/val2014", "images", "."))
     for entry in read_lines(found.file):
         gathering.ask(entry.text("image"), _question(entry))
-    samples = _with_objects(gathering.samples(), found)
+    samples = with_coco_objects(gathering.samples(), found.root)
     name = f"pope {found.file.stem}"
     return finish(name, found.root, samples, gathering.skipped)
 
@@ -57,22 +56,3 @@ def _question(entry: Entry) -> Question:
         choices=("Yes", "No"),
         raw=entry.rest("image", "text", "label"),
     )
-
-
-def _with_objects(samples: list[Sample], found: Found) -> list[Sample]:
-    """The samples with COCO's objects, where the folder has an instances file."""
-    instances = sorted(found.root.glob("annotations/instances*val2014*.json")) or sorted(
-        found.root.glob("annotations/instances*.json")
-    )
-    if not instances:
-        return samples
-    if len(instances) > 1:
-        names = ", ".join(path.name for path in instances)
-        raise DataError(f"{found.root}: several instances files: {names}. Keep one of them.")
-    known = {sample.path.name: sample for sample in read_coco(instances[0]).samples}
-    return [
-        replace(sample, annotations=known[sample.path.name].annotations)
-        if sample.path.name in known
-        else sample
-        for sample in samples
-    ]

@@ -1,4 +1,4 @@
-"""Redraw: the layout behind a sample of arranged scenes, to be drawn with one change."""
+"""Redraw: what a sample of our scenes was drawn from, such as to draw it with one change."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from retinoscope.data.samples import Sample
 from retinoscope.data.scenes.arrange import in_turn
+from retinoscope.data.scenes.compose import compose
 from retinoscope.data.scenes.layouts import Layout
 from retinoscope.data.scenes.render import render
 
@@ -26,11 +27,30 @@ def layout_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> Lay
         sample: an image of a folder of `write_arranged`, or any other.
         image: its pixels.
     """
-    info = _info(sample.path.parent.parent / "annotations" / "instances.json")
+    info = _info(_file(sample))
     if info is None or "kind" not in info:
         return None
     layout = in_turn(info["kind"], info["seed"], sample.image_id - 1, info["sprites"])
     return layout if np.array_equal(render(layout).image, image) else None
+
+
+def theme_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> str | None:
+    """The theme of an embedded scene ("kitchen"); None where the image is no scene of ours.
+
+    As for layouts, it is drawn again and must give the very same pixels.
+
+    Args:
+        sample: an image of a folder of `write_scenes` or `write_arranged`, or any other.
+        image: its pixels.
+    """
+    info = _info(_file(sample))
+    if info is None:
+        return None
+    if "kind" in info:
+        layout = layout_of(sample, image)
+        return None if layout is None else layout.theme
+    scene = compose(info["seed"], sample.image_id - 1, info["sprites"])
+    return scene.theme if np.array_equal(scene.image, image) else None
 
 
 def thing_at(layout: Layout, mask: Bool[np.ndarray, "height width"]) -> int | None:
@@ -41,11 +61,15 @@ def thing_at(layout: Layout, mask: Bool[np.ndarray, "height width"]) -> int | No
     return None
 
 
+def _file(sample: Sample) -> Path:
+    return sample.path.parent.parent / "annotations" / "instances.json"
+
+
 @lru_cache(maxsize=4)
 def _info(file: Path) -> dict[str, Any] | None:
     """What a folder of embedded scenes says it was drawn from."""
     if not file.is_file():
         return None
     info = json.loads(file.read_text("utf-8")).get("info")
-    known = isinstance(info, dict) and {"kind", "seed", "sprites"} <= info.keys()
+    known = isinstance(info, dict) and {"seed", "sprites"} <= info.keys()
     return info if known else None

@@ -74,7 +74,8 @@ def under_interventions(places: pl.DataFrame, effects: pl.DataFrame) -> Figure |
     if not clean.height:
         return None
     mean = effects.filter((pl.col("value") == "mean") & (pl.col("region") == "image"))
-    strongest = mean.filter(pl.col("layer") >= 0).sort("loss", descending=True).head(1)
+    single = mean.filter((pl.col("layer") >= 0) & pl.col("part").is_in(PARTS))
+    strongest = single.sort("loss", descending=True).head(1)
     with styled("drivers-layers"):
         figure, axes = panels(2, 1, (4.6, 3.0))
         for axis in axes[0]:
@@ -85,7 +86,7 @@ def under_interventions(places: pl.DataFrame, effects: pl.DataFrame) -> Figure |
             rows = places.filter(part=part, layer=layer, value="mean", region="image")
             label = f"without {named({'part': part, 'layer': layer})}"
             _curve(axes[0][0], rows, "place", "share", colour, line, label, band=False)
-        colours = zip((BLUE, ORANGE, GREEN, GREY), ("o:", "s:", "^:", "v:"), strict=True)
+        colours = zip((BLUE, ORANGE, GREEN, GREY, INK), ("o:", "s:", "^:", "v:", "x:"), strict=True)
         for (colour, line), value in zip(colours, _SOURCES, strict=True):
             rows = places.filter(part="source", value=value)
             label = f"can't read {_SOURCES[value]}"
@@ -106,6 +107,7 @@ _SOURCES = {
     "same object": "the rest of the object",
     "not the object": "patches beside the object",
     "text": "text",
+    "itself": "the patch itself",
 }
 
 

@@ -11,7 +11,7 @@ from retinoscope.report.wording import DASH, interval, number, percent, probabil
 
 VALUES = ("mean", "resampled", "frozen", "noise")
 HEADS = 12
-"""Heads that are listed; the CSV has them all."""
+"""Heads that are listed, by what they add and by what is lost; the CSV has them all."""
 
 
 def beside_grid(shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
@@ -26,6 +26,7 @@ def beside_grid(shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFra
                 (
                     Cell(named(where)),
                     *(_added(shares, read_at, part, layer) for read_at in ("last", "best")),
+                    _direct(_row(effects, **where, value="mean", region="image")),
                     *(_lost(_row(effects, **where, value=v, region="image")) for v in VALUES),
                     _lost(_row(effects, **where, value="mean", region="background")),
                     *(
@@ -36,10 +37,10 @@ def beside_grid(shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFra
             )
     heads = (
         *("", "at the last layer", "at each object's best layer"),
-        *("mean", "resampled", "frozen", "noise", "mean, background only"),
+        *("mean, direct", "mean", "resampled", "frozen", "noise", "mean, background only"),
         *tasks,
     )
-    groups = (("", 1), ("adds to the logit", 2), ("best share lost, points", 5))
+    groups = (("", 1), ("adds to the logit", 2), ("best share lost, points", 6))
     groups += (("answers lost without it (mean)", len(tasks)),) if tasks else ()
     return Grid(
         "Sublayers: what they add, and what is lost without them", heads, tuple(rows), groups
@@ -66,37 +67,56 @@ def source_grid(effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
     return Grid("Sources: object patches that can't read ...", heads, tuple(rows), groups)
 
 
-def head_grid(shares: pl.DataFrame) -> Grid:
-    """The heads that add most, either way, at the last layer."""
-    strongest = (
-        shares.filter(read_at="last", part="head")
-        .sort(pl.col("logit").abs(), "layer", "head", descending=[True, False, False])
-        .head(HEADS)
-    )
-    rows = tuple(
-        (
-            Cell(f"layer {row['layer']}, head {row['head']}"),
-            estimate_cell(row, "logit", digits=2),
+def head_grid(shares: pl.DataFrame, effects: pl.DataFrame) -> Grid:
+    """The heads that add most at the last layer, either way, and those that are missed most."""
+    added = shares.filter(read_at="last", part="head").select("layer", "head", "logit")
+    lost = effects.filter(part="head", value="mean").select("layer", "head", "loss")
+    both = added.join(lost, on=["layer", "head"], how="full", coalesce=True)
+    size = pl.col("logit").abs(), pl.col("loss")
+    places = [one.fill_null(0).rank("ordinal", descending=True) for one in size]
+    listed = both.sort(pl.min_horizontal(places), "layer", "head").head(HEADS)
+    rows = []
+    for layer, head in listed.select("layer", "head").iter_rows():
+        where = {"part": "head", "layer": layer, "head": head}
+        found = {value: _row(effects, **where, value=value) for value in VALUES[:3]}
+        rows.append(
+            (
+                Cell(named(where)),
+                estimate_cell(_row(shares, read_at="last", **where), "logit", digits=2),
+                *(_lost(row) for row in found.values()),
+                Cell(_p(found["mean"])),
+            )
         )
-        for row in strongest.iter_rows(named=True)
+    heads = ("", "adds to the logit", *VALUES[:3], "p (Holm over heads)")
+    groups = (("", 2), ("best share lost, points", 3), ("", 1)) if rows else ()
+    return Grid(
+        f"Heads: {len(rows)} that add most to the logit, or are missed most",
+        heads,
+        tuple(rows),
+        groups,
     )
-    return Grid(f"Heads: the {len(rows)} that add most to the logit", ("", "logit"), rows)
 
 
 def effect_grid(effects: pl.DataFrame) -> Grid:
-    """Every intervention with the test of it."""
+    """Every intervention but those on single heads, with the test of it."""
     rows = tuple(
         (
-            Cell(f"{named(row)}, {row['value']}", row["region"]),
+            Cell(_intervention(row), row["region"]),
             estimate_cell(row, "share", scale=100, unit=" %"),
             _lost(row),
             Cell(f"{row['fell']} / {row['rose']}", f"of {row['objects']}"),
-            Cell(probability(row["p_holm"] if row["p_holm"] is not None else row["p"])),
+            Cell(_p(row)),
         )
-        for row in effects.iter_rows(named=True)
+        for row in effects.filter(pl.col("part") != "head").iter_rows(named=True)
     )
     heads = ("", "best share", "lost, points", "fell / rose", "p (Holm for single sublayers)")
     return Grid("Every intervention on the lens", heads, rows)
+
+
+def _intervention(row: Row) -> str:
+    if row["part"] == "source":
+        return f"can't read {row['value']}"
+    return f"{named(row)}, {row['value']}"
 
 
 def _tasks(answers: pl.DataFrame) -> tuple[str, ...]:
@@ -118,6 +138,16 @@ def _added(shares: pl.DataFrame, read_at: str, part: str, layer: int) -> Cell:
 
 def _lost(row: Row | None) -> Cell:
     return estimate_cell(row, "loss", scale=100)
+
+
+def _direct(row: Row | None) -> Cell:
+    return estimate_cell(row, "direct_loss", scale=100)
+
+
+def _p(row: Row | None) -> str:
+    if row is None:
+        return DASH
+    return probability(row["p_holm"] if row["p_holm"] is not None else row["p"])
 
 
 def _wrong(row: Row | None) -> Cell:

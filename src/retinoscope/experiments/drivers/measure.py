@@ -1,4 +1,4 @@
-"""What drives the refinement: interventions on sublayers, read by the lens and by answers.
+"""What drives the refinement: interventions on sublayers and heads, read by lens and answers.
 
 Open question 1 of the paper. Every intervention acts at visual positions alone; the lens reads the
 object's patches, and the same interventions stand in force while questions about it are answered.
@@ -6,21 +6,25 @@ object's patches, and the same interventions stand in force while questions abou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from retinoscope.attribution import logit_attribution
 from retinoscope.engine import Recording, changed_streams, look
 from retinoscope.errors import InterventionError, ModelError, SelectionError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.drivers.outputs import other_images, sublayers
+from retinoscope.experiments.drivers.outputs import components, other_images
 from retinoscope.experiments.drivers.records import (
     DriverAnswerRecord,
     DriverRecord,
     DriverShareRecord,
 )
-from retinoscope.experiments.drivers.trials import CLEAN, Trial, source_trials, sublayer_trials
+from retinoscope.experiments.drivers.sources import source_trials
+from retinoscope.experiments.drivers.trials import CLEAN, Trial, component_trials
 from retinoscope.experiments.next_token import answered
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.target import Target, random_source, skip
@@ -54,15 +58,15 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
 def _trials(
     bench: Bench[OwnSettings], target: Target, recording: Recording, tokens: TokenSet
 ) -> tuple[list[Trial], list[tuple[str, str]]]:
-    chosen, absent = sublayers(recording)
+    chosen, absent = components(recording)
     image_id, settings = target.sample.image_id, bench.settings
     drawn = random_source(settings.seed, target.annotation.object_id, "drivers")
-    made, missing = sublayer_trials(
+    made, missing = component_trials(
         *(recording, tokens, chosen, other_images(bench), image_id),
         seed=int(drawn.integers(2**30)),
     )
     sources, unread = source_trials(recording, tokens)
-    reason = "what it adds can't be told from the rest of its layer"
+    reason = "what it makes can't be told from the rest of its layer"
     missing += [(f"{part} {layer}", reason) for part, layer in absent]
     return [CLEAN, *made, *sources], missing + unread
 
@@ -76,12 +80,17 @@ def _lens(
 ) -> list[DriverRecord]:
     """How many of the object's patches read as its word, at every place under every trial."""
     positions = sorted(tokens)
+    clean = torch.stack([recording.residual(at)[positions] for at in _places(recording)])
+
+    def named(stream: Float[Tensor, "places patches width"]) -> list[int]:
+        top = recording.unembed(stream).argmax(-1).cpu().numpy()
+        return np.isin(top, list(words)).sum(-1).tolist()
+
     found: list[DriverRecord] = []
     streams = changed_streams(recording, [trial.condition for trial in trials], positions)
     for index, stream in sorted(streams, key=lambda one: one[0]):
         trial = trials[index]
-        top = recording.unembed(stream).argmax(-1).cpu().numpy()
-        named = np.isin(top, list(words)).sum(-1).tolist()
+        alone = None if trial.moved is None else named(direct(clean, trial.moved))
         found += [
             DriverRecord(
                 image_id=target.sample.image_id,
@@ -89,15 +98,37 @@ def _lens(
                 class_name=target.class_name,
                 part=trial.part,
                 layer=trial.layer,
+                head=trial.head,
                 value=trial.value,
                 region=trial.region,
                 place=place,
                 patches=len(positions),
                 named=count,
+                direct=None if alone is None else alone[place],
             )
-            for place, count in enumerate(named)
+            for place, count in enumerate(named(stream))
         ]
     return found
+
+
+def _places(recording: Recording) -> range:
+    return range(recording.layer_count + 1)
+
+
+def direct(
+    clean: Float[Tensor, "places patches width"],
+    moved: Mapping[int, Float[Tensor, "patches width"]],
+) -> Float[Tensor, "places patches width"]:
+    """The stream where all but what is replaced is added as on the clean run: it is a sum.
+
+    Args:
+        clean: the clean run's, at every place.
+        moved: by layer what its replaced sublayers add more than on the clean run.
+    """
+    changed = clean.clone()
+    for layer, change in moved.items():
+        changed[layer + 1 :] += change
+    return changed
 
 
 def _best_place(lens: Sequence[DriverRecord]) -> int:

@@ -1,4 +1,4 @@
-"""What sublayers add at visual positions: on a run, and over other images."""
+"""What sublayers and heads make at visual positions: on a run, and over other images."""
 
 from __future__ import annotations
 
@@ -13,57 +13,54 @@ from retinoscope.data import load_image
 from retinoscope.engine import Recording, capture, look
 from retinoscope.errors import SampleError, TokenMapError
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.held import ADDED, Edited
 from retinoscope.experiments.once import OnceForRun
-from retinoscope.interventions import Context, Edits, Site, Write
+from retinoscope.interventions import Site, Write
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.tasks.describe import QUESTION
 
 OTHERS = 8
 """Other images over which a mean is taken."""
 
-Outputs = Mapping[Site, Float[Tensor, "visual width"]]
-"""By site what a sublayer adds at every visual position, in their order."""
+Outputs = Mapping[Site, Float[Tensor, "visual *state"]]
+"""By site what stands there at every visual position, in their order."""
 
 
 @dataclass(frozen=True)
-class Sublayer:
-    """One attention or MLP of the model.
+class Component:
+    """One attention, MLP or attention head of the model.
 
     Attributes:
-        part: "attention" or "mlp".
+        part: "attention", "mlp" or "head".
         layer: the decoder layer, from 0.
-        site: where what it adds can be written.
+        site: where what it makes can be written.
+        head: the query head; -1 for a whole sublayer.
     """
 
     part: str
     layer: int
     site: Site
+    head: int = -1
 
-
-@dataclass(frozen=True, eq=False)
-class Edited:
-    """Edits as they are, shared by all conditions that hold this one."""
-
-    made: Edits
-
-    def edits(self, context: Context) -> Edits:
-        """The edits."""
-        return self.made
+    @property
+    def added(self) -> bool:
+        """Whether what is written is what is added to the residual stream, as it is."""
+        return self.site.name in ADDED
 
 
 @dataclass(frozen=True, eq=False)
 class OtherImages:
-    """What sublayers add in images of the run.
+    """What components make in images of the run.
 
     Attributes:
-        means: by image id its mean over visual positions, of each sublayer.
+        means: by image id its mean over visual positions, at each site.
         whole: of the first two images everything.
     """
 
-    means: Mapping[int, Mapping[Site, Float[Tensor, " width"]]]
+    means: Mapping[int, Mapping[Site, Float[Tensor, " *state"]]]
     whole: Mapping[int, Outputs]
 
-    def mean(self, image_id: int) -> Mapping[Site, Float[Tensor, " width"]]:
+    def mean(self, image_id: int) -> Mapping[Site, Float[Tensor, " *state"]]:
         """The mean of at most OTHERS images that are not this one; empty without any."""
         chosen = [means for other, means in self.means.items() if other != image_id][:OTHERS]
         if not chosen:
@@ -75,30 +72,37 @@ class OtherImages:
         return next((one for other, one in self.whole.items() if other != image_id), {})
 
 
-def sublayers(recording: Recording) -> tuple[list[Sublayer], list[tuple[str, int]]]:
-    """Every attention and MLP whose output can be written, and those that have none to write."""
-    found: list[Sublayer] = []
+def components(recording: Recording) -> tuple[list[Component], list[tuple[str, int]]]:
+    """Every attention, MLP and head whose output can be written; (part, layer) of the others."""
+    found: list[Component] = []
     missing: list[tuple[str, int]] = []
     for part, names in (("attention", ("attn_out_post", "attn_out")), ("mlp", _MLP)):
         for layer in range(recording.layer_count):
             sites = [Site(name, layer) for name in names if recording.has(Site(name, layer))]
             if sites:
-                found.append(Sublayer(part, layer, sites[0]))
+                found.append(Component(part, layer, sites[0]))
             else:
                 missing.append((part, layer))
+    for layer in range(recording.layer_count):
+        site = Site("z", layer)
+        if recording.has(site):
+            count = recording.state_shape(site)[0]
+            found += [Component("head", layer, site, head) for head in range(count)]
+        else:
+            missing.append(("heads", layer))
     return found, missing
 
 
 _MLP = ("mlp_out_post", "mlp_out")
 
 
-def outputs(recording: Recording, chosen: Sequence[Sublayer]) -> Outputs:
-    """What sublayers add on the clean run, in one forward pass."""
+def outputs(recording: Recording, chosen: Sequence[Component]) -> Outputs:
+    """What components make on the clean run, in one forward pass."""
     return _held(recording, chosen, ())
 
 
-def frozen_outputs(recording: Recording, chosen: Sequence[Sublayer]) -> Outputs:
-    """What each sublayer would add if every visual token were as it entered the first layer.
+def frozen_outputs(recording: Recording, chosen: Sequence[Component]) -> Outputs:
+    """What each component would make if every visual token were as it entered the first layer.
 
     One forward pass: each sublayer's input is written at visual positions, so that none reads what
     another did there; what precedes the image is as ever.
@@ -113,8 +117,8 @@ def frozen_outputs(recording: Recording, chosen: Sequence[Sublayer]) -> Outputs:
     return _held(recording, chosen, (Edited(tuple(writes)),))
 
 
-def _held(recording: Recording, chosen: Sequence[Sublayer], condition: tuple) -> Outputs:
-    sites = [one.site for one in chosen]
+def _held(recording: Recording, chosen: Sequence[Component], condition: tuple) -> Outputs:
+    sites = list(dict.fromkeys(one.site for one in chosen))
     visual = recording.layout.visual
     return dict(capture(recording, sites, condition, positions=visual).load())
 
@@ -123,7 +127,7 @@ def _other_images(bench: Bench[OwnSettings]) -> OtherImages:
     means: dict[int, Mapping[Site, Tensor]] = {}
     whole: dict[int, Outputs] = {}
     for image_id, recording in _recordings(bench):
-        found = outputs(recording, sublayers(recording)[0])
+        found = outputs(recording, components(recording)[0])
         means[image_id] = {site: state.mean(0) for site, state in found.items()}
         if len(whole) < 2:
             whole[image_id] = found
@@ -133,7 +137,7 @@ def _other_images(bench: Bench[OwnSettings]) -> OtherImages:
 
 
 other_images = OnceForRun(_other_images)
-"""What sublayers add in the first images of a run."""
+"""What components make in the first images of a run."""
 
 
 def _recordings(bench: Bench[OwnSettings]) -> Iterator[tuple[int, Recording]]:

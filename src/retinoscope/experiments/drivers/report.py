@@ -21,10 +21,12 @@ _NOTE = (
     "Direct logit attribution shares the word's logit at object patches out over embedding, "
     "attentions and MLPs; the shares add up exactly, with the final norm's scale frozen. An "
     "intervention replaces what one sublayer adds at visual positions, and everything behind it "
-    "follows. The two need not agree: what a sublayer writes may be rewritten, or be what others "
-    "read. Shares of the lens are of each object at its best layer, means over objects with a "
-    "bootstrap over images. Answers stand under the same interventions; those wrong on the clean "
-    "run are counted (asked, n in the CSV) and not measured."
+    "follows: the total effect. The direct one is what is left of it where all other sublayers "
+    "add what they add on the clean run. Shares of the logit and effects need not agree: what a "
+    "sublayer writes may be rewritten, or be what others read. Shares of the lens are of each "
+    "object at its best layer, means over objects with a bootstrap over images. Answers stand "
+    "under the same interventions; those wrong on the clean run are counted (asked, n in the "
+    "CSV) and not measured."
 )
 
 
@@ -44,7 +46,7 @@ def _section(tables: Tables) -> Section:
         "Drivers: what writes the word into the object's patches?",
         _NOTE,
         grids=(*filled(beside_grid(added, lost, said)), *sources),
-        folded=filled(head_grid(added), effect_grid(lost)),
+        folded=filled(head_grid(added, lost), effect_grid(lost)),
         brief=sources,
     )
 
@@ -77,7 +79,8 @@ def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[
 
 def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:
     lost = effects(results["drivers"])
-    chosen = lost.filter((pl.col("region") != "background") & pl.col("value").ne("noise"))
+    alone = pl.col("part") == "head"
+    chosen = lost.filter((pl.col("region") != "background") & pl.col("value").ne("noise") & ~alone)
     rows = [
         headline_row(
             "drivers", row["part"], "share", f"without {named(row)}, {row['value']}", row, "share"

@@ -9,11 +9,16 @@ import polars as pl
 from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import holm, lost_share, mcnemar, mean, rate
 
-TRIAL = ("part", "layer", "value", "region")
+TRIAL = ("part", "layer", "head", "value", "region")
+ASKED = ("part", "layer", "value", "region")
+"""What tells an intervention that questions are answered under: of single heads there is none."""
 OBJECT = ("image_id", "object_id")
 PARTS = ("attention", "mlp")
 
-_ESTIMATES = ("share", "share_clean", "loss", "last", "last_clean", "last_loss")
+_ESTIMATES = (
+    *("share", "share_clean", "loss", "direct_loss"),
+    *("last", "last_clean", "last_loss", "last_direct_loss"),
+)
 
 
 def by_place(records: pl.DataFrame) -> pl.DataFrame:
@@ -49,9 +54,14 @@ def effects(records: pl.DataFrame) -> pl.DataFrame:
         Holm's over the single sublayers that were given one kind of value at the whole image.
     """
     last = records["place"].max() if records.height else 0
-    shares = records.with_columns(share=pl.col("named") / pl.col("patches"))
+    shares = records.with_columns(
+        share=pl.col("named") / pl.col("patches"), direct=pl.col("direct") / pl.col("patches")
+    )
+    behind = pl.col("place") == last
     each = shares.group_by([*OBJECT, *TRIAL], maintain_order=True).agg(
-        share=pl.col("share").max(), last=pl.col("share").filter(pl.col("place") == last).first()
+        *(pl.col(name).max() for name in ("share", "direct")),
+        last=pl.col("share").filter(behind).first(),
+        last_direct=pl.col("direct").filter(behind).first(),
     )
     clean = each.filter(pl.col("part") == "none").select(
         *OBJECT, share_clean=pl.col("share"), last_clean=pl.col("last")
@@ -61,7 +71,9 @@ def effects(records: pl.DataFrame) -> pl.DataFrame:
     )
     paired = paired.with_columns(
         loss=pl.col("share_clean") - pl.col("share"),
+        direct_loss=pl.col("share_clean") - pl.col("direct"),
         last_loss=pl.col("last_clean") - pl.col("last"),
+        last_direct_loss=pl.col("last_clean") - pl.col("last_direct"),
     )
     rows = []
     for key, group in paired.group_by(TRIAL, maintain_order=True):
@@ -78,10 +90,11 @@ def effects(records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_holm(table: pl.DataFrame) -> pl.DataFrame:
-    """Holm's p among the single sublayers that were given one kind of value."""
+    """Holm's p among the single sublayers, or heads, that were given one kind of value."""
     single = (pl.col("layer") >= 0) & (pl.col("region") == "image")
     parts = [table.filter(~single).with_columns(p_holm=pl.lit(None, pl.Float64))]
-    for _, group in table.filter(single).group_by("value", maintain_order=True):
+    kinds = ["value", pl.col("head") >= 0]
+    for _, group in table.filter(single).group_by(kinds, maintain_order=True):
         adjusted = pl.Series("p_holm", holm(group["p"].to_list()), pl.Float64)
         parts.append(group.with_columns(adjusted))
     return pl.concat(parts).sort(*TRIAL)
@@ -100,11 +113,11 @@ def answers(records: pl.DataFrame) -> pl.DataFrame:
     """
     changed = records.filter(pl.col("part") != "none")
     rows = []
-    for key, group in changed.group_by(["task", *TRIAL], maintain_order=True):
+    for key, group in changed.group_by(["task", *ASKED], maintain_order=True):
         right = group.filter("right_clean")
         share = rate(right.filter(~pl.col("right")).height, right.height)
         differences = ("difference_clean", "difference", "image_id")
-        row: dict[str, Any] = dict(zip(("task", *TRIAL), key, strict=True))
+        row: dict[str, Any] = dict(zip(("task", *ASKED), key, strict=True))
         row |= {"asked": group.height, "n": share.n, "wrong": share.hits}
         row |= interval_columns("decrease", share)
         row |= estimate_columns(
@@ -112,9 +125,9 @@ def answers(records: pl.DataFrame) -> pl.DataFrame:
         )
         rows.append(row)
     counts = dict.fromkeys(("asked", "n", "wrong"), pl.Int64)
-    schema: dict[str, Any] = {"task": pl.String} | _trial_schema() | counts
+    schema: dict[str, Any] = {"task": pl.String} | _trial_schema(ASKED) | counts
     schema |= _floats("decrease") | {"drop_n": pl.Int64} | _floats("drop")
-    return pl.DataFrame(rows, schema=schema).sort("task", *TRIAL)
+    return pl.DataFrame(rows, schema=schema).sort("task", *ASKED)
 
 
 def shares(records: pl.DataFrame) -> pl.DataFrame:
@@ -141,8 +154,8 @@ def _mean(name: str, group: pl.DataFrame, column: str) -> dict[str, Any]:
     return interval_columns(name, mean(group[column].to_list(), group["image_id"].to_list()))
 
 
-def _trial_schema() -> dict[str, Any]:
-    return {name: pl.Int64 if name == "layer" else pl.String for name in TRIAL}
+def _trial_schema(names: tuple[str, ...] = TRIAL) -> dict[str, Any]:
+    return {name: pl.Int64 if name in ("layer", "head") else pl.String for name in names}
 
 
 def _floats(*names: str) -> dict[str, Any]:

@@ -1,104 +1,128 @@
-"""Trials: every intervention on sublayers and attention sources, as a condition."""
+"""Trials: every intervention on sublayers and heads, as a condition."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine import Recording
-from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.experiments.drivers.outputs import (
-    Edited,
+    Component,
     OtherImages,
     Outputs,
-    Sublayer,
     frozen_outputs,
     outputs,
 )
-from retinoscope.interventions import Condition, Edge, Site, Write
+from retinoscope.experiments.held import Edited
+from retinoscope.interventions import Condition, SitePatch
 from retinoscope.interventions.ablate import matched_noise
 from retinoscope.tokens import TokenSet
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One intervention, with what DriverRecord says of it; the clean run is the first."""
+    """One intervention, with what DriverRecord says of it; the clean run is the first.
+
+    Attributes:
+        part, layer, head, value, region: as in DriverRecord.
+        condition: the intervention.
+        moved: by layer what it changes of what the layer adds at the object's patches; None where
+            that is not known before it is run.
+    """
 
     part: str
     layer: int
     value: str
     region: str
     condition: Condition
+    head: int = -1
+    moved: Mapping[int, Float[Tensor, "patches width"]] | None = None
 
     @property
     def asked(self) -> bool:
-        """Whether questions are answered under it: the controls of the lens are for the lens."""
+        """Whether questions are answered under it: heads and controls are for the lens."""
         alone = self.value in ("noise", "frozen") and self.layer >= 0
-        return self.region != "background" and not alone
+        return self.region != "background" and self.part != "head" and not alone
 
 
-CLEAN = Trial("none", -1, "", "", ())
+CLEAN = Trial("none", -1, "", "", (), moved={})
 
 
-def sublayer_trials(
+def component_trials(
     recording: Recording,
     tokens: TokenSet,
-    chosen: Sequence[Sublayer],
+    chosen: Sequence[Component],
     others: OtherImages,
     image_id: int,
     seed: int,
 ) -> tuple[list[Trial], list[tuple[str, str]]]:
-    """Every sublayer alone, and all attentions and all MLPs together.
+    """Every sublayer and head alone, and all attentions and all MLPs together.
 
     Args:
         recording: the clean run.
         tokens: the object's.
-        chosen: the sublayers.
-        others: what they add in other images.
+        chosen: the components.
+        others: what they make in other images.
         image_id: the object's image.
         seed: of the noise.
 
     Returns:
         The trials; and what can't be had, with the reason.
     """
-    values, missing = _values(recording, chosen, others, image_id, seed)
+    clean = outputs(recording, chosen)
+    values, missing = _values(recording, chosen, clean, others, image_id, seed)
     visual = recording.layout.visual
+    own = [visual.index(position) for position in sorted(tokens)]
     behind = tuple(position for position in visual if position not in tokens)
     found: list[Trial] = []
     for value, states in values.items():
-        edits = {one: Edited(_write(one.site, visual, visual, states)) for one in chosen}
-        found += [Trial(s.part, s.layer, value, "image", (edit,)) for s, edit in edits.items()]
+        edits = {one: _put(one, recording, visual, states) for one in chosen if one.site in states}
+        moved = {
+            one: {one.layer: states[one.site][own] - clean[one.site][own]}
+            for one in edits
+            if one.added
+        }
+        for one, edit in edits.items():
+            alone = (edit,)
+            found.append(
+                Trial(one.part, one.layer, value, "image", alone, one.head, moved.get(one))
+            )
         if value == "noise":
             continue
         for part in ("attention", "mlp"):
-            every = tuple(edit for one, edit in edits.items() if one.part == part)
-            found.append(Trial(part, -1, value, "image", every))
+            every = [one for one in edits if one.part == part]
+            changes = {layer: at for one in every for layer, at in moved.get(one, {}).items()}
+            together = tuple(edits[one] for one in every)
+            known = changes if len(changes) == len(every) else None
+            found.append(Trial(part, -1, value, "image", together, moved=known))
     if "mean" in values and behind:
         for one in chosen:
-            edit = Edited(_write(one.site, behind, visual, values["mean"]))
-            found.append(Trial(one.part, one.layer, "mean", "background", (edit,)))
+            if one.part != "head":
+                edit = _put(one, recording, behind, values["mean"])
+                found.append(Trial(one.part, one.layer, "mean", "background", (edit,)))
     return found, missing
 
 
-def _write(
-    site: Site, positions: Sequence[int], visual: Sequence[int], states: Outputs
-) -> tuple[Write]:
+def _put(one: Component, recording: Recording, positions: Sequence[int], states: Outputs) -> Edited:
+    """A component's states at some visual positions, carried out once for all who hold it."""
+    visual = recording.layout.visual
     index = [visual.index(position) for position in positions]
-    return (Write(site, tuple(positions), states[site][index]),)
+    heads = None if one.head < 0 else one.head
+    return Edited(SitePatch(positions, one.site, states[one.site][index], heads).edits(recording))
 
 
 def _values(
     recording: Recording,
-    chosen: Sequence[Sublayer],
+    chosen: Sequence[Component],
+    clean: Outputs,
     others: OtherImages,
     image_id: int,
     seed: int,
 ) -> tuple[dict[str, Outputs], list[tuple[str, str]]]:
-    """By the kind of value what stands in each sublayer's place."""
-    clean = outputs(recording, chosen)
+    """By the kind of value what stands in each component's place."""
     found: dict[str, Outputs] = {"frozen": frozen_outputs(recording, chosen)}
     missing: list[tuple[str, str]] = []
     mean = others.mean(image_id)
@@ -107,6 +131,7 @@ def _values(
         found["noise"] = {
             site: state + matched_noise(found["mean"][site] - state, seed + index)
             for index, (site, state) in enumerate(clean.items())
+            if site.name != "z"
         }
     else:
         missing.append(("mean", "there is no other image to take it over"))
@@ -118,59 +143,3 @@ def _values(
     else:
         missing.append(("resampled", "there is no other image to take"))
     return found, missing
-
-
-def source_trials(
-    recording: Recording, tokens: TokenSet
-) -> tuple[list[Trial], list[tuple[str, str]]]:
-    """The object's patches without one source that their attention reads, in every layer.
-
-    A patch always goes on reading itself. What can't be read anyway (later positions of a causal
-    model) is no source.
-    """
-    if recording.fallback is not None:
-        return [], [("sources", f"its attention can't be knocked out here: {recording.fallback}")]
-    visual, own = set(recording.layout.visual), set(tokens)
-    keys: dict[str, set[int]] = {
-        "other patches": visual,
-        "same object": own,
-        "not the object": visual - own,
-        "text": set(range(recording.length)) - visual,
-    }
-    found: list[Trial] = []
-    missing: list[tuple[str, str]] = []
-    for value, those in keys.items():
-        edges = _edges(recording, sorted(own), those)
-        if edges:
-            found.append(Trial("source", -1, value, "object", (Edited(edges),)))
-        else:
-            missing.append((value, "the object's patches read none"))
-    return found, missing
-
-
-def _edges(recording: Recording, queries: Sequence[int], keys: set[int]) -> tuple[Edge, ...]:
-    """From each query to those of the keys that it reads, itself left out."""
-    length = recording.length
-    known: dict[int, Mapping[tuple[int, ...], list[int]]] = {}
-    edges: list[Edge] = []
-    for layer, recorded in enumerate(recording.layers):
-        if not isinstance(recorded.mixing, SelfAttention):
-            continue
-        name = id(recorded.allowed)
-        if name not in known:
-            known[name] = _read(recorded.allowed[:length, :length], queries, keys)
-        edges += [Edge(layer, tuple(those), read) for read, those in known[name].items()]
-    return tuple(edges)
-
-
-def _read(
-    allowed: Tensor, queries: Sequence[int], keys: set[int]
-) -> dict[tuple[int, ...], list[int]]:
-    """Queries by the keys that they read."""
-    found: dict[tuple[int, ...], list[int]] = {}
-    for query in queries:
-        there = torch.nonzero(allowed[query].cpu()).flatten().tolist()
-        read = tuple(key for key in there if key in keys and key != query)
-        if read:
-            found.setdefault(read, []).append(query)
-    return found

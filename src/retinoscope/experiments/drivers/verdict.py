@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from retinoscope.experiments.drivers.tables import ASKED, PARTS
 from retinoscope.report.verdict import (
     LEVEL,
     NOT_HELD,
@@ -22,12 +23,14 @@ from retinoscope.results.statistics import FEWEST, fewest_pairs
 READABLE = 0.1
 """A clean share below which there is no refinement to drive."""
 
-NAMES = {"attention": "attention", "mlp": "MLP", "source": "source"}
+NAMES = {"attention": "attention", "mlp": "MLP", "head": "head", "source": "source"}
 
 
 def named(row: Row) -> str:
-    """A part of the model as it is read: "MLP 0", "all attentions"."""
+    """A part of the model as it is read: "MLP 0", "head 3.1" (layer first), "all attentions"."""
     name = NAMES[row["part"]]
+    if row["part"] == "head":
+        return f"head {row['layer']}.{row['head']}"
     if row["layer"] >= 0:
         return f"{name} {row['layer']}"
     return row["value"] if row["part"] == "source" else f"all {name}s"
@@ -35,7 +38,9 @@ def named(row: Row) -> str:
 
 def driver(effects: pl.DataFrame) -> Verdict:
     """Does one sublayer carry the refinement?"""
-    single = effects.filter((pl.col("layer") >= 0) & (pl.col("region") == "image"))
+    single = effects.filter(
+        (pl.col("layer") >= 0) & (pl.col("region") == "image") & pl.col("part").is_in(PARTS)
+    )
     mean = single.filter(pl.col("value") == "mean")
     conditions = (
         "the sublayer without which (its mean instead) the best share falls most takes at least "
@@ -126,13 +131,12 @@ def used(effects: pl.DataFrame, answers: pl.DataFrame) -> Verdict:
     """Do the answers care what the lens reads?"""
     halving = effects.filter(
         (pl.col("region") != "background")
+        & (pl.col("part") != "head")
         & (pl.col("share_clean") >= READABLE)
         & (pl.col("loss") >= 0.5 * pl.col("share_clean"))
         & (pl.col("loss_low") > 0)
     )
-    both = answers.join(halving, on=["part", "layer", "value", "region"], how="inner").filter(
-        pl.col("n") > 0
-    )
+    both = answers.join(halving, on=list(ASKED), how="inner").filter(pl.col("n") > 0)
     few = TooFew(FEWEST) if _few(effects) else None
     checks = [
         _used(task, both.filter(pl.col("task") == task), few)

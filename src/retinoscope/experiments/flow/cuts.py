@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from retinoscope.attribution import attention_by_layer
+from retinoscope.engine import Recording
 from retinoscope.errors import InterventionError, SampleError, SelectionError
 from retinoscope.experiments.flow.item import Item
 from retinoscope.experiments.flow.records import FORMS, QUERIES, FlowCutRecord
 from retinoscope.experiments.flow.scoring import asking
+from retinoscope.experiments.held import Edited, additions, held_behind
 from retinoscope.experiments.selections import object_tokens
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import Target
@@ -77,17 +79,20 @@ def cut_records(item: Item, settings: Settings) -> tuple[list[FlowCutRecord], di
     readers = {QUERIES[0]: asking(item)[-1:], QUERIES[1]: asking(item)}
     planned: list[tuple[str, str, int, str]] = []
     conditions: list[Condition] = []
+    held = _held(item.recording, missing)
     for layer in range(item.recording.layer_count):
         for queries, form, group in _kinds(named):
             keys, where = tuple(named[group]), readers[queries]
-            cut = Knockout(where, keys, [layer]) if form == FORMS[0] else Unread(where, keys, layer)
+            if form == FORMS[2] and not held:
+                continue
+            cut = Unread(where, keys, layer) if form == FORMS[1] else Knockout(where, keys, [layer])
             try:
                 cut.edits(item.recording)
             except InterventionError as error:
                 missing[f"layer {layer}, {group}, {form}"] = str(error)
                 continue
             planned.append((queries, form, layer, group))
-            conditions.append((cut,))
+            conditions.append((cut, held[layer]) if form == FORMS[2] else (cut,))
     runs = item.runs(conditions)
     seen = {name: attention_by_layer(item.recording, where) for name, where in readers.items()}
     return [
@@ -113,6 +118,16 @@ def cut_records(item: Item, settings: Settings) -> tuple[list[FlowCutRecord], di
 def _kinds(named: dict[str, TokenSet]) -> list[tuple[str, str, str]]:
     """Queries, form and group of every cut: the question reading itself is left alone."""
     last, both = QUERIES
-    kept = [(last, FORMS[1], group) for group in named]
-    wider = [(both, FORMS[0], group) for group in named if group != "question"]
-    return [(last, FORMS[0], group) for group in named] + kept + wider
+    alone = [(last, form, group) for form in FORMS for group in named]
+    return alone + [(both, FORMS[0], group) for group in named if group != "question"]
+
+
+def _held(recording: Recording, missing: dict[str, str]) -> list[Edited]:
+    """By layer what is added later at the last position, as on the clean run; none if it can't."""
+    last = [recording.length - 1]
+    try:
+        added = additions(recording, last)
+    except InterventionError as error:
+        missing[FORMS[2]] = str(error)
+        return []
+    return [held_behind(added, layer, last) for layer in range(recording.layer_count)]

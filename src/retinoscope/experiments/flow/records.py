@@ -32,7 +32,7 @@ GROUPS = ("object", "other objects", "near", "far", "question")
 """Attention to whom is knocked out: near is within a patch of the object, far all other patches."""
 
 QUERIES = ("last position", "question and last")
-FORMS = ("renormalised", "weights kept")
+FORMS = ("renormalised", "weights kept", "direct")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ class FlowCutRecord:
         image_id, object_id, class_name, task: as in FlowRecord.
         queries: who must not read, one of QUERIES.
         form: "renormalised" (the other weights grow to add up to 1, as in every knockout) or
-            "weights kept" (the group's weights are zeroed and the others left as they were).
+            "weights kept" (the group's weights are zeroed and the others left as they were): total
+            effects, since all later layers follow; or "direct" (renormalised, and all that is added
+            later at the last position is held as on the clean run).
         layer: decoder layer, from 0.
         group: whom they must not read, one of GROUPS.
         keys: positions of the group.

@@ -75,7 +75,7 @@ def _section(tables: Tables) -> Section:
         *(score_grid(scores, task, value) for task in shown_tasks(scores)),
     )
     gaps = filled(gap_grid(tables["flow_gaps"]))
-    kinds = ((QUERIES[0], FORMS[0]), (QUERIES[0], FORMS[1]), (QUERIES[1], FORMS[0]))
+    kinds = (*((QUERIES[0], form) for form in FORMS), (QUERIES[1], FORMS[0]))
     others = [one for one in scores["value"].unique(maintain_order=True) if one != value]
     return Section(
         "Attention flow: is rollout evidence of extraction?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from retinoscope.experiments.globals.tables import KINDS, MODES
-from retinoscope.report.grids import Cell, Grid, Row
+from retinoscope.report.grids import Cell, Grid, Row, estimate_cell
 from retinoscope.report.wording import DASH, interval, number, percent
 
 _STATES = {
@@ -32,7 +32,12 @@ def answer_grid(table: pl.DataFrame, task: str) -> Grid:
         if some is not None:
             head = Cell(kind, f"{number(some['tokens'])} tokens, n = {some['n']}")
             rows.append((head, *(_cell(row) for row in own)))
-    names = {"ablate": "without it", "keep": "with it alone", "permute": "permuted"}
+    names = {
+        "ablate": "without it",
+        "keep": "with it alone",
+        "erased": "read as without objects",
+        "permute": "permuted",
+    }
     heads = [
         f"{names.get(mode, 'of another image')}{', random' if random else ''}"
         for mode, random in columns
@@ -47,6 +52,31 @@ def _cell(row: Row | None) -> Cell:
     if row["drop"] is not None:
         lines.append(f"drop {percent(row['drop'], 0)}")
     return Cell(percent(row["changed"]), "\n".join(lines))
+
+
+def probe_grid(table: pl.DataFrame) -> Grid:
+    """What a linear probe finds of the whole image, and where."""
+    rows = tuple(
+        (
+            Cell(f"{row['asked']}, {row['read_at']}", f"layer {row['layer']}, n = {row['n']}"),
+            Cell(_condition(row)),
+            estimate_cell(row, "right", scale=100, unit=" %"),
+            estimate_cell(row, "null", scale=100, unit=" %"),
+        )
+        for row in table.iter_rows(named=True)
+    )
+    heads = ("a linear probe of", "where", "is right", "of another image (chance)")
+    return Grid("Probes: what one state holds of the whole image", heads, rows)
+
+
+def _condition(row: Row) -> str:
+    if row["token_type"] == "none":
+        return "whole image"
+    if row["mode"] == "pixels":
+        return "objects' pixels erased"
+    words = "with {} alone" if row["mode"] == "keep" else "without {}"
+    kind = "any visual token" if row["token_type"] == "all" else row["token_type"]
+    return words.format(f"as many as {kind}, random" if row["random"] else kind)
 
 
 def read_grid(table: pl.DataFrame, region: str) -> Grid:

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from retinoscope.data import Sample, load_image
 from retinoscope.engine import Recording, Response, answer, look
-from retinoscope.errors import SampleError
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.errors import InterventionError, SampleError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import contrast
 from retinoscope.experiments.description import told
-from retinoscope.experiments.globals.reading import far, other_samples, read, words
+from retinoscope.experiments.globals.probing import probed
+from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
-from retinoscope.experiments.globals.trials import Trial, sets_of, trials
+from retinoscope.experiments.globals.trials import Trial, read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
 from retinoscope.experiments.objects import Scene, scene_of
 from retinoscope.experiments.placing import count_query, position_query, where_query
@@ -48,18 +50,39 @@ def measure(bench: Bench[OwnSettings], target: Target) -> list[Record]:
     skipped = [(f"object {one}", reason) for one, reason in unusable]
     others = other_samples(target, bench.candidates, bench.settings.seed)
     wanted = words(target.sample, others, bench.categories, bench.checkpoint.tokenizer)
-    read_rows, unread = read(recording, target, scene, wanted, bench.settings)
+    erased, whole = erased_run(recording, target, scene)
+    read_rows, unread = read(recording, erased, target, scene, wanted, bench.settings)
     found = kinds(recording)
     sets = sets_of(scene, scene.tokens[own], found)
-    skipped += [*unread, *found.unknown]
+    skipped += [*whole, *unread, *found.unknown]
     other = _tokens_of(others, bench.checkpoint, len(visual(recording.layout)))
     if other is None:
         skipped.append(("other image", "no other image has as many visual tokens"))
-    given = [*trials(recording, sets, own, bench.settings, other)]
+    patching, reason = _patching(recording, erased, scene)
+    skipped += [("read as without objects", reason)] if reason else []
+    given = [*trials(recording, sets, own, bench.settings, other, erased=patching)]
     answered, unasked = _answers(bench, target, scene, given)
+    probe_rows, unprobed = probed(bench, target, scene, (recording, erased), given, others)
     types = [_type(target, name, sets[name], scene, found) for name in sets]
-    skips = [skip("globals", target, *one) for one in skipped + unasked]
-    return [*answered, *read_rows, *types, *skips]
+    skips = [skip("globals", target, *one) for one in skipped + unasked + unprobed]
+    return [*answered, *read_rows, *types, *probe_rows, *skips]
+
+
+def _patching(
+    recording: Recording, erased: Recording | None, scene: Scene
+) -> tuple[Recording | None, str]:
+    """The erased run, where text can read the background as in it; else None, and why."""
+    if erased is None:
+        return None, "there is no image with the objects erased"
+    if recording.fallback is not None:
+        return None, f"attention can't be patched here: {recording.fallback}"
+    if not recording.causal:
+        return None, "what the image's tokens hold depends on the question here"
+    try:
+        Checked(recording).edits((read_elsewhere(scene.background, erased),))
+    except InterventionError as error:
+        return None, str(error)
+    return erased, ""
 
 
 def _tokens_of(

@@ -122,13 +122,30 @@ def other_samples(target: Target, candidates: Sequence[Candidate], seed: int) ->
     return [ordered[i] for i in drawn[:NULLS]]
 
 
+def erased_run(
+    recording: Recording, target: Target, scene: Scene
+) -> tuple[Recording | None, list[tuple[str, str]]]:
+    """A run on the image with the objects' pixels erased; or None, and (condition, reason)."""
+    try:
+        image = erase(target.image, scene)
+    except SelectionError as error:
+        return None, [("pixels erased", str(error))]
+    return look(recording.checkpoint, image, describe("").question), []
+
+
 def read(
-    recording: Recording, target: Target, scene: Scene, wanted: Words, settings: Settings
+    recording: Recording,
+    erased: Recording | None,
+    target: Target,
+    scene: Scene,
+    wanted: Words,
+    settings: Settings,
 ) -> tuple[list[ReadRecord], list[tuple[str, str]]]:
     """What the far background, and the objects, decode to: clean, and with the objects erased.
 
     Args:
         recording: a clean run on the image.
+        erased: of `erased_run`.
         target: whose image it is.
         scene: its objects.
         wanted: what is looked for.
@@ -144,11 +161,6 @@ def read(
     skipped: list[tuple[str, str]] = []
     if "far background" not in regions:
         skipped.append(("far background", "no patch lies 2 or more from every object"))
-    try:
-        erased = look(recording.checkpoint, erase(target.image, scene), describe("").question)
-    except SelectionError as error:
-        erased = None
-        skipped.append(("pixels erased", str(error)))
     value, own = values_at_hand(settings)[0], target.annotation.object_id
     condition = (replaced(objects.dilate(1), value, settings, own, "objects"),)
     for region, tokens in regions.items():

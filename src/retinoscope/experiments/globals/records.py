@@ -17,9 +17,10 @@ class GlobalRecord:
             object), "far background" (2 or more patches from any object), or a kind found in the
             data: "norm outliers", "norm outliers (MAD)", "norm outliers (3 x median)",
             "attention sinks", "massive states", "dead", "rest" (none of these kinds).
-        mode: "ablate" (they are replaced), "keep" (all others are), "permute" (they change places
-            among themselves), "other image" (they give way to another image's tokens of the same
-            places); "" for the clean run.
+        mode: "ablate" (they are replaced), "keep" (all others are), "erased" (text behind the
+            image reads them as where the objects' pixels are erased, in every layer), "permute"
+            (they change places among themselves), "other image" (they give way to another image's
+            tokens of the same places); "" for the clean run.
         random: whether as many visual tokens at random stand for the kind.
         tokens: how many tokens the kind has in this image.
         visual: visual tokens of the image.
@@ -108,3 +109,32 @@ class TypeRecord:
     far: int
     norm: float | None
     attention: float | None
+
+
+@dataclass(frozen=True)
+class ProbeRecord:
+    """What a linear probe of the whole image puts first, read off one state.
+
+    Attributes:
+        image_id, object_id: the object whose image it is.
+        asked: "class" (is it one of the image's?) or "theme" (is it the image's?).
+        read_at: "far background" (the mean state of patches 2 or more from any object) or "last
+            position" of the prompt.
+        token_type, mode, random: as in GlobalRecord, for the places of tokens; "objects" and
+            "pixels" where the objects' boxes are painted in the background's mean colour.
+        layer: place of the residual stream, 0 to the number of layers.
+        right: whether what it puts first is right.
+        null: share of other images with as many classes of which it would be right; None where
+            there is none.
+    """
+
+    image_id: int
+    object_id: int
+    asked: str
+    read_at: str
+    token_type: str
+    mode: str
+    random: bool
+    layer: int
+    right: bool
+    null: float | None

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 import polars as pl
 
 from retinoscope.experiments.globals.figures import need_bars, read_curves
-from retinoscope.experiments.globals.grids import answer_grid, kind_grid, read_grid
-from retinoscope.experiments.globals.tables import TASKS, answer_table, kind_table, read_table
+from retinoscope.experiments.globals.grids import answer_grid, kind_grid, probe_grid, read_grid
+from retinoscope.experiments.globals.tables import (
+    TASKS,
+    answer_table,
+    kind_table,
+    probe_table,
+    read_table,
+)
 from retinoscope.experiments.globals.verdict import global_features, outlier_tokens
 from retinoscope.report.grids import filled
 from retinoscope.report.parts import Report, Section, Sketch, Tables
@@ -32,6 +38,7 @@ def _tables(results: Results, protocol: Protocol) -> Tables:
         "globals": answer_table(results["globals"]),
         "globals_read": read_table(results["globals_read"]),
         "globals_types": kind_table(results["globals_types"]),
+        "globals_probes": probe_table(results["globals_probes"]),
     }
 
 
@@ -43,7 +50,11 @@ def _section(tables: Tables) -> Section:
         "Global features: genuine, and used?",
         _NOTE,
         grids=main,
-        folded=filled(read_grid(read, "far background"), read_grid(read, "object")),
+        folded=filled(
+            probe_grid(tables["globals_probes"]),
+            read_grid(read, "far background"),
+            read_grid(read, "object"),
+        ),
         brief=main[:2],
     )
 

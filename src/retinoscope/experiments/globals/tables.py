@@ -25,11 +25,12 @@ KINDS = (
     "dead",
     "rest",
 )
-MODES = ("ablate", "keep", "permute", "other image")
+MODES = ("ablate", "keep", "erased", "permute", "other image")
 STATES = ("clean", "tokens", "pixels")
 REGIONS = ("far background", "object")
 SHARES = ("present", "present_null", "absent", "number", "number_null", "wrong_number", "scene")
 ITEM = ("image_id", "object_id", "task")
+_ENDS = ("", "_low", "_high")
 
 
 def answer_table(records: pl.DataFrame) -> pl.DataFrame:
@@ -199,3 +200,43 @@ def paired(
         return rows.select(*ITEM, (~pl.col("right")).alias(name))
 
     return one(first, "first").join(one(second, "second"), on=ITEM)
+
+
+def probe_table(records: pl.DataFrame) -> pl.DataFrame:
+    """What the probes of the whole image find, at the layer where each finds most on clean runs.
+
+    Args:
+        records: the run's globals_probes; an image that was measured for several of its objects
+            counts once.
+
+    Returns:
+        A row for each asked, read_at, token_type, mode and random: layer, n (images), right with
+        low and high (share of images, Wilson), null with low and high (chance; bootstrap over
+        images).
+    """
+    keys = ["asked", "read_at"]
+    once = records.unique(
+        ["image_id", *keys, "token_type", "mode", "random", "layer"],
+        keep="first",
+        maintain_order=True,
+    )
+    clean = once.filter(pl.col("token_type") == "none")
+    best = (
+        clean.group_by([*keys, "layer"], maintain_order=True)
+        .agg(found=pl.col("right").mean())
+        .sort("found", "layer", descending=[True, False])
+        .unique(keys, keep="first", maintain_order=True)
+    )
+    here = once.join(best, on=[*keys, "layer"], how="semi")
+    rows = []
+    named = [*keys, "layer", "token_type", "mode", "random"]
+    for key, group in here.group_by(named, maintain_order=True):
+        row: dict[str, Any] = dict(zip(named, key, strict=True)) | {"n": group.height}
+        row |= interval_columns("right", rate(int(group["right"].sum()), group.height))
+        null = mean(group["null"].to_list(), group["image_id"].to_list())
+        rows.append(row | interval_columns("null", null))
+    schema: dict[str, Any] = dict.fromkeys((*keys, "token_type", "mode"), pl.String)
+    schema |= {"layer": pl.Int64, "random": pl.Boolean, "n": pl.Int64}
+    schema |= {f"{name}{end}": pl.Float64 for name in ("right", "null") for end in _ENDS}
+    order = ("asked", "read_at", rank("token_type", ("none", "objects", *KINDS)))
+    return pl.DataFrame(rows, schema=schema).sort(*order, rank("mode", ("", *MODES)), "random")

@@ -9,24 +9,48 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine import Recording
+from retinoscope.engine import Recording, capture
 from retinoscope.experiments.globals.reading import far
 from retinoscope.experiments.globals.types import Kinds
 from retinoscope.experiments.objects import Scene
 from retinoscope.experiments.replacing import replaced, values_at_hand
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import random_source
-from retinoscope.interventions import Ablate, Condition
+from retinoscope.interventions import Ablate, Condition, Context, Edits, PathPatch
+from retinoscope.interventions.path_patch import Sources
 from retinoscope.tokens import TokenSet, visual
 
 PLACES = ("all", "object+1", "background", "far background")
 """Sets of tokens by place."""
 
 SHUFFLED = ("background", "far background")
-"""Sets that are also permuted, and given another image's tokens."""
+"""Sets that are also read as without objects, permuted, and given another image's tokens."""
 
 DESCRIBED = ("all", "far background")
 """Sets under which descriptions are asked for; and every kind that is found in the data."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadElsewhere:
+    """Text behind the image reads some tokens as they are in another run; they go on as they are.
+
+    What is replaced at the input the layers may write there again; what is read so holds what that
+    run's image holds, with nobody's attention renormalised.
+
+    Attributes:
+        tokens: visual tokens.
+        source: their keys and values in the other run.
+    """
+
+    tokens: TokenSet
+    source: Sources
+
+    def edits(self, context: Context) -> Edits:
+        """Patched paths, in every layer."""
+        end = max(context.layout.visual)
+        behind = [position for position in context.layout.text if position > end]
+        layers = range(context.layer_count)
+        return PathPatch(behind, self.tokens, layers, self.source).edits(context)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +66,7 @@ class Trial:
     @property
     def described(self) -> bool:
         """Whether descriptions are asked for under it."""
-        return not self.random and (
+        return not (self.random or self.mode == "erased") and (
             self.token_type in DESCRIBED or self.token_type not in (*PLACES, "rest")
         )
 
@@ -65,6 +89,8 @@ def trials(
     object_id: int,
     settings: Settings,
     other: Float[Tensor, "visual width"] | None,
+    *,
+    erased: Recording | None,
 ) -> Iterator[Trial]:
     """Every condition that an image's sets allow; equal sets share one.
 
@@ -74,6 +100,7 @@ def trials(
         object_id: decides with the settings' seed what is drawn at random.
         settings: the first value that is not another image's stands in tokens' place.
         other: another image's visual tokens, where it has as many.
+        erased: a run on the image with the objects' pixels erased, whose attention can be patched.
     """
     everything, value = visual(recording.layout), values_at_hand(settings)[0]
     known: dict[frozenset[int], Condition] = {}
@@ -101,9 +128,20 @@ def trials(
             generator = torch.Generator().manual_seed(seed)
             order = torch.randperm(count, generator=generator).to(states.device)
             yield Trial(name, "permute", False, count, (Ablate(tokens, states[order]),))
+        if name in SHUFFLED and erased is not None:
+            yield Trial(name, "erased", False, count, (read_elsewhere(tokens, erased),))
         if name in SHUFFLED and other is not None:
             places = [place for place, p in enumerate(everything) if p in tokens]
             yield Trial(name, "other image", False, count, (Ablate(tokens, other[places]),))
+
+
+def read_elsewhere(tokens: TokenSet, other: Recording) -> ReadElsewhere:
+    """Text reads some tokens as in another run, in every layer.
+
+    Raises:
+        InterventionError: its keys and values can't be had.
+    """
+    return ReadElsewhere(tokens, capture(other, ["key", "value"], positions=sorted(tokens)))
 
 
 def _seed(settings: Settings, object_id: int, purpose: str) -> int:

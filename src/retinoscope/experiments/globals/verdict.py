@@ -33,6 +33,7 @@ MOST_ON_OBJECTS = 0.5
 """Of a kind of which more lies on objects nothing is learnt about tokens that stand out."""
 
 _FAR = ("far background", "ablate", False)
+_ERASED = ("far background", "erased", False)
 _KEPT = ("far background", "keep", False)
 _NOTHING = ("all", "ablate", False)
 
@@ -92,8 +93,9 @@ def _of_the_objects(late: pl.DataFrame) -> Check:
 
 def _used(answers: pl.DataFrame, genuine: list[bool | TooFew | None]) -> Check:
     condition = (
-        f"and more than {percent(NEEDED, 0)} of right answers change without it, or more stay "
-        "right with it alone than with nothing (intervals over images)"
+        f"and more than {percent(NEEDED, 0)} of right answers change without it, or where text "
+        "reads it as without the objects, or more stay right with it alone than with nothing "
+        "(intervals over images)"
     )
     without = paired(answers, _FAR, _FAR)
     alone = paired(answers, _KEPT, _NOTHING)
@@ -103,13 +105,18 @@ def _used(answers: pl.DataFrame, genuine: list[bool | TooFew | None]) -> Check:
     gains = (alone["second"].cast(pl.Int64) - alone["first"].cast(pl.Int64)).to_list()
     enough = mean([float(one) for one in gains], alone["image_id"].to_list())
     met = _over(needed, NEEDED)
+    bare_read = paired(answers, _ERASED, _ERASED)
+    erased = mean(bare_read["first"].cast(pl.Float64).to_list(), bare_read["image_id"].to_list())
+    if met is False and erased.n:
+        met = _over(erased, NEEDED)
     if met is False or isinstance(met, TooFew):
         met = _over(enough, 0) if enough.n else met
     kept, bare = (_share(alone.select(~pl.col(name)), name) for name in ("first", "second"))
+    read = f", as without objects {percent(erased.value)} ({interval(erased.low, erased.high)})"
     text = (
-        f"needed for {percent(needed.value)} ({interval(needed.low, needed.high)}) of answers, "
-        f"alone enough for {kept} (with nothing {bare}), n = {without.height}: "
-        f"{_in_words(genuine, met)}"
+        f"needed for {percent(needed.value)} ({interval(needed.low, needed.high)}) of answers"
+        f"{read if erased.n else ''}, alone enough for {kept} (with nothing {bare}), "
+        f"n = {without.height}: {_in_words(genuine, met)}"
     )
     return Check(condition, text, met)
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import interval_columns
-from retinoscope.results.statistics import mean, rate
+from retinoscope.results.statistics import lost_share, mean, rate
 
 LENSES = (
     *("logit", "tuned-visual", "tuned-text", "latent", "jacobian", "probe"),
@@ -81,29 +81,39 @@ def causes(records: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         A row for each task, place and lens: n (items right when clean, ahead of the best wrong
-        answer), drop ((clean - pushed) / clean of the logit difference), random (the mean over
-        random directions), extra (drop less random, paired), each a mean over items with low and
-        high; wrong (of them that became wrong) and random_wrong, of all random pushes of them.
+        answer), drop (what all logit differences lose together, as a share of the clean ones:
+        `lost_share`), random (the same under random pushes, of each item their mean), extra (drop
+        less random, of the same items), each with low and high; wrong (of them that became wrong)
+        and random_wrong, of all random pushes of them.
     """
     ahead = records.filter(pl.col("right_clean") & (pl.col("difference_clean") > 0)).with_columns(
-        drop=1 - pl.col("difference") / pl.col("difference_clean"), wrong=~pl.col("right")
+        wrong=~pl.col("right")
     )
     chance = (
         ahead.filter(pl.col("lens") == "random")
         .group_by([*UNIT, "place"])
-        .agg(random=pl.col("drop").mean(), random_wrong=pl.col("wrong").sum(), random_n=pl.len())
+        .agg(
+            random=pl.col("difference").mean(),
+            random_wrong=pl.col("wrong").sum(),
+            random_n=pl.len(),
+        )
     )
     paired = (
         ahead.filter(pl.col("lens") != "random")
         .join(chance, on=[*UNIT, "place"], how="inner", validate="m:1", maintain_order="left")
-        .with_columns(extra=pl.col("drop") - pl.col("random"))
+        .with_columns(
+            # What is left where only that is lost that the random push leaves.
+            extra=pl.col("difference_clean") - (pl.col("random") - pl.col("difference"))
+        )
     )
     rows = []
     keys = ("task", "place", "lens")
     for key, group in paired.group_by(keys, maintain_order=True):
         row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"n": group.height}
-        for name in ("drop", "random", "extra"):
-            row |= _mean(name, group)
+        for name, left in (("drop", "difference"), ("random", "random"), ("extra", "extra")):
+            columns = ("difference_clean", left, "image_id")
+            lost = lost_share(*(group[column].to_list() for column in columns))
+            row |= interval_columns(name, lost)
         for name, count in (("", group.height), ("random_", group["random_n"].sum())):
             share = rate(int(group[f"{name}wrong"].to_numpy().sum()), int(count))
             row |= interval_columns(f"{name}wrong", share)

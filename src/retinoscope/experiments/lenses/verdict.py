@@ -74,8 +74,9 @@ def used(causes: pl.DataFrame) -> Verdict:
     return Verdict(
         "The direction counts",
         "What the logit lens reads off object patches is what answers about the object use.",
-        "Held if all are met. The loss is (clean - pushed) / clean of the logit difference between "
-        "the right answer and the best wrong one, over items that were right.",
+        "Held if all are met. The loss is what the logit differences between the right answer and "
+        "the best wrong one lose together, as a share of the clean ones, over items that were "
+        "right.",
         all_met(checks) if checks else NOT_MEASURED,
         tuple(checks) or (Check("answers were measured", NOT_MEASURED, None),),
     )

@@ -11,4 +11,5 @@ EXPERIMENT = Experiment(
     report=f"{__name__}.report:REPORT",
     place=16,
     scenes="arranged:rows+groups:60",
+    asks=True,
 )

@@ -12,9 +12,9 @@ from retinoscope.engine import Recording, look
 from retinoscope.errors import SampleError, SelectionError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.contrast import Contrast, contrast
-from retinoscope.experiments.reasoning.parts import Parts, counts, has_steps, parts_of
+from retinoscope.experiments.reasoning.parts import Parts, counts, parts_of
 from retinoscope.experiments.selections import object_tokens
-from retinoscope.experiments.target import Target, random_source, representative
+from retinoscope.experiments.target import Target, object_of, random_source
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.tasks import first_tokens, piece_tokens
 from retinoscope.tokens import TokenSet, at, visual
@@ -70,14 +70,12 @@ def questions_of(target: Target, seed: int) -> list[Question]:
 
     A question belongs to the object that it is about; one about several, to one of the image's.
     """
-    own, chosen_one = target.annotation.object_id, representative(target.sample, seed).object_id
+    own, sample = target.annotation, target.sample
     about = [
-        one
-        for one in target.sample.questions
-        if has_steps(one) and own == (chosen_one if one.object_id is None else one.object_id)
+        one for one in sample.questions if one.stepwise and object_of(sample, one, seed) == own
     ]
     kinds = dict.fromkeys(one.kind for one in about)
-    rng = random_source(seed, own, "reasoning")
+    rng = random_source(seed, own.object_id, "reasoning")
     chosen = []
     for kind in kinds:
         listed = [one for one in about if one.kind == kind]
@@ -125,7 +123,7 @@ def others_of(item: Item, bench: Bench[OwnSettings]) -> Iterator[Item]:
     shape = item.recording.encoded.layout
     for question in item.target.sample.questions:
         alike = question.kind == item.question.kind and question.word != item.question.word
-        if alike and has_steps(question) and begin(question) == begin(item.question):
+        if alike and question.stepwise and begin(question) == begin(item.question):
             other = ask(bench, item.target, question)
             if other.recording.encoded.layout == shape and other.clean_right:
                 yield other

@@ -16,7 +16,13 @@ from retinoscope.engine import evaluate
 from retinoscope.engine.edits.checks import Checked
 from retinoscope.errors import InterventionError, SampleError, SelectionError
 from retinoscope.experiments.bench import Bench
-from retinoscope.experiments.reasoning.asking import Item, ask, one_less, others_of, questions_of
+from retinoscope.experiments.reasoning.asking import (
+    Item,
+    ask,
+    one_less,
+    others_of,
+    questions_of,
+)
 from retinoscope.experiments.reasoning.reading import readings
 from retinoscope.experiments.reasoning.records import ReasoningRecord
 from retinoscope.experiments.target import Target, random_source, skip
@@ -27,7 +33,7 @@ from retinoscope.tokens import TokenSet, at, last, visual
 
 NO_STEPS = (
     "no question with steps belongs to this object; give data that have them, such as "
-    "arranged:rows or gqa:PATH"
+    "arranged:rows, gqa:PATH, or vsr:PATH and tallyqa:PATH with COCO's instances files beside"
 )
 
 

@@ -16,7 +16,8 @@ class Parts:
     Attributes:
         anchor: named by the question: what a step without inputs arrives at.
         between: what later steps arrive at on the way.
-        answer: what the last step arrives at.
+        answer: what the last step that arrives at things arrives at; what the question goes on to
+            ask of them ("what color") arrives at none.
         rest: everything else in the image.
     """
 
@@ -31,11 +32,6 @@ class Parts:
         return {name: ids for name, ids in parts.items() if ids}
 
 
-def has_steps(question: Question) -> bool:
-    """Whether a question has a step that goes on from another, and a word to score."""
-    return bool(question.word) and any(step.inputs for step in question.steps)
-
-
 def counts(question: Question) -> bool:
     """Whether the last step counts."""
     return bool(question.steps) and question.steps[-1].op == COUNTING
@@ -48,7 +44,7 @@ def parts_of(sample: Sample, question: Question) -> Parts:
     and no answer object.
     """
     starts = [step for step in question.steps if not step.inputs]
-    later = [step for step in question.steps if step.inputs]
+    later = [step for step in question.steps if step.inputs and step.object_ids]
     named = {i for step in starts for i in step.object_ids}
     answer = tuple(i for i in later[-1].object_ids if i not in named) if later else ()
     anchor = tuple(i for i in _once(starts) if i not in answer)
