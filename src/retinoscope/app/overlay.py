@@ -112,8 +112,8 @@ def _attention(
     told = f", the answer so far {100 * answered:.1f} %" if answered > 1e-4 else ""
     note = (
         f"{_force(request)}Patches get {100 * float(visual.sum()):.1f} % of this attention, "
-        f"the prompt's text {100 * float(text.sum()):.1f} %{told}. Attention is where a position reads, not yet "
-        "what it uses."
+        f"the prompt's text {100 * float(text.sum()):.1f} %{told}. Attention is where a position "
+        "reads, not yet what it uses."
     )
     table = found.to(request.keys or layout.visual)
     rows = [[finite(value) for value in row] for row in table.tolist()]
