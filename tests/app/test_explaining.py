@@ -188,7 +188,7 @@ def test_several_images_are_shown_in_one_prompt(page: Page):
     page.locator("#stage-2").focus()
     page.keyboard.press("Space")
     expect(page.locator("#count")).to_have_text("1 of 288 patches selected")
-    expect(page.locator("#cursor")).to_have_text("Image 2, row 1, column 1, selected")
+    expect(page.locator("#cursor")).to_have_text("Image 2, row 0, column 0, selected")
     assert "patches=144" in page.url
     settled(page)
     page.get_by_role("button", name="Take image 1 away").click()

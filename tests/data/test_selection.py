@@ -117,7 +117,7 @@ def test_a_filter_that_keeps_nothing_says_why() -> None:
     data = dataset([[("dog", 50.0, False)], [("dog", 5000.0, False)] * 4])
     with pytest.raises(DataError, match=r"4 more than 3 annotations.*1 area not over 1000 px"):
         select(data)
-    with pytest.raises(DataError, match="no objects"):
+    with pytest.raises(DataError, match="without annotated objects"):
         select(dataset([[]]))
     with pytest.raises(DataError, match="limit 0"):
         select(data, LOOSE, limit=0)

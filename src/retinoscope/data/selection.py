@@ -104,11 +104,15 @@ def select(
     candidates = [
         candidate for sample in dataset.samples for candidate in _fitting(sample, chosen, left)
     ]
+    if not any(sample.annotations for sample in dataset.samples):
+        raise DataError(
+            f"{dataset.name}: images without annotated objects, which experiments need; give data "
+            "that have some (docs/data.md), or look at one image by `retinoscope look`."
+        )
     if not candidates:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())
         raise DataError(
-            f"{dataset.name}: no object fits the filter {chosen} ({reasons or 'no objects'}). "
-            "Widen the filter, or give data with annotated objects."
+            f"{dataset.name}: no object fits the filter {chosen} ({reasons}). Widen the filter."
         )
     candidates.sort(key=lambda candidate: _shuffle_key(seed, candidate))
     return Selection(tuple(candidates[:limit]), len(candidates), dict(left))
