@@ -3,7 +3,8 @@
 # make attack      kill, damage and misuse everything many thousand times, in 25 minutes
 # make check       format, lint, types, import contracts
 # make docs        build the documentation into site/; open site/index.html
-# make bench       time the same work by other tools; QUICK=1 takes a small model
+# make bench       time the same work by other tools; QUICK=1 takes a small model,
+#                  DEVICE=cuda a GPU
 # make clean       remove the virtual environment and what was built
 #
 # Each makes .venv where needed. A Python of at least 3.11, make and pip are enough.
@@ -43,7 +44,7 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.test
 	PYTHON=$(abspath $(BIN))/python TORCH_INDEX=$(TORCH_INDEX) benchmarks/setup
-	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache

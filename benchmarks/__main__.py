@@ -1,7 +1,7 @@
 """Measure every tool on every piece of work, each alone in its process, and write the table.
 
     python -m benchmarks [--quick] [--tools retinoscope hooks ...] [--works a b ...]
-        [--subjects random ...]
+        [--subjects random ...] [--device cuda]
 
 Tools of others run in their own environments, which `benchmarks/setup` makes; where a tool has
 none, the table says so.
@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.bounds import bound
 from benchmarks.compare import agreement
@@ -46,7 +48,8 @@ LACKING: dict[str, tuple[str, ...]] = {
 def main() -> None:
     """Measure, print the table, and write results, page and figure.
 
-    Full results go to `results.json` and into the docs, quick ones to `.bench/quick`.
+    Full results go to `results.json` (of a GPU to `cuda.json`) and into the docs, quick ones to
+    `.bench/quick`.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="the small model, fewer samples")
@@ -54,16 +57,16 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="*", default=SUBJECTS, choices=SUBJECTS)
     parser.add_argument("--works", nargs="*", default=None, help="these alone; others are kept")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     given = parser.parse_args()
     some = given.works is not None
     given.works = given.works or [*"abcdefghijk", *([] if given.quick else ["g2"])]
     names = ["small"] if given.quick else given.subjects
-    results = _known(given.quick) if some else {}
-    results = results or {
+    results = (_known(given) if some and given.device == "cpu" else {}) or {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{_processor()}, {given.threads} thread(s)",
-        "how": "seconds of processor time, the clean run included; ~ scaled from a sample; "
-        "outputs compared with the plain hooks'",
+        "machine": _machine(given),
+        "how": f"seconds of {'processor' if given.device == 'cpu' else 'wall'} time, the clean run "
+        "included; ~ scaled from a sample; outputs compared with the plain hooks'",
         "subjects": {},
     }
     with tempfile.TemporaryDirectory() as scratch:
@@ -73,17 +76,20 @@ def main() -> None:
             found = _subject(folder, given)
             found["works"] = _merged(results["subjects"].get(name), found["works"])
             results["subjects"][name] = found
-            _write(results, given.quick)
-        if {"a", "b"} <= set(given.works):
+            _write(results, given)
+        if {"a", "b"} <= set(given.works) and given.device == "cpu":
             results["sweeps"] = _sweeps(Path(scratch), given)
-    _write(results, given.quick)
+    _write(results, given)
     print(table(results))
 
 
-def _known(quick: bool) -> dict[str, Any]:
+def _known(given: argparse.Namespace) -> dict[str, Any]:
     """What was measured before, where there is any."""
-    file = (ENVIRONMENTS / "quick" if quick else HERE) / "results.json"
-    return json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return _read((ENVIRONMENTS / "quick" if given.quick else HERE) / "results.json") or {}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    return json.loads(file.read_text("utf-8")) if file.exists() else None
 
 
 def _merged(before: dict[str, Any] | None, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -94,13 +100,17 @@ def _merged(before: dict[str, Any] | None, rows: list[dict[str, Any]]) -> list[d
     return [known[key] for key in sorted(known)]
 
 
-def _write(results: dict[str, Any], quick: bool) -> None:
+def _write(results: dict[str, Any], given: argparse.Namespace) -> None:
+    quick = given.quick
     data, docs = (ENVIRONMENTS / "quick",) * 2 if quick else (HERE, HERE.parent / "docs")
     data.mkdir(parents=True, exist_ok=True)
-    (data / "results.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    timed = HERE / "reproduce.json"
-    reproduce = json.loads(timed.read_text("utf-8")) if timed.exists() else None
-    (docs / "benchmark.md").write_text(page(results, reproduce), "utf-8")
+    name = "results.json" if given.device == "cpu" else "cuda.json"
+    (data / name).write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    results = results if given.device == "cpu" else _known(given)
+    if not results:
+        return
+    made = page(results, _read(HERE / "reproduce.json"), _read(data / "cuda.json"))
+    (docs / "benchmark.md").write_text(made, "utf-8")
     if "sweeps" in results:
         draw(results["sweeps"], docs / "benchmark.svg")
 
@@ -153,6 +163,7 @@ def _measure(
         "tokens": _tokens(given),
         "count": count,
         "gap": gap,
+        "device": given.device,
     }
     command = [str(python), "-m", "benchmarks.measure", tool, key, str(folder)]
     command += [str(_output(folder, tool, key))]
@@ -199,6 +210,12 @@ def _tokens(given: argparse.Namespace) -> int:
 
 def _ordered(tools: list[str]) -> list[str]:
     return sorted(tools, key=lambda tool: tool != REFERENCE)
+
+
+def _machine(given: argparse.Namespace) -> str:
+    if given.device == "cpu":
+        return f"{_processor()}, {given.threads} thread(s)"
+    return f"one {torch.cuda.get_device_name()}"
 
 
 def _processor() -> str:

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import memray
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -40,6 +39,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gap", type=float, default=0.0)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--lines", action="store_true", help="count the lines that run")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -53,10 +53,16 @@ def main() -> None:
 
 
 def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of processor time, scaled to all conditions; and what else is measured of a work."""
-    subject = load(given.folder)
+    """Seconds, scaled to all conditions; and what else is measured of a work.
+
+    Of processor time; on a GPU of wall time, after a few conditions that warm it up.
+    """
+    subject = load(given.folder, given.device)
     work = works(subject, given.tokens)[given.work]
     module = importlib.import_module(f"benchmarks.tools.with_{given.tool}")
+    if given.device != "cpu" and given.tool != "retinoscope":
+        # These tools make their masks and indices on whichever device is the default one.
+        torch.set_default_device(given.device)
     tool = module.Tool(subject)
     changes = work.changes[: given.count] if given.count else work.changes
     sample = getattr(tool, "sampled", sampled)
@@ -64,10 +70,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     # One full collection takes longer than some works, and falls into whichever it happens to.
     gc.collect()
     gc.freeze()
-    start = time.process_time()
+    if given.device != "cpu":
+        few = replace(work, tokens=min(work.tokens, 2))
+        _run(module.Tool(subject), few, list(changes[:2]), given.gap)
+    start = _now(given.device)
     output, gap = _run(tool, work, [changes[index] for index in chosen], given.gap)
-    seconds = time.process_time() - start
-    save_file({"output": output.float().contiguous()}, given.output)
+    seconds = _now(given.device) - start
+    save_file({"output": output.float().cpu().contiguous()}, given.output)
     found = {
         "seconds": seconds * (len(changes) / len(chosen) if chosen else 1.0),
         "measured": len(chosen),
@@ -76,7 +85,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         "gap": gap,
     }
     if work.kind == "lens":
-        found["memory"] = _allocated(lambda: _run(tool, work, [], given.gap))
+        found["memory"] = _allocated(lambda: _run(tool, work, [], given.gap), given.device)
     if given.lines:
         few = replace(work, tokens=min(work.tokens, 2))
         fresh = module.Tool(subject)
@@ -100,8 +109,23 @@ def _run(tool: Any, work: Work, changes: list[Change], gap: float) -> tuple[Tens
             return function(EXPLAINED, gap)
 
 
-def _allocated(run: Callable[[], Any]) -> int:
+def _now(device: str) -> float:
+    """Seconds on the clock of a device."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _allocated(run: Callable[[], Any], device: str) -> int:
     """The most bytes that are allocated at once while something runs, above what was before."""
+    if device != "cpu":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    import memray
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "allocations"
         with memray.Tracker(file):

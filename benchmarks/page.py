@@ -14,12 +14,15 @@ WAYS = {
 }
 
 
-def page(results: dict[str, Any], reproduce: dict[str, Any] | None) -> str:
+def page(
+    results: dict[str, Any], reproduce: dict[str, Any] | None, cuda: dict[str, Any] | None
+) -> str:
     """Markdown, made by `make bench`.
 
     Args:
         results: of `benchmarks`.
         reproduce: of `benchmarks.reproduce`, if it was run.
+        cuda: of `benchmarks --device cuda`, if it was run.
     """
     parts = [
         "# How fast",
@@ -31,6 +34,8 @@ def page(results: dict[str, Any], reproduce: dict[str, Any] | None) -> str:
         table(results).strip(),
         "![Seconds against conditions and against visual tokens](benchmark.svg)",
     ]
+    if cuda:
+        parts += ["## On a GPU", table(cuda).strip()]
     if reproduce:
         parts += ["## The main job", _main_job(reproduce)]
     return "\n\n".join(parts) + "\n"

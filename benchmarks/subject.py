@@ -171,14 +171,14 @@ def _save(folder: Path, inputs: dict[str, Tensor]) -> None:
     save_file({k: v.contiguous() for k, v in inputs.items()}, folder / "inputs.safetensors")
 
 
-def load(folder: Path) -> Subject:
-    """Read a subject back."""
+def load(folder: Path, device: str = "cpu") -> Subject:
+    """Read a subject back, onto a device."""
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     model.requires_grad_(False)
     weights = load_file(folder / "weights.safetensors")
     for name, parameter in model.named_parameters():
         parameter.copy_(weights[_shared_name(name)])
-    inputs = load_file(folder / "inputs.safetensors")
+    inputs = load_file(folder / "inputs.safetensors", device=device)
     image = model.config.image_token_id
     visual = torch.nonzero(inputs["input_ids"][0] == image).flatten().tolist()
-    return Subject(model, inputs, visual, round(len(visual) ** 0.5))
+    return Subject(model.to(device), inputs, visual, round(len(visual) ** 0.5))

@@ -1,8 +1,9 @@
 """Train everything on one machine in one call: `python -m recipes.device --seconds 540 ...`.
 
-Renders scenes on all cores but four while two processes train on the device: the reference with
-the pointed model, exported as soon as they are finished, and the variants. Whatever fails, the
-others go on, and what they wrote stays.
+Renders scenes on all cores but four while one process trains on the device: the reference with the
+pointed model, exported as soon as they are finished (`--train embedded`), or the variants behind
+the reference's tower (`--train variants`). Whatever fails, the others go on, and what they wrote
+stays.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ class Plan:
         together: when the reference and the pointed model are finished.
         exported: when the pointed model is exported at the latest, finished or not.
         text: how long the variants' decoders are trained on text.
-        towers: how long their towers are trained.
         images: when their training on images ends; what is left is for the last measures.
         rendered: when rendering ends.
         end: when everything is cut off.
@@ -40,9 +40,8 @@ class Plan:
     parts: float = 56
     together: float = 312
     exported: float = 345
-    text: float = 50
-    towers: float = 46
-    images: float = 412
+    text: float = 120
+    images: float = 440
     rendered: float = 300
     end: float = 530
 
@@ -78,8 +77,9 @@ def list_runs(given: argparse.Namespace, began: float, folder: Path) -> dict[str
     rendering = [*common, *data, "--images", str(given.capacity), "--workers", str(given.workers)]
     training = [*common, *data, *device, "--out", str(folder)]
     some = min(given.capacity, given.seen_by_variants)
-    return {
-        "render": ["recipes.embedded.render", *rendering, "--seconds", f"{at.rendered:.1f}"],
+    rendered = at.rendered if given.train == "embedded" else at.text
+    listed = {
+        "render": ["recipes.embedded.render", *rendering, "--seconds", f"{rendered:.1f}"],
         "embedded": [
             *("recipes.embedded.train", *training, "--capacity", str(given.capacity)),
             *("--parts-seconds", f"{at.parts:.1f}", "--parts-steps", "1000000"),
@@ -95,12 +95,13 @@ def list_runs(given: argparse.Namespace, began: float, folder: Path) -> dict[str
             *("recipes.variants.run", *training, "--capacity", str(some)),
             *("--least-images", str(some // 3)),
             *("--text-seconds", f"{at.text:.1f}", "--text-steps", "1000000"),
-            *("--tower-seconds", f"{at.towers:.1f}", "--tower-steps", "1000000"),
             *("--until", f"{began + at.images:.1f}", "--image-steps", "1000000"),
             *(["--compile"] if given.compile else []),
             *given.variants.split(),
         ],
     }
+    chosen = {"embedded": ("render", "embedded", "export"), "variants": ("render", "variants")}
+    return {name: listed[name] for name in chosen[given.train]}
 
 
 def main() -> None:
@@ -159,7 +160,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, required=True, help="of the whole call")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--tower", type=Path, required=True, help="where the model is exported")
+    parser.add_argument("--train", choices=("embedded", "variants"), default="embedded")
+    parser.add_argument("--tower", type=Path, help="where the pointed model is exported")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 4))

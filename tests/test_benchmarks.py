@@ -61,5 +61,5 @@ def test_memory_and_lines_are_of_what_runs() -> None:
     def run() -> Any:
         return torch.empty(2**22)  # 16 MiB of float32
 
-    assert 2**24 <= measure._allocated(run) < 2**25
+    assert 2**24 <= measure._allocated(run, "cpu") < 2**25
     assert measure._lines(__file__, run) == 1

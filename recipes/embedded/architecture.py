@@ -44,10 +44,18 @@ def decoder_config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> LlamaCon
     )
 
 
-def llava_config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """The whole model as LLaVA-1.5 puts it together, reading the tower's last layer."""
+def llava_config(
+    shape: Shape, tokenizer: PreTrainedTokenizerFast, tower: Shape | None = None
+) -> LlavaConfig:
+    """The whole model as LLaVA-1.5 puts it together, reading the tower's last layer.
+
+    Args:
+        shape: of the decoder.
+        tokenizer: its words.
+        tower: the tower's shape, where it is another one.
+    """
     return LlavaConfig(
-        vision_config=vision_config(shape),
+        vision_config=vision_config(tower or shape),
         text_config=decoder_config(shape, tokenizer),
         image_token_index=tokenizer.get_vocab()["<image>"],
         projector_hidden_act="gelu",

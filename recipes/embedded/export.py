@@ -66,7 +66,7 @@ def make_processor(words: Words) -> LlavaProcessor:
 
 
 def assemble(
-    weights: dict[str, Tensor], shape: Shape, words: Words
+    weights: dict[str, Tensor], shape: Shape, words: Words, tower: Shape | None = None
 ) -> LlavaForConditionalGeneration:
     """Put weights into one model.
 
@@ -74,9 +74,10 @@ def assemble(
         weights: by the part and the name that `recipes.stack.unstack` gives them, "tower/...".
         shape: of the model.
         words: its vocabulary.
+        tower: the tower's shape, where it is another one.
     """
     tokens = make_tokenizer(words)
-    model = LlavaForConditionalGeneration(llava_config(shape, tokens))
+    model = LlavaForConditionalGeneration(llava_config(shape, tokens, tower))
     known = model.state_dict()
     named = {_name(key, known): weight.float() for key, weight in weights.items()}
     model.load_state_dict(named)

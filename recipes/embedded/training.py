@@ -64,7 +64,7 @@ def train(
     modules: nn.ModuleDict,
     optimiser: Optimiser | Optimisers,
     step_of: Callable[[int, float], dict[str, Tensor]],
-    measure: Callable[[float], None] | None = None,
+    measure: Callable[[float], object] | None = None,
 ) -> int:
     """Train to the end of the stage, going on from a checkpoint if there is one.
 

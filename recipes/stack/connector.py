@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from recipes.stack.decoder import draw
 from recipes.stack.shape import GRID, PATCHES, Shape
 
-ConnectorKind = Literal["patches", "pooled", "queries", "registers", "class"]
+ConnectorKind = Literal["patches", "pooled", "queries", "class"]
 QUERIES = 36
 TOKENS: dict[ConnectorKind, int] = {
     "patches": PATCHES,
     "pooled": PATCHES // 4,
     "queries": QUERIES,
-    "registers": PATCHES + 4,
     "class": 1,
 }
 """Visual tokens of each kind."""
@@ -37,7 +36,12 @@ class Connector(nn.Module):
     linear: Tensor
 
     def __init__(
-        self, shape: Shape, seeds: Sequence[int], kind: ConnectorKind, linear: Sequence[bool]
+        self,
+        shape: Shape,
+        seeds: Sequence[int],
+        kind: ConnectorKind,
+        linear: Sequence[bool],
+        seen: int | None = None,
     ) -> None:
         """Draw weights.
 
@@ -46,13 +50,14 @@ class Connector(nn.Module):
             seeds: one for each model.
             kind: what the tower's states are turned into before they are projected.
             linear: for each model, whether no GELU stands between the two matrices.
+            seen: width of the tower's states; the shape's where it is None.
         """
         super().__init__()
-        self.kind, d = kind, shape.width
+        self.kind, d, w = kind, shape.width, seen or shape.width
         self.heads = shape.heads
-        sizes = {"first": (d, d), "second": (d, d)}
+        sizes = {"first": (w, d), "second": (d, d)}
         if kind == "queries":
-            sizes |= {"queries": (QUERIES, d), "query": (d, d), "key": (d, d), "value": (d, d)}
+            sizes |= {"queries": (QUERIES, w), "query": (w, w), "key": (w, w), "value": (w, w)}
         drawn = [draw(sizes, seed + 1) for seed in seeds]
         for name in sizes:
             setattr(self, name, nn.Parameter(torch.stack([each[name] for each in drawn])))
@@ -61,33 +66,31 @@ class Connector(nn.Module):
         self.register_buffer("linear", torch.tensor(list(linear)).view(-1, 1, 1))
         with torch.no_grad():
             # Visual tokens begin about as long as word embeddings.
-            self.first.mul_(d**-0.5 / 0.02)
+            self.first.mul_(w**-0.5 / 0.02)
             self.second.mul_(1.5 * d**-0.5)
             if kind == "queries":
                 for matrix in (self.query, self.key, self.value):
-                    matrix.mul_(d**-0.5 / 0.02)
+                    matrix.mul_(w**-0.5 / 0.02)
                 self.queries.mul_(1 / 0.02)
 
     def forward(
-        self, states: Float[Tensor, "models n states width"]
+        self, states: Float[Tensor, "models n states seen"]
     ) -> Float[Tensor, "models n tokens width"]:
-        """Turn the tower's states (class token, patches, registers) into visual tokens."""
+        """Turn the tower's states (class token, patches) into visual tokens."""
         features = self._select(states)
-        models, n, tokens, d = features.shape
+        models, n, tokens, width = features.shape
         dtype = features.dtype
         x = torch.baddbmm(
-            self.first_bias.to(dtype), features.reshape(models, -1, d), self.first.to(dtype)
+            self.first_bias.to(dtype), features.reshape(models, -1, width), self.first.to(dtype)
         )
         x = torch.where(self.linear, x, F.gelu(x))
         x = torch.baddbmm(self.second_bias.to(dtype), x, self.second.to(dtype))
-        return x.view(models, n, tokens, d)
+        return x.view(models, n, tokens, -1)
 
     def _select(self, states: Tensor) -> Tensor:
         patches = states[:, :, 1 : 1 + PATCHES]
         if self.kind == "patches":
             return patches
-        if self.kind == "registers":
-            return states[:, :, 1:]
         if self.kind == "class":
             return states[:, :, :1]
         if self.kind == "pooled":

@@ -24,7 +24,6 @@ class Shape:
         decoder_layers: layers of the decoder.
         decoder_hidden: width between the matrices of a gated layer of the decoder.
         vocabulary: number of words.
-        registers: extra tokens of the tower that show no part of the image.
     """
 
     width: int
@@ -34,7 +33,6 @@ class Shape:
     decoder_layers: int
     decoder_hidden: int
     vocabulary: int
-    registers: int = 0
 
     @property
     def head_width(self) -> int:

@@ -37,7 +37,6 @@ class Tower(nn.Module):
 
     patch: nn.Parameter
     token: nn.Parameter
-    registers: nn.Parameter
     qkv: nn.Parameter
     out: nn.Parameter
     up: nn.Parameter
@@ -60,7 +59,6 @@ class Tower(nn.Module):
         sizes = {
             "patch": (PIXELS, d),
             "token": (d,),
-            "registers": (shape.registers, d),
             "qkv": (layers, 3, d, d),
             "out": (layers, d, d),
             "up": (layers, d, hidden),
@@ -101,14 +99,13 @@ class Tower(nn.Module):
         return [TowerLayer(*each) for each in zip(*split, strict=True)]
 
     def embed(self, patches: Float[Tensor, "models n 144 pixels"]) -> Tensor:
-        """Return the tokens before the first layer: class, patches, registers."""
+        """Return the tokens before the first layer: class, patches."""
         models, n = patches.shape[:2]
         dtype, d = patches.dtype, self.shape.width
         flat = torch.bmm(patches.flatten(1, 2), self.patch.to(dtype)).view(models, n, PATCHES, d)
         first = self.token[:, None, None].to(dtype).expand(-1, n, -1, -1)
         x = torch.cat([first, flat], 2) + self.position[:, None].to(dtype)
-        extra = self.registers[:, None].to(dtype).expand(-1, n, -1, -1)
-        x = F.layer_norm(torch.cat([x, extra], 2), (d,), eps=EPSILON)
+        x = F.layer_norm(x, (d,), eps=EPSILON)
         return x * self.first_norm[:, None, None].to(dtype) + self.first_shift[:, None, None].to(
             dtype
         )
@@ -140,7 +137,7 @@ def look(
     pixels: Float[Tensor, "models n 3 192 192"],
     run: RunTowerLayer = run_tower_layer,
 ) -> Float[Tensor, "models n tokens width"]:
-    """Return the towers' last states: the class token, the patches, the registers."""
+    """Return the towers' last states: the class token, the patches."""
     models, n = pixels.shape[:2]
     x = tower.embed(cut_patches(pixels))
     tokens = x.shape[2]

@@ -43,8 +43,6 @@ def _tower_views(tower: Tower, model: int) -> Weights:
         "pre_layrnorm.weight": tower.first_norm[model],
         "pre_layrnorm.bias": tower.first_shift[model],
     }
-    if tower.shape.registers:
-        found["embeddings.registers"] = tower.registers[model]
     for layer in range(tower.shape.vision_layers):
         at = f"encoder.layers.{layer}"
         for number, name in enumerate(("q_proj", "k_proj", "v_proj")):
@@ -86,7 +84,7 @@ def decoder_weights(decoder: Decoder, model: int) -> Weights:
 
 @torch.no_grad()
 def tower_weights(tower: Tower, model: int) -> Weights:
-    """Return the weights of one model as `CLIPVisionModel` names them; registers as `registers`."""
+    """Return the weights of one model as `CLIPVisionModel` names them."""
     d = tower.shape.width
     # The last norm is for what stands behind the whole tower alone; ours stops before it.
     unused = {"post_layernorm.weight": torch.ones(d), "post_layernorm.bias": torch.zeros(d)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 RENDERED = Path("recipes/embedded/work")
 WORK = Path("recipes/variants/work")
-STAGES = ("render", "train", "records", "study")
+STAGES = ("render", "train", "records", "export", "study")
 
 
 def command(stage: str, given: argparse.Namespace) -> list[str]:
@@ -23,6 +23,8 @@ def command(stage: str, given: argparse.Namespace) -> list[str]:
             return ["recipes.variants.run", *where, "--device", given.device, *seeds]
         case "records":
             return ["recipes.variants.tables", str(given.work)]
+        case "export":
+            return ["recipes.variants.export", str(given.work)]
     return ["recipes.variants.study"]
 
 

@@ -17,9 +17,9 @@ from recipes.variants.catalogue import VARIANTS, TextKind, Variant
 TEXTS: tuple[TextKind, ...] = ("raster", "sentences", "shuffled", "distracted")
 
 
-def variant_shape(vocabulary: int, registers: int = 0) -> Shape:
-    """Return the shape of every variant: small enough that sixteen fit into one wheel."""
-    return Shape(128, 4, 5, 512, 8, 256, vocabulary, registers)
+def variant_shape(vocabulary: int) -> Shape:
+    """Return the shape of every variant; its tower is another one, the reference's."""
+    return Shape(128, 4, 8, 512, 8, 256, vocabulary)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Family:
 
     Attributes:
         kind: of connector.
-        members: the models; those whose tower has registers come last.
+        members: the models.
         connector, decoder: their weights.
     """
 
@@ -68,16 +68,22 @@ class Family:
 
 
 def make_families(
-    shape: Shape, members: Sequence[Member], device: torch.device
+    shape: Shape, members: Sequence[Member], seen: int, device: torch.device
 ) -> dict[ConnectorKind, Family]:
-    """Sort models into families, with new weights."""
+    """Sort models into families, with new weights.
+
+    Args:
+        shape: of every decoder.
+        members: the models.
+        seen: width of the tower's states.
+        device: where.
+    """
     families = {}
     for kind in TOKENS:
         chosen = [m for m in members if m.variant.connector == kind]
-        chosen.sort(key=lambda m: m.variant.registers)
         if chosen:
             seeds = [m.seed for m in chosen]
-            connector = Connector(shape, seeds, kind, [m.variant.linear for m in chosen])
+            connector = Connector(shape, seeds, kind, [m.variant.linear for m in chosen], seen)
             families[kind] = Family(
                 kind,
                 tuple(chosen),

@@ -1,4 +1,4 @@
-"""What towers see of every image of a pool, looked at once."""
+"""What the reference's tower sees of every image of a pool, looked at once."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recipes.embedded.augment import normalise, restyle
+from recipes.embedded.export import read_weights
 from recipes.embedded.loading import Batch, DevicePool
-from recipes.embedded.losses import (
-    Heads,
-)
 from recipes.embedded.parts import seeded
+from recipes.embedded.together import SEED, embedded_shape
 from recipes.stack.run import Runs
-from recipes.stack.shape import PATCHES
 from recipes.stack.tower import Tower, look
+from recipes.stack.unstack import put_weights
 from recipes.variants.families import Family
-
-
-@dataclass(frozen=True)
-class Towers:
-    """The shared tower and its twin with registers, each a stack of one, with their heads."""
-
-    plain: Tower
-    registers: Tower
-    plain_heads: Heads
-    registers_heads: Heads
+from retinoscope.shipped import embedded_folder
 
 
 class Seen(Protocol):
@@ -45,15 +35,14 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class Features:
-    """Last states of both towers over every image of a pool, as it is and in another style.
+    """Last states of the tower over every image of a pool, as it is and in another style.
 
     Attributes:
-        plain, registers: (2 x images, tokens, width); the second half is restyled.
+        states: (2 x images, tokens, width); the second half is restyled.
         images: number of images.
     """
 
-    plain: Float[Tensor, "twice tokens width"]
-    registers: Float[Tensor, "twice more_tokens width"]
+    states: Float[Tensor, "twice tokens width"]
     images: int
 
     def of(self, family: Family, batch: Batch) -> Float[Tensor, "models n tokens width"]:
@@ -62,30 +51,34 @@ class Features:
 
     def at(self, family: Family, number: Tensor) -> Float[Tensor, "models n tokens width"]:
         """Return what each member of a family sees: (models, n) numbers of states."""
-        split = int((~family.flags("registers")).sum())
-        parts = []
-        if split:
-            parts.append(self.plain[number[:split]])
-        if split < len(family.members):
-            seen = self.registers[number[split:]]
-            parts.append(seen[:, :, : 1 + PATCHES] if split else seen)
-        return torch.cat(parts)
+        return self.states[number]
+
+
+@torch.no_grad()
+def reference_tower(device: torch.device) -> Tower:
+    """Return the tower of the reference, as it is shipped: a stack of one, not to be trained."""
+    weights = read_weights(embedded_folder())
+    own = {k.removeprefix("tower/"): w.float() for k, w in weights.items() if k.startswith("tower")}
+    # The tower knows nothing of words.
+    tower = Tower(embedded_shape(vocabulary=1), [SEED])
+    put_weights(tower, 0, own)
+    return tower.requires_grad_(False).to(device)
 
 
 @torch.no_grad()
 def compute_features(
-    towers: Towers, pool: DevicePool, runs: Runs, styled: bool = True, chunk: int = 256
+    tower: Tower, pool: DevicePool, runs: Runs, styled: bool = True, chunk: int = 256
 ) -> Features:
     """Look at every image of a pool.
 
     Args:
-        towers: both.
+        tower: a stack of one.
         pool: the scenes.
         runs: how layers are run.
         styled: whether to look at every image in another style, too.
         chunk: images at once.
     """
-    found: dict[str, list[Tensor]] = {"plain": [], "registers": []}
+    found: list[Tensor] = []
     for restyled in (False, True) if styled else (False,):
         for start in range(0, pool.count, chunk):
             at = slice(start, min(start + chunk, pool.count))
@@ -95,6 +88,5 @@ def compute_features(
                 pixels = restyle(pool.images[at], pool.owners[at], free, rng, runs.dtype)
             else:
                 pixels = normalise(pool.images[at], runs.dtype)
-            found["plain"].append(look(towers.plain, pixels[None])[0])
-            found["registers"].append(look(towers.registers, pixels[None])[0])
-    return Features(torch.cat(found["plain"]), torch.cat(found["registers"]), pool.count)
+            found.append(look(tower, pixels[None])[0])
+    return Features(torch.cat(found), pool.count)

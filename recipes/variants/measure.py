@@ -44,9 +44,6 @@ def describe_scenes(pool: DevicePool, images: Tensor, kind: str) -> Scene:
     shown = torch.where(most >= LEAST, torch.gather(names, 1, thing), -1)
     grown = F.max_pool2d((cover.sum(1) > 0).float().unflatten(-1, (side, side))[:, None], 3, 1, 1)
     far = grown.flatten(1) == 0
-    if kind == "registers":
-        shown, thing = F.pad(shown, (0, 4), value=-1), F.pad(thing, (0, 4), value=-1)
-        far = F.pad(far, (0, 4), value=False)
     return Scene(shown, far, torch.where(shown >= 0, thing, -1), present)
 
 

@@ -9,10 +9,9 @@ from recipes.stack.packing import keep_bits
 from recipes.variants.families import (
     Family,
 )
-from recipes.variants.features import Towers
 
 KEPT_BITS = 6
-"""Significant bits of the shipped weights; sixteen variants must fit into one small wheel."""
+"""Significant bits of the shipped weights; many variants must fit into one small wheel."""
 
 
 @torch.no_grad()
@@ -21,11 +20,3 @@ def round_weights(families: dict[ConnectorKind, Family]) -> None:
     for family in families.values():
         for parameter in family.modules().parameters():
             parameter.copy_(keep_bits(parameter, KEPT_BITS))
-
-
-@torch.no_grad()
-def round_towers(towers: Towers) -> None:
-    """Round the towers as they are written, before anything is learnt from what they see."""
-    for module in vars(towers).values():
-        for parameter in module.parameters():
-            parameter.copy_(parameter.bfloat16())

@@ -23,7 +23,7 @@ from recipes.stack.connector import ConnectorKind
 from recipes.stack.decoder import Decoder
 from recipes.stack.packing import keep_bits, pack
 from recipes.stack.run import Runs, make_runs
-from recipes.stack.unstack import connector_weights, decoder_weights, tower_weights
+from recipes.stack.unstack import connector_weights, decoder_weights
 from recipes.variants.answers import measure_texts
 from recipes.variants.catalogue import VARIANTS, TextKind, Variant
 from recipes.variants.describing import describe
@@ -36,24 +36,24 @@ from recipes.variants.families import (
     read_texts,
     variant_shape,
 )
-from recipes.variants.features import Features, Towers, compute_features
+from recipes.variants.features import Features, compute_features, reference_tower
 from recipes.variants.measure import CLEAN, class_words, list_conditions, measure
 from recipes.variants.records import append, to_records
-from recipes.variants.rounding import KEPT_BITS, round_towers, round_weights
+from recipes.variants.rounding import KEPT_BITS, round_weights
 from recipes.variants.train import (
-    REGISTERS,
     Sizes,
-    make_towers,
+    Source,
     patch_classes,
     train_on_images,
     train_texts,
-    train_towers,
 )
 
 CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
 """Progress at which models are measured, besides the end."""
 DESCRIBED = 100
 """Scenes that every model describes."""
+NULLS = 5
+"""Models of random weights."""
 PACKED = 26_000_000
 """Most bytes of one file of weights, before compression halves it."""
 
@@ -64,7 +64,7 @@ class Measuring:
 
     Attributes:
         pools: scenes of each split.
-        features: what the towers see in them.
+        features: what the tower sees in them.
         text: documents.
         words: the vocabulary.
         records: where results go.
@@ -122,14 +122,9 @@ def _print(family: Family, found: list, step: int) -> None:
 
 
 @torch.no_grad()
-def write(families: dict[ConnectorKind, Family], towers: Towers, out: Path) -> None:
+def write(families: dict[ConnectorKind, Family], out: Path) -> None:
     """Write the first seed of every variant in files of a size that can travel."""
-    named: dict[str, dict[str, Tensor]] = {
-        "plain": {f"towers/plain/{k}": w for k, w in tower_weights(towers.plain, 0).items()},
-        "registers": {
-            f"towers/registers/{k}": w for k, w in tower_weights(towers.registers, 0).items()
-        },
-    }
+    named: dict[str, dict[str, Tensor]] = {}
     for family in families.values():
         for number, member in enumerate(family.members):
             if member.seed:
@@ -167,7 +162,7 @@ def main() -> None:
     wait_for([given.work / "words.json"])
     words = read_words(given.work)
     members = list_members(given.variants, given.seeds)
-    sizes = Sizes(given.text_rows, given.tower_images, given.images)
+    sizes = Sizes(given.text_rows, given.images, given.words)
     shape = variant_shape(len(words.vocabulary))
 
     def stage(name: str, seconds: float, steps: int) -> Stage:
@@ -178,27 +173,16 @@ def main() -> None:
     }
     trained = sorted(told)
     decoder = Decoder(shape, [seed for _, seed in trained]).to(device)
-    sources = read_sources(
-        given.work,
-        given.texts,
-        {m.variant.text for m in members if m.variant.text != "none"},
-        device,
-    )
-    if trained:
-        budget = stage("text", given.text_seconds, given.text_steps)
-        train_texts(decoder, trained, sources, sizes, budget, fast)
-    sources.clear()
-    show_time("text")
+    texts = read_sources(given.work, given.texts, {kind for kind, _ in trained}, device)
+    budget = stage("text", given.text_seconds, given.text_steps)
+    # Scenes are read as they are rendered, while decoders are trained on text.
     pool = DevicePool(given.work / "train", given.capacity, device)
-    pool.refresh(1)
-    towers = make_towers(shape, variant_shape(len(words.vocabulary), REGISTERS), device)
-    budget = stage("towers", given.tower_seconds, given.tower_steps)
-    train_towers(towers, pool, sizes, budget, plain)
-    round_towers(towers)
-    show_time("towers")
+    train_texts(decoder, trained, texts, sizes, budget, fast, lambda _: pool.refresh())
+    show_time("text")
     pool.refresh(given.least_images)
     pool.close()
-    features = compute_features(towers, pool, plain)
+    tower = reference_tower(device)
+    features = compute_features(tower, pool, plain)
     pools = {split: read_measured(given.work, split, given.measured, device) for split in SPLITS}
     wait_for([text_file(given.work, "measured", 0)])
     text = DeviceRows(device)
@@ -206,15 +190,16 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     records = given.out / "variants.jsonl.gz"
     records.unlink(missing_ok=True)
-    seen = {s: compute_features(towers, p, Runs(), styled=False) for s, p in pools.items()}
+    seen = {s: compute_features(tower, p, Runs(), styled=False) for s, p in pools.items()}
     measuring = Measuring(pools, seen, text, words, records)
-    families = make_families(shape, members, device)
+    families = make_families(shape, members, tower.shape.width, device)
     read_texts(families, decoder, trained)
-    untrained = [Member(Variant("random", "", ""), seed) for seed in range(given.seeds or 2)]
-    measuring.at_checkpoint(make_families(shape, untrained, device), 0, 6, given.checked)
+    untrained = [Member(Variant("random", "", ""), seed) for seed in range(given.seeds or NULLS)]
+    null = make_families(shape, untrained, tower.shape.width, device)
+    measuring.at_checkpoint(null, 0, 6, given.checked)
     measuring.at_checkpoint(families, 0, 0, given.checked)
     left = list(CHECKPOINTS)
-    show_time("features")
+    show_time(f"features of {pool.count} scenes")
     steps = 0
 
     def check(progress: float) -> None:
@@ -224,15 +209,15 @@ def main() -> None:
             left.pop(0)
             measuring.at_checkpoint(families, steps, len(CHECKPOINTS) - len(left), given.checked)
             if len(left) == 1:
-                write(families, towers, given.out)
+                write(families, given.out)
 
-    names = patch_classes(words, device)
+    source = Source(pool, features, texts, patch_classes(words, device))
     seconds = given.image_seconds if given.until is None else given.until - time.time()
     budget = stage("images", seconds, given.image_steps)
-    steps = train_on_images(families, pool, features, names, sizes, budget, (plain, fast), check)
+    steps = train_on_images(families, source, sizes, budget, (plain, fast), check)
     show_time("images")
     round_weights(families)
-    write(families, towers, given.out)
+    write(families, given.out)
     measuring.at_checkpoint(families, steps, 6, given.last)
     show_time("last checkpoint")
     measuring.at_end(families, steps, given.last)
@@ -261,7 +246,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--seeds", type=int, help="of every variant; else what each names")
-    for name, steps in (("text", 2000), ("tower", 4000), ("image", 3000)):
+    for name, steps in (("text", 4000), ("image", 4000)):
         parser.add_argument(f"--{name}-seconds", type=float, default=1e9)
         parser.add_argument(f"--{name}-steps", type=int, default=steps)
     parser.add_argument("--until", type=float, help="seconds since 1970 when images end")
@@ -272,8 +257,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--checked", type=int, default=300, help="scenes of a checkpoint")
     parser.add_argument("--last", type=int, default=500, help="scenes of the last checkpoint")
     parser.add_argument("--text-rows", type=int, default=24)
-    parser.add_argument("--tower-images", type=int, default=128)
     parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--words", type=int, default=2)
     return parser.parse_args()
 
 

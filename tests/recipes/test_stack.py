@@ -108,7 +108,7 @@ def test_a_model_taken_out_of_a_stack_gives_the_same_logits() -> None:
 
 
 def test_weights_that_are_put_into_a_stack_are_those_that_are_taken_out() -> None:
-    shape = Shape(24, 2, 2, 96, 2, 64, 9, registers=1)
+    shape = Shape(24, 2, 2, 96, 2, 64, 9)
     stacks = (
         (Tower(shape, [3, 4]), tower_weights),
         (Connector(shape, [3, 4], "queries", [False, False]), connector_weights),

@@ -51,11 +51,7 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Contrast:
     if not len(first) or not len(second):
         raise ValueError("a contrast needs at least one seed on each side")
     a, b = np.asarray(first, float), np.asarray(second, float)
-    difference = float(a.mean() - b.mean())
-    low, high = -np.inf, np.inf
-    if min(len(a), len(b)) > 1:
-        interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
-        low, high = float(interval.low), float(interval.high)
+    difference, low, high = _summed([a, b], (1, -1))
     p, least = permutation_test(a, b)
     return Contrast(tuple(a), tuple(b), difference, low, high, p, least)
 
@@ -79,15 +75,20 @@ def interaction(cells: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     Args:
         cells: a, b, c, d; at least two seeds each.
     """
-    arrays = [np.asarray(cell, float) for cell in cells]
-    signs = (1, -1, -1, 1)
-    value = sum(sign * cell.mean() for sign, cell in zip(signs, arrays, strict=True))
-    parts = [cell.var(ddof=1) / len(cell) for cell in arrays]
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(cell) - 1) for part, cell in zip(parts, arrays, strict=True)
-    )
-    half = stats.t.ppf(0.975, freedom) * sum(parts) ** 0.5
-    return float(value), float(value - half), float(value + half)
+    return _summed([np.asarray(cell, float) for cell in cells], (1, -1, -1, 1))
+
+
+def _summed(cells: Sequence[np.ndarray], signs: Sequence[int]) -> tuple[float, float, float]:
+    """Give a signed sum of means with Welch's 95 % interval, infinite where a cell has one seed."""
+    value = float(sum(sign * cell.mean() for sign, cell in zip(signs, cells, strict=True)))
+    if min(map(len, cells)) < 2:
+        return value, -np.inf, np.inf
+    parts = [cell.var(ddof=1) / len(cell) for cell in cells]
+    weights = sum(part**2 / (len(cell) - 1) for part, cell in zip(parts, cells, strict=True))
+    if not weights:
+        return value, value, value
+    half = float(stats.t.ppf(0.975, sum(parts) ** 2 / weights) * sum(parts) ** 0.5)
+    return value, value - half, value + half
 
 
 def clean(table: pl.DataFrame, measure: str, split: str = KNOWN) -> pl.DataFrame:

@@ -47,25 +47,22 @@ def draw_all(variants: pl.DataFrame, embedded: pl.DataFrame, folder: Path) -> li
 
 
 def _peaks(table: pl.DataFrame) -> Figure:
-    """Peak share of each seed of each variant, in two panels: all, and the floor."""
+    """Peak share of each seed of each variant."""
     ends = at_end(peaks(table))
     known = set(ends["variant"])
     names = [name for name in VARIANTS if name in known]
+    figure, axis = plt.subplots(figsize=(7.5, 3.6))
+    for row, name in enumerate(names):
+        axis.plot(seeds_of(ends, name), [row] * len(seeds_of(ends, name)), "o", color=BLUE)
     null = max(seeds_of(ends, "random"))
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
-    for axis, shown in zip(axes, (names, [n for n in names if n != "V10"]), strict=True):
-        for name in shown:
-            row = names.index(name)
-            axis.plot(seeds_of(ends, name), [row] * len(seeds_of(ends, name)), "o", color=BLUE)
-        axis.axvline(null, color=GREY, linestyle="--", label="untrained decoder")
-        axis.set_xlim(left=0)
-    figure.supxlabel("share of object patches that read as their word, peak layer", fontsize=9)
-    labels = [f"{name}  {VARIANTS[name].change}" for name in names]
-    axes[0].set_yticks(range(len(names)), labels)
-    axes[0].invert_yaxis()
-    axes[0].set_title("all variants, one dot a seed")
-    axes[1].set_title("without V10, enlarged")
-    axes[1].legend(frameon=False, loc="lower right")
+    axis.axvline(null, color=GREY, linestyle="--", label="random weights, the highest")
+    axis.set_xlabel("share of object patches that read as their word, best layer")
+    axis.set_yticks(range(len(names)), [f"{name}  {VARIANTS[name].change}" for name in names])
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_xlim(-0.01, 1)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 1.13))
     return figure
 
 
@@ -86,15 +83,15 @@ def _layers(table: pl.DataFrame, embedded: pl.DataFrame) -> Figure:
     control = at_end(clean(table, "probe_control")).group_by("layer").agg(pl.col("value").max())
     control = control.sort("layer")
     axes[1].plot(control["layer"], control["value"], ":", color=GREY)
-    axes[1].text(0, 0.052, "shuffled labels, max", fontsize=7, color="#555555")
-    axes[0].legend(frameon=False, fontsize=7, loc="center", bbox_to_anchor=(0.5, 0.33))
+    axes[1].text(0, 0.08, "shuffled labels, max", fontsize=7, color="#555555")
+    axes[1].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=7, loc="center")
     for name, colour in (("reference", BLUE), ("pointed", ORANGE)):
         one = clean(embedded, LENS).filter(pl.col("variant") == name).sort("layer")
         axes[2].plot(one["layer"], one["value"], "o-", color=colour, label=name)
-    axes[2].set_title("logit lens, 192 wide")
+    axes[2].set_title("logit lens, shipped models")
     axes[2].legend(frameon=False, fontsize=7)
     for axis in axes:
-        axis.set(xlabel="layer (0: embeddings)", ylim=(0, None))
+        axis.set(xlabel="layer (0: embeddings)", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("share of object patches")
     return figure
 
@@ -112,17 +109,15 @@ def _accuracy(table: pl.DataFrame, embedded: pl.DataFrame) -> Figure:
     for name, mark in (("reference", "s"), ("pointed", "D")):
         right = clean(embedded, "accuracy").filter(pl.col("task") == "all")
         axis.plot(seeds_of(right, name), seeds_of(ends, name), mark, color="k", label=name)
-    axis.axvspan(0.7, 1.0, color=GREY, alpha=0.15, lw=0)
-    axis.text(0.71, 0.45, "where the design\nmeant to compare", fontsize=8, color="#555555")
     axis.set(xlabel="answers right, all questions", ylabel="peak share of the lens")
     axis.set(xlim=(0, 1), ylim=(-0.01, 1))
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    axis.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
     return figure
 
 
 def _interventions(table: pl.DataFrame) -> Figure:
     """Peak share and accuracy with parts of the decoder averaged out at visual tokens."""
-    names = ["V10", "V0", "V1"]
+    names = ["V0", "V2", "V10"]
     rows = at_end(table).filter(pl.col("split") == "validation")
     order = ["clean", *(f"mlp_{n}_mean" for n in range(8)), "mlps_mean"]
     order += ["attention_0_mean", "attentions_mean", "visual_sees_itself"]
@@ -145,7 +140,7 @@ def _interventions(table: pl.DataFrame) -> Figure:
     axes[0].invert_yaxis()
     axes[0].set_xlabel("peak share of the lens")
     axes[1].set_xlabel("answers right, all questions")
-    axes[0].legend(frameon=False, loc="center")
+    axes[1].legend(frameon=False, loc="lower left")
     return figure
 
 

@@ -29,6 +29,11 @@ CONTRASTS = (
     ("V1", "V3", "tuning, without raster text"),
     ("V0", "V14", "names of the raster in their order, against shuffled"),
     ("V0", "V15", "raster without distractors, against with"),
+    ("V0", "V11", "nothing erased, against things erased"),
+    ("V0", "V12", "heads left alone, against shown where to look"),
+    ("V12", "V16", "shown where to look: nothing erased, against things erased"),
+    ("V0", "V6", "connector with GELU, against linear"),
+    ("V0", "V4", "text before images, against none"),
 )
 ASKED = ("poll", "kind", "position", "relation", "count", "colour")
 CHANGES = (
@@ -40,6 +45,8 @@ CHANGES = (
     ("visual_sees_itself", "sight of other visual tokens"),
 )
 TEXT_GATE = 0.95
+INSIDE = ("V0", "V2", "V14", "V12", "V10")
+"""Variants with a lens to take something away from."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -149,7 +156,7 @@ def answers(variants: pl.DataFrame) -> str:
     return table(("variant", *ASKED, "text QA, all kinds"), rows)
 
 
-def interventions(variants: pl.DataFrame, names: Sequence[str] = ("V10", "V0", "V1", "V2")) -> str:
+def interventions(variants: pl.DataFrame, names: Sequence[str] = INSIDE) -> str:
     """Lens and answers with parts of the decoder averaged out at visual tokens."""
     rows_of = at_end(variants).filter(pl.col("split") == KNOWN)
     lens = rows_of.filter(pl.col("measure") == LENS)

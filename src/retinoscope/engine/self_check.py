@@ -73,11 +73,14 @@ def _reason(check: Check, recording: Recording) -> str | None:
 
 
 def _empty_condition(recording: Recording) -> str | None:
-    """The last few positions, run again, end where they ended and predict what was predicted."""
+    """The last few positions, run again, predict what the first and the last of them predicted."""
     start = max(0, recording.length - FEW)
     hidden = run_suffix(recording, recording.stream[0][None, start:], start)[0]
-    found, clean = recording.unembed(hidden), recording.unembed(recording.stream[-1][start:])
-    for got, wanted in ((found[-1], recording.logits), *zip(found, clean, strict=True)):
+    before = recording.stream[-1][start].to(hidden.device)
+    # Logits of three states at once: unembedding costs by the row, and the states between stand in
+    # the same passes.
+    first, last, clean = recording.unembed(torch.stack([hidden[0], hidden[-1], before]))
+    for got, wanted in ((first, clean), (last, recording.logits)):
         error = disagreement(got, wanted)
         if error is not None:
             return f"replaying the clean run gives other logits than the model ({_said(error)})"

@@ -99,7 +99,8 @@ def _check_ascending(
 
 
 def _whole(numbers: Sequence[object]) -> bool:
-    return all(issubclass(kind, Integral) and kind is not bool for kind in set(map(type, numbers)))
+    kinds = set(map(type, numbers))
+    return kinds == {int} or all(issubclass(k, Integral) and k is not bool for k in kinds)
 
 
 def _few(numbers: tuple[int, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import index
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -183,9 +183,12 @@ def whole_numbers(values: object, what: str) -> list[int]:
     Raises:
         InterventionError: one is no whole number, or a truth value (of a mask, not a position).
     """
-    found: list[int] = []
     several = isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
-    for value in values if several else [values]:  # pyright: ignore
+    given: list[Any] = list(values) if several else [values]  # pyright: ignore
+    if set(map(type, given)) == {int}:
+        return given
+    found: list[int] = []
+    for value in given:
         truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
         try:
             if truth:

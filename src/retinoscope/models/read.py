@@ -20,6 +20,7 @@ from retinoscope.models.adapter import WEIGHTS, adapted, base_of, is_adapter
 from retinoscope.models.place import Map, moved, need_accelerate
 from retinoscope.models.processors import load_processor
 from retinoscope.models.smollm2 import TOWER, read_smollm2, tower_name
+from retinoscope.models.variant import is_variant, read_variant
 from retinoscope.models.weights import check_finite, check_whole
 from retinoscope.shipped import is_shipped, shipped_folder
 
@@ -81,7 +82,7 @@ def read_model(
     source = shipped_folder(name) if is_shipped(given) else given
     folder = Path(source)
     if is_shipped(given) and (folder / TOWER).is_file():
-        return _smollm2(name, folder, processor, dtype, where, revision, quantization_config)
+        return _behind_tower(name, folder, processor, dtype, where, revision, quantization_config)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(
@@ -119,7 +120,7 @@ def _adapter_folder(given: str | Path, revision: str | None) -> Path | None:
     return Path(found).parent
 
 
-def _smollm2(
+def _behind_tower(
     name: str,
     folder: Path,
     processor: Any,
@@ -128,7 +129,7 @@ def _smollm2(
     revision: str | None,
     quantization_config: Any,
 ) -> Loaded:
-    """SmolLM2 behind another model's tower; it is put together here, so few options apply."""
+    """What stands behind another model's tower; it is put together here, so few options apply."""
     given = {"processor": processor, "revision": revision}
     given |= {"quantization_config": quantization_config}
     refused = [key for key, value in given.items() if value is not None]
@@ -141,10 +142,15 @@ def _smollm2(
     cpu = torch.device("cpu")
     below = read_model(tower_name(folder), None, torch.float32, cpu, None, None)
     model: Any
-    model, own, gguf = read_smollm2(folder, below.model, below.processor)
-    files = {f"adapter/{file}": known for file, known in file_hashes(folder).items()}
+    own: Any
+    kind = "variant" if is_variant(folder) else "adapter"
+    files = {f"{kind}/{file}": known for file, known in file_hashes(folder).items()}
     files |= {f"tower/{file}": known for file, known in below.files.items()}
-    files[gguf.name] = content_hashes([gguf])[gguf]
+    if is_variant(folder):
+        model, own = read_variant(folder, below.model), below.processor
+    else:
+        model, own, gguf = read_smollm2(folder, below.model, below.processor)
+        files[gguf.name] = content_hashes([gguf])[gguf]
     placed = moved(name, model.to(dtype or torch.float32), where)
     return Loaded(name, placed.eval().requires_grad_(False), own, files=files)
 

@@ -191,6 +191,24 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def check_tower(model: LlavaForConditionalGeneration, folder: Path) -> None:
+    """Make sure that what a folder holds was trained behind a model's vision tower.
+
+    Raises:
+        ModelError: it was trained behind another one, or doesn't say which.
+    """
+    try:
+        said = json.loads((folder / TOWER).read_text("utf-8"))["sha256"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{folder} doesn't say which tower it belongs to: {error}") from error
+    found = fingerprint(model.model.vision_tower)
+    if found != said:
+        raise ModelError(
+            f"{folder} was trained behind another vision tower (SHA-256 {said[:12]}, this one has "
+            f"{found[:12]}); install the versions that were released together."
+        )
+
+
 def add_trained(model: LlavaForConditionalGeneration, folder: Path) -> None:
     """Put a trained projector and LoRA adapter into an assembled model, in place.
 
@@ -203,18 +221,12 @@ def add_trained(model: LlavaForConditionalGeneration, folder: Path) -> None:
         ModelError: the folder is not whole, belongs to another tower, or `peft` is missing.
     """
     try:
-        said = json.loads((folder / TOWER).read_text("utf-8"))["sha256"]
         model.model.multi_modal_projector.load_state_dict(
             {name: weight.float() for name, weight in load_file(folder / PROJECTOR).items()}
         )
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no projector for SmolLM2: {error}") from error
-    found = fingerprint(model.model.vision_tower)
-    if found != said:
-        raise ModelError(
-            f"{folder} was trained behind another vision tower (SHA-256 {said[:12]}, this one has "
-            f"{found[:12]}); install the versions that were released together."
-        )
+    check_tower(model, folder)
     if not (folder / "adapter_config.json").is_file():
         return
     try:

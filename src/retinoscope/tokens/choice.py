@@ -44,6 +44,8 @@ def as_positions(layout: TokenLayout, chosen: Chosen) -> list[int]:
         if isinstance(whole, TokenSet):
             return _of_set(layout, whole)
         given = list(chosen)
+        if set(map(type, given)) == {int}:
+            return given
         if given and all(isinstance(one, bool | np.bool_) for one in given):
             return _of_array(layout, np.array(given, dtype=bool))
         return [_position(one) for one in given]

@@ -28,7 +28,7 @@ class Checked:
         self.recording = recording
         self._known: dict[int, tuple[Intervention, Edits]] = {}
         self._passed: set[Hashable] = set()
-        self._numbers: dict[Edge, int] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
 
     def edits(self, condition: Condition) -> Edits:
         """What a condition does.
@@ -49,7 +49,8 @@ class Checked:
 
     def _number(self, edge: Edge) -> int:
         """A number that edges share which differ in their layer alone."""
-        return self._numbers.setdefault(anywhere(edge), len(self._numbers))
+        held = (type(edge), *(each for name, each in vars(edge).items() if name != "layer"))
+        return self._numbers.setdefault(held, len(self._numbers))
 
     def _resolved(self, intervention: Intervention) -> Edits:
         if id(intervention) not in self._known:
@@ -139,7 +140,8 @@ def check_queries(
     """
     queries = sorted({query for edge in removed for query in edge.queries})
     per_head = any(edge.heads is not None for edge in removed)
-    rows = torch.zeros(heads if per_head else 1, len(allowed), allowed.shape[1], dtype=torch.bool)
+    shape = (heads if per_head else 1, *allowed.shape)
+    rows = torch.zeros(shape, dtype=torch.bool, device="cpu")
     for edge in removed:
         remove_edge(rows, edge)
     left = (allowed[queries].cpu() & ~rows[:, queries]).any(-1)
