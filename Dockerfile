@@ -1,10 +1,10 @@
 # The two commands in a container, with the pinned versions:
 #   docker build -t retinoscope .
-#   docker run --rm -v "$PWD/runs:/work/runs" retinoscope make reproduce
+#   docker run --name reproduced retinoscope make reproduce; docker cp reproduced:/work/runs .
 #   docker run --rm retinoscope make test
 FROM python:3.11-slim-bookworm
 
-# make runs the commands, git is read by tests, chromium by the page tests.
+# make runs the commands, chromium the page tests; git is for the dev container.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends chromium git make \
     && rm -rf /var/lib/apt/lists/*

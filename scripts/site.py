@@ -68,6 +68,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         place = os.path.normpath(PurePosixPath(source).parent / address)
         there = ELSEWHERE.get(place, place.removeprefix("docs/") if "docs/" in place else None)
+        if place.startswith("notebooks/"):
+            there = str(PurePosixPath(place).with_suffix(".md"))
         if there is not None:
             relative = os.path.relpath(there, PurePosixPath(target).parent)
             return f"{picture}[{text}]({relative}{mark}{anchor})"

@@ -56,6 +56,22 @@ def test_attention_of_queries_is_the_patterns_mean(view: rs.View):
     torch.testing.assert_close(everything, torch.ones_like(everything))
 
 
+def test_attention_under_interventions_is_the_changed_patterns_mean(view: rs.View):
+    token, layers = view.recording.layout.visual[2], view.recording.layer_count
+    changes = [rs.Ablate([token], "zero"), rs.Knockout(view.last, [token], range(layers))]
+    found, raw = view.attention_from(None, *changes), view.raw_attention(None, *changes)
+    patterns = [view.attention(n, None, *changes) for n in range(layers)]
+    for layer, pattern in enumerate(patterns):
+        torch.testing.assert_close(found.map(layer), pattern[:, -1].mean(0))
+        assert not pattern[:, -1, token].any()
+    mean = torch.stack([one[:, -1].mean(0) for one in patterns]).mean(0)
+    torch.testing.assert_close(raw.values, mean[list(view.recording.layout.visual)])
+    assert not torch.allclose(found.map(), view.attention_from().map(), atol=1e-4)
+    torch.testing.assert_close(view.attention_from(None, changes).map(), found.map())
+    clean = view.rollout().values
+    assert not torch.allclose(view.rollout(*changes).values, clean, atol=1e-4)
+
+
 def test_rollout_of_queries_is_the_mean_of_theirs(view: rs.View):
     last, patch = view.recording.length - 1, view.recording.layout.visual[3]
     torch.testing.assert_close(view.rollout(queries=[last]).values, view.rollout().values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_regions_share_out_the_image(vlm: rs.VLM, image: Path) -> None:
         assert eval(positions_code(one.tokens)) == list(one.tokens)
 
 
+def test_an_explanation_prints_counts_as_counts_and_shares_as_shares(image: Path) -> None:
+    done = CliRunner().invoke(
+        commands, ["look", str(image), "--name", "elephant", "--beside", "pizza"]
+    )
+    rows = {line.split("│")[1].strip(): line for line in done.output.splitlines() if "│" in line}
+    assert re.search(r"│ \d+ +│ \d+ +│$", rows["patches that decode to the word"])
+    assert re.search(r"│ \d+ % +│ \d+ % +│$", rows["highest lens probability of the word"])
+    assert re.search(r"│ [+-][\d.]+ nats +│ [+-][\d.]+ nats", rows["log-odds of yes"])
+    assert "of 1 patches" not in done.output
+
+
 def test_an_object_without_a_place_is_explained(image: Path) -> None:
     done = CliRunner().invoke(
         commands, ["look", str(image), "--name", "elephant", "--beside", "pizza", "--json"]
@@ -92,7 +104,7 @@ def test_an_object_without_a_place_is_explained(image: Path) -> None:
             CliRunner().invoke(
                 commands, ["look", str(image), "--name", "dog", *wrong], catch_exceptions=False
             )
-    with pytest.raises(DataError, match="can't spell 'zyzzyva'"):
+    with pytest.raises(DataError, match=r"can't spell 'zyzzyva'.*embedded knows dog, cat, "):
         CliRunner().invoke(
             commands, ["look", str(image), "--name", "zyzzyva"], catch_exceptions=False
         )

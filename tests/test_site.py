@@ -84,6 +84,12 @@ def test_every_document_is_in_the_menu(site: Path) -> None:
         assert there.replace("README.html", "index.html") in menu, page
 
 
+def test_a_link_to_a_notebook_leads_to_its_page(site: Path) -> None:
+    home = (site / "index.html").read_text("utf-8")
+    assert '<a href="notebooks/first-look.html">First look</a>' in home
+    assert (site / "notebooks" / "first-look.html").is_file()
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None: ...
 

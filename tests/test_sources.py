@@ -15,6 +15,7 @@ from tests import documents
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(Path(retinoscope.__path__[0]).rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+INLINED = (ast.ListComp, ast.SetComp, ast.DictComp)
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
@@ -43,6 +44,33 @@ def test_files_and_functions_are_as_short_as_contributing_says() -> None:
         assert len(text.splitlines()) < 300, path
         for function in functions(ast.parse(text)):
             assert len(own_lines(function)) <= 50, f"{path}: {function.name}"
+
+
+def names(
+    tree: ast.AST, context: type[ast.expr_context], without: ast.AST | None = None
+) -> set[str]:
+    """Names that are read (Load) or bound (Store) in a tree, but for a part of it."""
+    left_out = [] if without is None else [*ast.walk(without)]
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {n.id for n in found if isinstance(n.ctx, context) and n not in left_out}
+
+
+def module_names(tree: ast.Module) -> set[str]:
+    """What a module imports and defines."""
+    imports = (one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom))
+    defined = {one.name for one in tree.body if isinstance(one, Function | ast.ClassDef)}
+    return defined | {alias.asname or alias.name for one in imports for alias in one.names}
+
+
+def test_no_comprehension_binds_a_name_of_the_module_that_its_function_reads() -> None:
+    """Python 3.12.1 takes the one for the other, and raises UnboundLocalError."""
+    for path in SOURCES:
+        tree = ast.parse(path.read_text("utf-8"))
+        for function in functions(tree):
+            for one in (node for node in ast.walk(function) if isinstance(node, INLINED)):
+                read = names(function, ast.Load, without=one)
+                clash = names(one, ast.Store) & read & module_names(tree)
+                assert not clash, f"{path}: {function.name}: {clash}"
 
 
 def test_every_document_cites_the_paper_alike() -> None:

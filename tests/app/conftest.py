@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -125,14 +126,9 @@ def view(session: Session) -> rs.View:
     )
 
 
-@pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    """The explorer on a free port, its model's mean taken over a few scenes only."""
-    dataset = open_data("embedded:4", seed=7)
-    checkpoint = load("embedded")
-    mean = mean_token(checkpoint, (load_image(sample) for sample in dataset.samples)).value
-    vlm = rs.VLM(replace(checkpoint, mean=mean))
-    session = new_session(vlm, "embedded", "embedded:4", dataset, Limits(), max_new_tokens=12)
+@contextmanager
+def served(session: Session) -> Iterator[str]:
+    """The explorer on a free port of this machine: its address."""
     with bound("127.0.0.1", 0) as listening:
         serving = server(session, listening)
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})
@@ -142,8 +138,20 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture
-def page(chromium: playwright.Browser, url: str) -> Iterator[playwright.Page]:
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """The explorer, its model's mean taken over a few scenes only."""
+    dataset = open_data("embedded:4", seed=7)
+    checkpoint = load("embedded")
+    mean = mean_token(checkpoint, (load_image(sample) for sample in dataset.samples)).value
+    vlm = rs.VLM(replace(checkpoint, mean=mean))
+    session = new_session(vlm, "embedded", "embedded:4", dataset, Limits(), max_new_tokens=12)
+    with served(session) as address:
+        yield address
+
+
+@contextmanager
+def visited(chromium: playwright.Browser, url: str) -> Iterator[playwright.Page]:
     """The page, looked at with the first example; what it complains of or sends away fails."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     opened = context.new_page()
@@ -162,3 +170,10 @@ def page(chromium: playwright.Browser, url: str) -> Iterator[playwright.Page]:
     # Chromium itself reports every refused request; these are the tests' own.
     assert [text for text in wrong if not text.startswith("Failed to load resource")] == []
     assert {urlsplit(place).netloc for place in sent} == {urlsplit(url).netloc}
+
+
+@pytest.fixture
+def page(chromium: playwright.Browser, url: str) -> Iterator[playwright.Page]:
+    """The explorer of the embedded model, looked at with the first example."""
+    with visited(chromium, url) as opened:
+        yield opened

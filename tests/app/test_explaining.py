@@ -53,6 +53,30 @@ def test_a_word_is_chosen_and_what_made_it_is_shown(page: Page):
     expect(words.nth(3)).to_be_focused()
 
 
+def test_attention_is_shown_with_the_intervention_in_force(page: Page):
+    expect(page.get_by_label("with the intervention in force")).to_be_hidden()
+    page.select_option("#overlay", "attention")
+    drag(page, (2, 2), (4, 5))
+    page.get_by_label("knock out attention from the last position").check()
+    expect(page.locator("#bars")).to_contain_text("→")
+    settled(page)
+    clean = alphas(page)
+    page.get_by_label("with the intervention in force").check()
+    expect(page.locator("#legend-note")).to_contain_text("With the intervention in force")
+    settled(page)
+    knocked = [12 * row + column for row in (2, 3, 4) for column in (2, 3, 4, 5)]
+    changed = alphas(page)
+    assert changed != clean and not any(changed[patch] for patch in knocked)
+    # It follows what is changed, and the link keeps it.
+    with page.expect_request("**/api/overlay") as asked:
+        page.locator("#first").fill("6")
+    (step,) = json.loads(asked.value.post_data or "")["steps"]
+    assert step["action"]["first"] == 6
+    assert "under=1" in page.url
+    page.get_by_role("button", name="Export Python").click()
+    expect(page.locator("#code")).to_contain_text("said.attention(change)")
+
+
 def test_overlays_leave_the_image_visible_where_they_are_low(page: Page):
     page.select_option("#overlay", "rollout")
     expect(page.locator("#legend")).to_be_visible()
@@ -164,7 +188,7 @@ def test_several_images_are_shown_in_one_prompt(page: Page):
     page.locator("#stage-2").focus()
     page.keyboard.press("Space")
     expect(page.locator("#count")).to_have_text("1 of 288 patches selected")
-    expect(page.locator("#cursor")).to_have_text("Image 2, row 1, column 1, selected")
+    expect(page.locator("#cursor")).to_have_text("Image 2, row 0, column 0, selected")
     assert "patches=144" in page.url
     settled(page)
     page.get_by_role("button", name="Take image 1 away").click()

@@ -120,6 +120,26 @@ OVERLAYS = {
 }
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"reading": "attention", "queries": [5, 6, 7, 8], "layer": 1},
+        {"reading": "attention", "places": [3]},
+        {"reading": "rollout", "queries": [20]},
+        {"reading": "rollout", "places": [0, 2]},
+    ],
+)
+def test_an_overlay_of_what_is_changed_is_reproduced(browser, capsys, asked):
+    step = {"patches": PATCHES, "action": ACTIONS[0]}
+    other = {"patches": [1, 2], "action": {"type": "ablate", "value": "noise", "seed": 3}}
+    told = browser.result("overlay", **asked, steps=[other, step])["scores"]
+    overlay = {"prompt": {"images": ["example-0"], "question": QUESTION}, **asked}
+    fields = {**step, "kept": [other], "overlay": {**overlay, "steps": [other, step]}}
+    output = printed(browser.result("export", **fields)["code"], capsys)
+    scores = ast.literal_eval(line(rf"^{asked['reading']}: (.*)$", output))
+    assert scores == pytest.approx(told, abs=1e-5)
+
+
 @pytest.mark.parametrize("asked", OVERLAYS.values(), ids=OVERLAYS)
 def test_an_overlay_is_reproduced(browser, capsys, asked):
     told = browser.result("overlay", **asked)["scores"]

@@ -83,6 +83,27 @@ def test_attention_of_a_word_is_read_where_it_is_predicted(browser, view):
     assert "the answer so far" in told["note"]
 
 
+def test_attention_is_read_with_steps_in_force(browser, view):
+    """Behind the answer so far a knockout of the last position holds for those that follow."""
+    knockout = {"type": "knockout", "first": 0, "last": 3, "heads": []}
+    steps = [{"patches": PATCHES, "action": knockout}]
+    change = rs.Knockout(view.last, chosen_tokens(view, PATCHES), range(4))
+    visual = list(view.recording.layout.visual)
+    for places in ([0], [3]):
+        said = view.explain(*places)
+        told = browser.result("overlay", reading="attention", places=places, steps=steps)
+        found = said.attention(change).map()[visual]
+        assert told["scores"] == pytest.approx(found.tolist(), abs=1e-6)
+        assert not any(told["scores"][patch] for patch in PATCHES)
+        assert told["scores"] != browser.result("overlay", reading="attention", places=places)
+        rolled = browser.result("overlay", reading="rollout", places=places, steps=steps)["scores"]
+        assert rolled == pytest.approx(said.rollout(change).values.tolist(), abs=1e-6)
+    first = view.explain(0).attention(change).map()
+    torch.testing.assert_close(first, view.attention_from(None, change).map())
+    refused = browser.ask("overlay", reading="gradient_x_input", steps=steps)
+    assert "clean run" in refused["message"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -11,8 +11,10 @@ from PIL import Image
 
 from retinoscope.attribution import attention_rollout
 from retinoscope.engine import Recording, evaluate, look, record
+from retinoscope.engine.edits.checks import Checked
+from retinoscope.engine.states import full_states
 from retinoscope.geometry import PatchGrid, Tile
-from retinoscope.interventions import Ablate
+from retinoscope.interventions import Ablate, Knockout, Site
 from retinoscope.models import Checkpoint
 from retinoscope.models.checkpoint import find_parts
 from retinoscope.models.family import family_of
@@ -41,6 +43,25 @@ def test_rollout_is_the_product_of_mixed_attention() -> None:
         product = (mixed / mixed.sum(-1, keepdim=True)) @ product
     expected = product[-1, list(encoded.layout.visual)]
     assert torch.allclose(attention_rollout(recording), expected, atol=1e-6)
+
+
+def test_under_a_condition_it_is_the_product_of_the_attention_that_the_condition_leaves() -> None:
+    """The model itself, its hooks ablating, is the oracle; a knocked out edge carries nothing."""
+    recording = recorded("eager")
+    tokens, layers = list(recording.layout.visual)[3:6], range(recording.layer_count)
+    condition = (Ablate(tokens, "zero"), Knockout([recording.length - 1], [tokens[0]], layers))
+    edits = Checked(recording).edits(condition)
+    sites = [Site("attn_probs", layer) for layer in reversed(layers)]
+    with torch.no_grad():
+        seen = full_states(recording, sites, edits, range(recording.length))
+    row = torch.eye(recording.length)[-1]
+    for site in sites:
+        weights = seen[site].mean(1)
+        assert weights[-1, tokens[0]] == 0
+        row = 0.5 * row + 0.5 * row @ weights
+    found = attention_rollout(recording, condition)
+    assert torch.allclose(found, row[list(recording.layout.visual)], atol=1e-6)
+    assert not torch.allclose(found, attention_rollout(recording), atol=1e-4)
 
 
 def test_rollout_where_layers_share_keys_is_of_the_clean_run() -> None:

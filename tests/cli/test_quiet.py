@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,30 @@ def test_without_a_terminal_each_stage_is_a_line_with_its_time(
         "Note: a note",
         "lens: 2 of 2, 2 s in all",
     ]
+
+
+def test_scenes_that_are_composed_first_are_a_stage_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first run composes its scenes and those of the mean; the second finds them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plan = Plan(
+        out=tmp_path / "run",
+        data="embedded:3",
+        limit=1,
+        curated=False,
+        experiments=("lens",),
+        mean_count=2,
+        device="cpu",
+    )
+    told = []
+    for number in (1, 2):
+        stream = io.StringIO()
+        with Bars(Console(file=stream, width=80)) as bars:
+            run(replace(plan, out=tmp_path / f"run{number}"), bars)
+        told.append([line.partition(",")[0] for line in stream.getvalue().splitlines()][:3])
+    assert told[0] == ["model: 1 of 1", "composing scenes: 3 of 3", "composing scenes: 2 of 2"]
+    assert told[1][:2] == ["model: 1 of 1", "data: 1 of 1"]
 
 
 def test_in_a_terminal_there_are_bars() -> None:

@@ -147,7 +147,9 @@ def test_a_damaged_file_is_read_or_refused(kind: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SampleError, match=r"gone\.png: there is no such image"):
+    with pytest.raises(
+        SampleError, match=r"gone\.png: there is no such image file. Check the path.$"
+    ):
         open_image(tmp_path / "gone.png")
 
 

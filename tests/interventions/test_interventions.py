@@ -97,6 +97,8 @@ def test_knockout_blocks_each_layer():
         (1, (9,), (1, 2), (1,)),
         (2, (9,), (1, 2), (1,)),
     ]
+    every = Knockout([9], [1]).edits(CleanRun())
+    assert every == Knockout([9], [1], range(CleanRun().layer_count)).edits(CleanRun())
 
 
 def test_a_condition_is_all_of_its_interventions():

@@ -45,6 +45,8 @@ def test_it_shows_the_whole_image_and_outlines_what_was_read(view: rs.View) -> N
     assert header["answer"] == view.answer()
     assert [o["tokens"] for o in header["objects"]] == [[5, 6]]
     assert len(header["objects"][0]["polygons"]) == 1
+    saved = view.lens(view.tokens.at(visual[5], visual[6])).save(shown.path, "dog", "no-such-word")
+    assert saved.read_text("utf-8") == shown.page
     (whole,) = headers(view.lens().show().page)
     assert whole["objects"] == []
 

@@ -138,7 +138,7 @@ FILES = {
             read=lambda rest, choices: open_data(f"coco:{rest}"),
             filter=Filter(min_area=0, max_area=None, max_annotations=None),
             limit=3,
-            mean=lambda rest, count: open_data(f"coco:{rest}"),
+            mean=lambda rest, count, choices: open_data(f"coco:{rest}"),
         )
         """,
     "glow/model.py": """

@@ -25,6 +25,9 @@ from retinoscope.results.measured import Store, append
 from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.results.sheet import LensSheet, ObjectOutline, save_sheet
 from retinoscope.results.store import consolidate
+from tests.report.browsing import compared, opened, report
+
+__all__ = ["compared", "opened", "report"]
 
 CLASSES = ("dog", "cat", "apple", "traffic light")
 LAYERS = 9

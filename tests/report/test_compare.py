@@ -26,6 +26,7 @@ from retinoscope.report.page import judged
 from retinoscope.report.tables.collect import collect
 from retinoscope.results import read
 from retinoscope.results.store import Results
+from tests.report.browsing import Open
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,12 @@ def test_only_variants_of_one_another_are_more_than_observations(
         return replace(one, manifest=replace(one.manifest, model=model))
 
     variants = [named(one, f"embedded/V{i}") for i, one in enumerate(results)]
-    assert is_observational(results)
+    assert is_observational([results[0], named(results[1], "another")])
     assert is_observational([variants[0], results[1]])
+    # One model twice: what differs is no choice of the model's.
+    assert not is_observational(results)
     assert not is_observational(variants)
-    assert "Observational" in compare_page(results)
+    assert "Observational" in compare_page([variants[0], results[1]])
     assert "Observational" not in compare_page(variants)
 
 
@@ -96,6 +99,23 @@ def test_the_command_writes_the_page_and_its_tables(
     columns = pl.read_csv(tmp_path / "out" / "columns.csv")
     assert columns.height == len(told["columns"])
     assert (tmp_path / "out" / "figures.csv").is_file()
+
+
+@pytest.mark.browser
+def test_on_a_phone_no_table_has_to_be_scrolled(
+    runs: tuple[Path, Path], tmp_path: Path, opened: Open
+) -> None:
+    page = opened(compare(runs, tmp_path), 400)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll:has(table)")]
+            .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"""
+    )
+    assert wide == []
+    first = page.locator("#models tbody td").first
+    heading = first.get_attribute("data-head")
+    told = first.evaluate("(cell) => getComputedStyle(cell, '::before').content")
+    assert heading and heading in told
 
 
 def test_one_run_is_nothing_to_compare(runs: tuple[Path, Path], tmp_path: Path) -> None:

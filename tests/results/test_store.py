@@ -195,6 +195,16 @@ def test_values_survive(run: Path, store: Store) -> None:
     assert [KnockoutRecord(**row) for row in read(run)["knockout"].to_dicts()] == [record]
 
 
+def test_a_run_prints_in_a_line_and_an_unknown_table_is_named(run: Path, store: Store) -> None:
+    append(store, "knockout", "a", [])
+    consolidate(store)
+    results = read(run)
+    assert len(repr(results)) < 200 and str(run) in repr(results)
+    for ask in (results.__getitem__, results.records):
+        with pytest.raises(RunError, match=r"no table 'knokout'.*ablation"):
+            ask("knokout")
+
+
 def test_reading_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         read(tmp_path)

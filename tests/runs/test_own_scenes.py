@@ -19,6 +19,7 @@ from retinoscope.results.experiment import experiments
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.runs.candidates import apart_from
 from retinoscope.runs.plan import Plan
+from retinoscope.runs.progress import Silent
 
 NOTHING = Dataset("nothing", Path(), (), ())
 
@@ -32,13 +33,17 @@ def test_scenes_stand_in_for_the_embedded_ones_alone(tmp_path: Path) -> None:
 
 
 def test_a_limit_bounds_them_and_every_image_counts_once(tmp_path: Path) -> None:
-    found = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=5), NOTHING)["reasoning"]
+    found = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=5), NOTHING, Silent())[
+        "reasoning"
+    ]
     assert len(found) == 5
     assert len({sample.image_id for sample, _ in found}) == 5
 
 
 def test_an_experiment_measures_its_own_or_the_runs(tmp_path: Path) -> None:
-    own = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=2), NOTHING)["reasoning"]
+    own = apart_from(Plan(tmp_path, experiments=("reasoning",), limit=2), NOTHING, Silent())[
+        "reasoning"
+    ]
     checkpoint = load(tiny.save(tmp_path / "model"))
     bench = Bench(checkpoint, (), own[:1], Settings(), OwnSettings(), {"reasoning": own})
     assert bench.candidates_of("reasoning") is own

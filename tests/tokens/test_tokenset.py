@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from retinoscope.errors import SelectionError, TokenMapError
 from retinoscope.geometry import PatchGrid, Tile
-from retinoscope.tokens import TokenLayout, VisualSpan, at, last, of_image, row, text, under, visual
+from retinoscope.tokens import (
+    TokenLayout,
+    VisualSpan,
+    at,
+    last,
+    of_image,
+    patch,
+    row,
+    text,
+    under,
+    visual,
+)
 
 ROWS, COLUMNS, START = 5, 7, 3
 
@@ -82,6 +93,14 @@ def test_rows_last_and_text():
         row(LAYOUT, 5)
     with pytest.raises(SelectionError, match="no image 1"):
         row(LAYOUT, 0, of_image(LAYOUT, 1))
+
+
+def test_a_patch_is_where_its_row_and_column_meet():
+    for token, (_, at_row, column) in zip(LAYOUT.visual, LAYOUT.spans[0].grid.cells, strict=True):
+        assert list(patch(LAYOUT, int(at_row), int(column))) == [token]
+    for wrong in ((ROWS, 0), (0, COLUMNS), (-1, 0)):
+        with pytest.raises(SelectionError, match=f"rows 0 to {ROWS - 1}"):
+            patch(LAYOUT, *wrong)
 
 
 @given(st.integers(0, ROWS * COLUMNS), st.integers(0, 2**31 - 1))

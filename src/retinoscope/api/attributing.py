@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from retinoscope.attribution import (
     value_zeroing,
 )
 from retinoscope.engine import Recording, Score
+from retinoscope.interventions import Intervention, together
 from retinoscope.tokens import Chosen, visual
 
 Of = str | int | Score | None
@@ -43,50 +45,66 @@ class Attributable:
     recording: Recording
 
     def rollout(
-        self, *, residual: float = 0.5, without: Chosen = None, queries: Chosen = None
+        self,
+        *interventions: Intervention | Sequence[Intervention],
+        residual: float = 0.5,
+        without: Chosen = None,
+        queries: Chosen = None,
     ) -> Scores:
         """The share of the last position that comes from each visual token, by attention alone.
 
         See `retinoscope.attribution.attention_rollout`; with the text's shares they add up to 1.
 
         Args:
+            interventions: in force together; without any, the clean run.
             residual: the residual connection's share in each layer.
             without: tokens from which nothing is taken, such as `view.tokens.text`; None is none.
             queries: the positions whose share it is, in place of the last; their mean.
 
         Raises:
             ModelError: the model does not show its attention, or can't be replayed.
+            InterventionError: an intervention can't be applied.
         """
         left_out = [] if without is None else sorted(chosen_tokens(self.recording, without))
         where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
+        condition = together(interventions)
         shares = attention_rollout(
-            self.recording, residual=residual, without=left_out, queries=where
+            self.recording, condition, residual=residual, without=left_out, queries=where
         )
         to = "the last position" if where is None else f"{len(where)} positions"
         return self._scores(shares, f"attention rollout to {to}")
 
-    def raw_attention(self, queries: Chosen = None) -> Scores:
+    def raw_attention(
+        self, queries: Chosen = None, *interventions: Intervention | Sequence[Intervention]
+    ) -> Scores:
         """The mean attention weight over layers and heads; `queries` None is the last position's.
 
-        See `retinoscope.attribution.raw_attention`.
+        See `retinoscope.attribution.raw_attention`; clean, or under interventions.
 
         Raises:
             ModelError: the model does not show its attention, or can't be replayed.
+            InterventionError: an intervention can't be applied.
         """
         where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
-        return self._scores(raw_attention(self.recording, where), "mean attention")
+        found = raw_attention(self.recording, where, together(interventions))
+        return self._scores(found, "mean attention")
 
-    def attention_from(self, queries: Chosen = None) -> HeadAttention:
+    def attention_from(
+        self, queries: Chosen = None, *interventions: Intervention | Sequence[Intervention]
+    ) -> HeadAttention:
         """What some positions read, by layer and head, their mean; None is the last position.
+
+        Clean, or with interventions in force: `view.attention_from(None, rs.Ablate(tokens))`.
 
         `.map(3, 1)` is the weight of head 1 of layer 3 on every position, `.map()` the mean of all,
         `.to(tokens)` a table, layers x heads, of how much goes to some tokens.
 
         Raises:
             ModelError: the model does not show its attention, or can't be replayed.
+            InterventionError: an intervention can't be applied.
         """
         where = None if queries is None else sorted(chosen_tokens(self.recording, queries))
-        return head_attention(self.recording, where)
+        return head_attention(self.recording, where, together(interventions))
 
     def alti(self) -> Scores:
         """The share of the last position that comes from each visual token, values counted (ALTI).

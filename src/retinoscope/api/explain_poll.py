@@ -204,7 +204,7 @@ def _decoded(asked: AskedFor) -> list[Finding]:
     layer, position, probability, tops = asked.decoded
     what = (
         f"the patch that decodes to {asked.name!r} most (position {position}, layer {layer}); "
-        f"it is the first word of {tops} patches at most"
+        f"it is the first word of {tops} {'patch' if tops == 1 else 'patches'} at most"
     )
     track = f"track={asked.name!r}).tracked()['probability'].max()"
     found = [Finding(what, probability, SHARE, f"view.lens(None, k=1, {track}")]

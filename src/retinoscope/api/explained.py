@@ -16,7 +16,10 @@ from retinoscope.api.scores import Attributed, Scores
 from retinoscope.api.words import Texts
 from retinoscope.attribution import HeadAttention, mean_attention
 from retinoscope.brief import brief_fields
+from retinoscope.engine import Recording
+from retinoscope.engine.edits.full import following
 from retinoscope.errors import SelectionError
+from retinoscope.interventions import Condition, Context, Edits, resolve, together
 from retinoscope.tokens import visual
 
 if TYPE_CHECKING:
@@ -72,25 +75,52 @@ class Explained:
         each = zip(self.views, self.tokens, strict=True)
         return tuple(view.integrated_gradients(token, **options) for view, token in each)
 
-    def rollout(self) -> Scores:
-        """The share of the predicting positions that comes from each visual token, by attention."""
-        found = [view.rollout().values for view in self.views]
+    def rollout(self, *interventions: Any) -> Scores:
+        """The share of the predicting positions that comes from each visual token, by attention.
+
+        Under interventions as `attention`.
+        """
+        condition = behind(self.view.recording, together(interventions))
+        found = [view.rollout(*condition).values for view in self.views]
         return self._scores(torch.stack(found).mean(0), "attention rollout")
 
-    def attention(self) -> HeadAttention:
+    def attention(self, *interventions: Any) -> HeadAttention:
         """What the predicting positions look at in the prompt, by layer and head.
 
-        Weights on the answer so far are left out.
+        Weights on the answer so far are left out. With interventions in force it is read behind the
+        clean answer, as `probability` is; what is knocked out for the prompt's last position is so
+        for those that follow.
 
         Raises:
             ModelError: the model does not show its attention.
+            InterventionError: an intervention can't be applied.
         """
-        found = [view.attention_from() for view in self.views]
+        condition = behind(self.view.recording, together(interventions))
+        found = [view.attention_from(None, *condition) for view in self.views]
         return mean_attention(found, self.view.recording.length)
 
     def _scores(self, values: Float[Tensor, " tokens"], name: str) -> Scores:
         said = " ".join(word.strip() for word in self.words)
         return Scores(visual(self.view.recording.layout), values, f"{name} of {said!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Behind:
+    """Interventions of a prompt, in force behind it as well: an intervention of a longer one."""
+
+    recording: Recording
+    condition: Condition
+
+    def edits(self, context: Context) -> Edits:
+        """The prompt's edits; edges of its last position hold for those that follow."""
+        length = self.recording.length
+        edits = resolve(self.condition, self.recording)
+        return following(edits, length, context.length - length)
+
+
+def behind(recording: Recording, condition: Condition) -> Condition:
+    """A condition of a prompt as it is in force behind it, where the answer is predicted."""
+    return (_Behind(recording, condition),) if condition else ()
 
 
 def explained(view: View, answer: tuple[int, ...], words: Sequence[str | int]) -> Explained:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -130,8 +132,7 @@ class Lens:
 
         In a notebook the returned value, last in its cell, is the page itself; elsewhere a browser
         opens on a temporary file (`.path`), which is written even where there is no browser.
-        `.save(path)` keeps the page. Under interventions it compares with the clean run, side by
-        side.
+        Under interventions it compares with the clean run, side by side.
 
         Args:
             words: words to follow exactly at every patch and layer.
@@ -141,6 +142,22 @@ class Lens:
             ModelError: the model's states can't be unembedded.
             SelectionError: the prompt holds no image.
         """
+        return show(self._page(words), height=height)
+
+    def save(self, path: str | Path, *words: str) -> Path:
+        """Write the same page to a file that opens from disk, and show nothing.
+
+        Args:
+            path: the file, `lens.html`.
+            words: words to follow exactly at every patch and layer.
+
+        Raises:
+            ModelError, SelectionError: see `show`.
+        """
+        return Shown(self._page(words)).save(path)
+
+    def _page(self, words: Sequence[str]) -> str:
+        """The page as HTML."""
         recording, positions = self.view.recording, self.reading.positions
         layout = recording.layout
         shown = montage(layout, self.view.prompt)
@@ -154,7 +171,7 @@ class Lens:
             read_sheet(recording, title, shown, words, objects, condition, name, self.by)
             for name, condition in conditions.items()
         ]
-        return show(lens_page(*sheets), height=height)
+        return lens_page(*sheets)
 
     def _with(self, k: int) -> LensReading:
         """The reading, with at least k words."""

@@ -15,7 +15,7 @@ from retinoscope.errors import ModelError
 from retinoscope.models import Checkpoint, MeanToken
 from retinoscope.models import load as load_checkpoint
 from retinoscope.models import mean_token as measure
-from retinoscope.runs import Announced, Progress
+from retinoscope.runs import Announced, Progress, Scenes
 from retinoscope.runs.mean import mean_dataset, shipped_mean, with_mean
 from retinoscope.shipped import EMBEDDED, is_shipped
 
@@ -61,8 +61,10 @@ def load(
     if checkpoint.mean is None and (mean_images is not None or own):
         if mean_images is None and mean_count == MEAN_COUNT and (known := shipped_mean(checkpoint)):
             return VLM(known)
-        images = mean_dataset(EMBEDDED, mean_images, mean_count, None)
-        checkpoint, _ = with_mean(checkpoint, images, mean_count, progress or Announced())
+        progress = progress or Announced()
+        scenes = Scenes(progress)
+        images = mean_dataset(EMBEDDED, mean_images, mean_count, None, composing=scenes)
+        checkpoint, _ = with_mean(checkpoint, images, mean_count, progress)
     return VLM(checkpoint)
 
 

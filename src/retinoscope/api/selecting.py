@@ -24,6 +24,7 @@ from retinoscope.tokens import (
     at,
     held,
     only,
+    patch,
     row,
     text,
     under,
@@ -123,6 +124,14 @@ class Tokens:
             SelectionError: no such row, or there are several images and it isn't said of which.
         """
         return row(self.recording.layout, index, self.spans)
+
+    def patch(self, row: int, column: int) -> TokenSet:
+        """One patch by its row and column, from 0, as lens pages and the explorer name it.
+
+        Raises:
+            SelectionError: no such patch, or there are several images and it isn't said of which.
+        """
+        return patch(self.recording.layout, row, column, self.spans)
 
     def at(self, *positions: Chosen) -> TokenSet:
         """Positions of the sequence; also a list, tensor or mask of them."""

@@ -37,7 +37,7 @@ from retinoscope.engine import (
     gradient,
 )
 from retinoscope.errors import SelectionError
-from retinoscope.interventions import Condition, Intervention, Site, as_condition, as_conditions
+from retinoscope.interventions import Condition, Intervention, Site, as_conditions, together
 from retinoscope.lens import FittedLens, StateLens, read_changed
 from retinoscope.models import Prompt
 from retinoscope.tokens import Chosen, TokenSet, held, last
@@ -102,7 +102,7 @@ class View(Attributable):
 
     def answer(self, *interventions: Intervention | Sequence[Intervention]) -> str:
         """The greedy answer with these interventions in force; without any, the clean one."""
-        return self.answers([_together(interventions)])[0]
+        return self.answers([together(interventions)])[0]
 
     def answers(self, conditions: Conditions) -> list[str]:
         """The greedy answer under each condition, generated together.
@@ -167,7 +167,7 @@ class View(Attributable):
         self, *interventions: Intervention | Sequence[Intervention], k: int = WORDS
     ) -> list[Word]:
         """The k likeliest next words with these interventions in force, with probabilities."""
-        return self.evaluate([_together(interventions)]).top(k)[0]
+        return self.evaluate([together(interventions)]).top(k)[0]
 
     def lens(
         self,
@@ -194,7 +194,7 @@ class View(Attributable):
         vocabulary = self.recording.logits.shape[-1]
         k = min(WORDS, vocabulary) if k is None else checked_count(k, vocabulary)
         words: Any = track if isinstance(track, list | tuple) else [track]
-        condition = _together(interventions)
+        condition = together(interventions)
         tracked = [token_of(self.recording, word) for word in words]
         lens = as_state_lens(self.recording, by)
         asked = (self.recording, condition, chosen_tokens(self.recording, tokens))
@@ -229,7 +229,7 @@ class View(Attributable):
         Raises:
             InterventionError: an address isn't understood, or the model has no such site.
         """
-        condition = _together(interventions)
+        condition = together(interventions)
         return capture(self.recording, sites, condition, layers=layers, positions=positions)
 
     def attention(
@@ -271,7 +271,7 @@ class View(Attributable):
             InterventionError: as in `capture`, or the function gives no single number.
         """
         score = score_of(self.recording, of)
-        condition = _together(interventions)
+        condition = together(interventions)
         return gradient(self.recording, score, sites, condition, layers=layers, positions=positions)
 
     def logit_attribution(
@@ -288,12 +288,5 @@ class View(Attributable):
         """
         chosen = sorted(self.last if tokens is None else chosen_tokens(self.recording, tokens))
         other = None if against is None else token_of(self.recording, against)
-        asked = (self.recording, token_of(self.recording, word), chosen, _together(interventions))
+        asked = (self.recording, token_of(self.recording, word), chosen, together(interventions))
         return logit_attribution(*asked, layer=layer, against=other)
-
-
-def _together(interventions: Sequence[Any]) -> Condition:
-    """The interventions of one condition, which may also be given as one sequence."""
-    if len(interventions) == 1 and isinstance(interventions[0], list | tuple):
-        return as_condition(interventions[0])
-    return as_condition(interventions)

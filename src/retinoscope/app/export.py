@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retinoscope.api import View
@@ -51,7 +52,8 @@ def export(session: Session, request: Export, say: Say) -> Exported:
     if request.patches:
         lines += _lens(request)
     if request.overlay is not None:
-        lines += _overlay(view, request.overlay)
+        names = [name for name, *_ in _steps(view, request)] if request.overlay.steps else []
+        lines += _overlay(request.overlay, names)
     return Exported("\n".join(lines) + "\n")
 
 
@@ -106,12 +108,7 @@ def _tokens(view: View, patches: tuple[int, ...]) -> str:
 
 def _changes(session: Session, view: View, request: Export) -> list[str]:
     """The interventions in force and what they do; none where nothing is done."""
-    steps = [
-        (f"kept_{number}", _tokens(view, step.patches), step.patches, step.action)
-        for number, step in enumerate(request.kept, start=1)
-    ]
-    if request.patches and request.action is not None:
-        steps.append(("change", "tokens", request.patches, request.action))
+    steps = _steps(view, request)
     if not steps:
         return []
     made: list[str] = [] if request.patches else [""]
@@ -129,6 +126,17 @@ def _changes(session: Session, view: View, request: Export) -> list[str]:
         "for word, before, after in zip(forced.words, *forced.probability.tolist()):",
         "    print(f'word {word!r}: {before:.4f} -> {after:.4f}')",
     ]
+
+
+def _steps(view: View, request: Export) -> list[tuple[str, str, tuple[int, ...], Action]]:
+    """What is in force: each with its name, its tokens as Python, its patches and its action."""
+    steps = [
+        (f"kept_{number}", _tokens(view, step.patches), step.patches, step.action)
+        for number, step in enumerate(request.kept, start=1)
+    ]
+    if request.patches and request.action is not None:
+        steps.append(("change", "tokens", request.patches, request.action))
+    return steps
 
 
 def _made(
@@ -185,15 +193,18 @@ def _lens(request: Export) -> list[str]:
     ]
 
 
-def _overlay(view: View, asked: Overlay) -> list[str]:
+def _overlay(asked: Overlay, steps: Sequence[str]) -> list[str]:
+    """What is painted on the image, with these interventions in force."""
+    under, behind = ", ".join(steps), "".join(f", {name}" for name in steps)
     if asked.queries and asked.reading in ("attention", "rollout"):
         queries = f"[{', '.join(runs(sorted(asked.queries)))}]"
-        found, rolled = f"view.attention_from({queries})", f"view.rollout(queries={queries})"
+        found = f"view.attention_from({queries}{behind})"
+        rolled = f"view.rollout({''.join(f'{name}, ' for name in steps)}queries={queries})"
         opening = [""]
     else:
         places = sorted({*asked.places}) or [0]
         opening = ["", f"said = view.explain({', '.join(map(str, places))})", "print(said.words)"]
-        found, rolled = "said.attention()", "said.rollout()"
+        found, rolled = f"said.attention({under})", f"said.rollout({under})"
     match asked.reading:
         case "attention":
             where = f"map({asked.layer}, {asked.head})"

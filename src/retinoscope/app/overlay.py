@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.api import View
+from retinoscope.api.explained import behind
+from retinoscope.app.acting import in_force
 from retinoscope.app.requests import Overlay
 from retinoscope.app.session import Session, find_view
 from retinoscope.app.writing import Say, finite, word
@@ -45,6 +47,7 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
     Raises:
         SelectionError: no such place, position or token.
         ModelError: the model does not show its attention.
+        InterventionError: an action can't be done on this model.
     """
     view = find_view(session, request.prompt, say)
     _check(view, request)
@@ -55,13 +58,17 @@ def overlay(session: Session, request: Overlay, say: Say) -> Scores:
         views = [(find_view(session, request.prompt, say, p), p) for p in _places(request)]
         asked = [(one, [one.recording.length - 1]) for one, _ in views]
         explains = [word(view, token) for token in tokens_of(view, request)]
+    condition = in_force(session, view, request.prompt, request.steps, say)
+    condition = behind(view.recording, condition)
     match request.reading:
         case "attention":
             say("Reading attention")
-            return _attention(view, asked, request, explains)
+            found = [head_attention(one.recording, where, condition) for one, where in asked]
+            return _attention(view, found, request, explains)
         case "rollout":
             say("Rolling attention out through the layers")
-            return _rollout(asked, explains)
+            rolled = [one.rollout(*condition, queries=where).values for one, where in asked]
+            return _rollout(rolled, request, explains)
     return _gradients(view, [one for one, _ in asked], request, explains, say)
 
 
@@ -88,39 +95,44 @@ def _check(view: View, request: Overlay) -> None:
         raise SelectionError(f"The vocabulary has ids 0 to {vocabulary - 1}.")
     if request.token is not None and _places(request) != [0]:
         raise SelectionError("Another token than the answer's own is explained at its first place.")
+    if request.steps and request.reading not in ("attention", "rollout"):
+        raise SelectionError("Gradients are of the clean run: leave the interventions out.")
     if max((*request.queries, *request.keys), default=0) >= length:
         raise SelectionError(f"The prompt has positions 0 to {length - 1}.")
 
 
 def _attention(
-    view: View, asked: Sequence[tuple[View, list[int]]], request: Overlay, explains: list[str]
+    view: View, several: Sequence[HeadAttention], request: Overlay, explains: list[str]
 ) -> Scores:
-    found: HeadAttention = mean_attention(
-        [head_attention(one.recording, queries) for one, queries in asked], view.recording.length
-    )
+    found = mean_attention(several, view.recording.length)
     weights = found.map(request.layer, request.head)
     layout = view.recording.layout
     visual, text = weights[list(layout.visual)], weights[list(layout.text)]
     answered = 1 - float(weights.sum())
     told = f", the answer so far {100 * answered:.1f} %" if answered > 1e-4 else ""
     note = (
-        f"Patches get {100 * float(visual.sum()):.1f} % of this attention, the prompt's text "
-        f"{100 * float(text.sum()):.1f} %{told}. Attention is where a position reads, not yet "
-        "what it uses."
+        f"{_force(request)}Patches get {100 * float(visual.sum()):.1f} % of this attention, "
+        f"the prompt's text {100 * float(text.sum()):.1f} %{told}. Attention is where a position "
+        "reads, not yet what it uses."
     )
     table = found.to(request.keys or layout.visual)
     rows = [[finite(value) for value in row] for row in table.tolist()]
     return Scores(visual.tolist(), explains, note, text.tolist(), rows)
 
 
-def _rollout(asked: Sequence[tuple[View, list[int]]], explains: list[str]) -> Scores:
-    found = [one.rollout(queries=queries).values for one, queries in asked]
-    shares = torch.stack(found).mean(0)
+def _rollout(
+    found: Sequence[Float[Tensor, " tokens"]], request: Overlay, explains: list[str]
+) -> Scores:
+    shares = torch.stack(list(found)).mean(0)
     note = (
-        f"Patches hold {100 * float(shares.sum()):.1f} % of what is asked about, by attention "
-        "alone; text holds the rest."
+        f"{_force(request)}Patches hold {100 * float(shares.sum()):.1f} % of what is asked "
+        "about, by attention alone; text holds the rest."
     )
     return Scores(shares.tolist(), explains, note, [], [])
+
+
+def _force(request: Overlay) -> str:
+    return "With the intervention in force. " if request.steps else ""
 
 
 def _gradients(

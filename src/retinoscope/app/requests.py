@@ -171,6 +171,7 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             that predict the answer's tokens.
         keys: of attention, the positions over which each head is summed up; () is all visual ones.
         layer, head: of attention, a single one; None is the mean of all.
+        steps: of attention and rollout, what is in force while they are read; () is the clean run.
     """
 
     prompt: Prompt
@@ -181,6 +182,7 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: Patches = ()
     layer: Count | None = None
     head: Count | None = None
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(max_length=MOST_KEPT + 1)] = ()
 
 
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from retinoscope.attribution.layers import require_attention
 from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording, capture
 from retinoscope.errors import InterventionError
+from retinoscope.interventions import Condition
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +64,23 @@ class HeadAttention:
 
 
 @torch.no_grad()
-def head_attention(recording: Recording, queries: Sequence[int] | None = None) -> HeadAttention:
+def head_attention(
+    recording: Recording, queries: Sequence[int] | None = None, condition: Condition = ()
+) -> HeadAttention:
     """The attention weights from some positions to every position, by layer and head.
 
     Args:
         recording: the clean run.
         queries: the positions that look; None is the last one alone.
+        condition: the interventions in force together, under which they look.
 
     Raises:
         ModelError: the model's layers can't be replayed, or one does not attend in the sequence.
-        InterventionError: a query lies outside the prompt.
+        InterventionError: a query lies outside the prompt, or an intervention can't be applied.
     """
     require_attention(recording, "attention by head")
     where = [recording.length - 1] if queries is None else list(queries)
-    found = capture(recording, "attn_probs", positions=where).load()
+    found = capture(recording, "attn_probs", condition, positions=where).load()
     return HeadAttention(tuple(state.float().mean(0).cpu() for state in found.values()))
 
 

@@ -1,4 +1,4 @@
-"""What every layer of a clean run holds, a few layers at a time, so that memory stays bounded."""
+"""What every layer of a run holds, a few layers at a time, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from retinoscope.engine import Recording, capture
 from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.errors import InterventionError, ModelError
-from retinoscope.interventions import Site
+from retinoscope.interventions import Condition, Site
 
 PASS = 1 << 30
 """Bytes of states in one pass: the attention of LLaVA-1.5-7B over 600 positions (32 layers of 32
@@ -68,7 +68,10 @@ def visual_scores(
 
 
 def states_of(
-    recording: Recording, names: Sequence[str], order: Sequence[int] | None = None
+    recording: Recording,
+    names: Sequence[str],
+    order: Sequence[int] | None = None,
+    condition: Condition = (),
 ) -> Iterator[tuple[int, dict[str, Float[Tensor, "positions ..."]]]]:
     """Layer by layer the states of some sites; as many layers in one pass as `PASS` holds.
 
@@ -76,11 +79,12 @@ def states_of(
         recording: the clean run.
         names: of the sites, such as "attn_probs".
         order: of the layers; None is from the last down.
+        condition: the interventions in force; () is the clean run.
     """
     layers = [*reversed(range(recording.layer_count))] if order is None else [*order]
     for some in passes(recording, names, layers):
         sites = [Site(name, layer) for layer in some for name in names]
-        found = capture(recording, sites).load()
+        found = capture(recording, sites, condition).load()
         for layer in some:
             yield layer, {name: found[Site(name, layer)] for name in names}
         del found

@@ -18,11 +18,13 @@ from retinoscope.attribution.layers import (
 from retinoscope.brief import brief
 from retinoscope.engine import Recording
 from retinoscope.errors import InterventionError
+from retinoscope.interventions import Condition
 
 
 @torch.no_grad()
 def attention_rollout(
     recording: Recording,
+    condition: Condition = (),
     *,
     residual: float = 0.5,
     without: Sequence[int] = (),
@@ -38,6 +40,7 @@ def attention_rollout(
 
     Args:
         recording: the clean run.
+        condition: the interventions in force together, under which the attention is read.
         residual: the identity's share, 0 (attention alone) to 1; the authors' is one half.
         without: positions from which nothing is taken, such as attention sinks or text: their
             columns are zeroed in every layer and each row is scaled to its sum again. The queries
@@ -53,15 +56,15 @@ def attention_rollout(
     Raises:
         ModelError: the model's layers can't be replayed, or a layer mixes positions otherwise
             than by attention within the sequence.
-        InterventionError: the residual's share is not from 0 to 1, or a query lies outside the
-            prompt.
+        InterventionError: the residual's share is not from 0 to 1, a query lies outside the prompt,
+            or an intervention can't be applied.
     """
     if not isinstance(residual, int | float) or not 0 <= residual <= 1:
         raise InterventionError(f"The residual's share is from 0 to 1; got {brief(residual)}.")
     require_attention(recording, "attention rollout")
     row = last_row(recording) if queries is None else query_row(recording, queries)
     left_out = [position for position in without if not row[position]]
-    for _, states in states_of(recording, ["attn_probs"], order):
+    for _, states in states_of(recording, ["attn_probs"], order, condition):
         weights = states["attn_probs"].float().mean(1).cpu()
         if left_out:
             weights = _without(weights, left_out)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from retinoscope.cli.options import AsJson, Dtype, Revision
 from retinoscope.cli.printing import print_json
+from retinoscope.cli.progress import Bars
 from retinoscope.data import open_data, select, sources
 from retinoscope.results.experiment import chosen, default_experiments
 
@@ -84,7 +85,7 @@ def cost(
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.experiments import settings_for
-    from retinoscope.runs import Plan
+    from retinoscope.runs import Plan, Scenes
     from retinoscope.runs.cost import cost as told
     from retinoscope.runs.cost import machine_named, shape_of, this_machine
     from retinoscope.runs.cost.job import job_of, sized
@@ -104,7 +105,9 @@ def cost(
     config = config_of(model, revision)
     shape = shape_of(model, config, dtype)
     if candidates is None:
-        fitting = select(open_data(data, split=split), plan.filter).candidates
+        with Bars(Console(stderr=True)) as bars:
+            dataset = open_data(data, split=split, composing=Scenes(bars))
+        fitting = select(dataset, plan.filter).candidates
         job = job_of(plan, fitting, mean_count, kept)
     else:
         job = sized(plan, candidates, mean_count, kept, limit)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retinoscope.cli.printing import print_json
+from retinoscope.report.wording import percent
 
 if TYPE_CHECKING:
     from retinoscope.api import PollExplanation
@@ -39,7 +40,7 @@ def print_explanation(found: PollExplanation, image: Path, *, as_json: bool) -> 
     plain = Console(soft_wrap=True, highlight=False, markup=False)
     plain.print(f"{found.question} {found.answer} (log-odds of yes {found.log_odds:+.2f} nats)\n")
     for rank, one in enumerate(found.findings, 1):
-        value = f"{one.value:+.2f}" if one.unit == "nats" else f"{one.value:.0%}"
+        value = f"{one.value:+.2f}" if one.unit == "nats" else percent(one.value, 0)
         plain.print(Text.assemble(f"{rank:2} ", (f"{value:>6}", "bold"), f"  {one.what}"))
         plain.print(f"           {one.code}", style="dim")
     plain.print(
@@ -56,5 +57,13 @@ def _comparison(found: PollExplanation) -> Table:
     names = [found.name, *([f"{found.present} (present)"] if found.present else [])]
     table = Table("", *names)
     for measure, *values in found.compared.iter_rows():
-        table.add_row(measure, *(f"{value:+.2f}" for value in values))
+        table.add_row(measure, *(_written(measure, value) for value in values))
     return table
+
+
+def _written(measure: str, value: float) -> str:
+    """A number of the comparison: patches are counted, shares in per cent, the rest in nats."""
+    if measure.startswith("patches"):
+        return f"{value:.0f}"
+    shares = measure.startswith(("share", "highest lens probability"))
+    return percent(value, 0) if shares else f"{value:+.2f} nats"

@@ -11,10 +11,10 @@ from rich.console import Console
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
-from retinoscope.errors import DataError
+from retinoscope.errors import DataError, SampleError
 
 if TYPE_CHECKING:
-    from retinoscope.api import View
+    from retinoscope.api import VLM, View
     from retinoscope.interventions import Ablate
     from retinoscope.tokens import TokenSet
 
@@ -22,7 +22,7 @@ VALUES = ("mean", "zero", "noise")
 
 
 def lens(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     model: Model = "embedded",
     question: Annotated[str, typer.Option(help="What to ask.")] = "Describe this image.",
     words: Annotated[
@@ -80,17 +80,17 @@ def lens(
 
     console = Console(stderr=as_json)
     options = model_options(revision, dtype, device, device_map)
-    if ablate and value == "mean":
-        with Bars(Console(stderr=True)) as bars:
+    with Bars(Console(stderr=True)) as bars:
+        if ablate and value == "mean":
             vlm = load(model, mean_images=mean_images, progress=bars, **options)
-    else:
-        vlm = VLM(load_checkpoint(model, **options))
+        else:
+            vlm = VLM(load_checkpoint(model, **options))
     fitted = None if by == "logit" else found_lens(by, vlm.checkpoint)
     tracked = [word.strip() for word in words.split(",") if word.strip()]
     sheets: dict[str, LensSheet] = {}
     made: list[dict[str, Any]] = []
-    for path in images:
-        view = vlm.look(path, question, max_new_tokens=max_new_tokens)
+    seen, left_out = _seen(vlm, images, question, max_new_tokens)
+    for stem, (path, view) in seen.items():
         if note := unlike_scenes(model, view.image):
             console.print(f"{path.name}: {note}", style="yellow", markup=False, highlight=False)
         tokens = _under(view, ablate).dilate(grow) if ablate else None
@@ -98,25 +98,59 @@ def lens(
         marked = [selected(shown, tokens.layout, tokens, "what is replaced")] if tokens else []
         asked = (view.recording, path.name, shown, tracked, marked)
         lens = fitted and fitted.lens(view.recording)
-        sheets[path.stem] = read_sheet(*asked, lens=lens)
-        made.append({"image": path, "page": out / f"{path.stem}.html", "replaced": 0})
+        sheets[stem] = read_sheet(*asked, lens=lens)
+        made.append({"image": path, "page": out / f"{stem}.html", "replaced": 0})
         if text:
-            _write_text(view, out / f"{path.stem}-text.csv", console)
+            _write_text(view, out / f"{stem}-text.csv", console)
         if tokens:
             stand_in = "the mean token" if value == "mean" else value
             name = f"{len(tokens)} tokens replaced by {stand_in}"
             changed = (_ablation(tokens, value),)
-            sheets[f"{path.stem}@ablated"] = read_sheet(*asked, changed, name, lens)
-            page = out / f"{path.stem}@ablated.html"
+            sheets[f"{stem}@ablated"] = read_sheet(*asked, changed, name, lens)
+            page = out / f"{stem}@ablated.html"
             made.append({"image": path, "page": page, "replaced": len(tokens), "by": value})
     title = f"{fitted.kind.capitalize()} lens" if fitted else "Logit lens"
     index = write_lens_pages(sheets, out, title=title)
     if as_json:
-        print_json({"index": index, "pages": made})
+        print_json({"index": index, "pages": made, "left_out": left_out})
         return
-    for stem in sheets:
-        console.print(f"{out / stem}.html", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"{index}", soft_wrap=True, markup=False, highlight=False)
+    lines = [f"Left out: {reason}" for reason in left_out] + [str(one["page"]) for one in made]
+    for line in [*lines, str(index)]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _seen(
+    vlm: VLM, images: list[Path], question: str, max_new_tokens: int
+) -> tuple[dict[str, tuple[Path, View]], list[str]]:
+    """Each image that can be read with its view, by the name of its page; and why others can't.
+
+    Raises:
+        SampleError: none can.
+    """
+    seen: dict[str, tuple[Path, View]] = {}
+    left_out: list[str] = []
+    for stem, path in _files(images).items():
+        try:
+            seen[stem] = path, vlm.look(path, question, max_new_tokens=max_new_tokens)
+        except SampleError as error:
+            left_out.append(str(error))
+    if not seen:
+        raise SampleError(" ".join(left_out))
+    return seen, left_out
+
+
+def _files(images: list[Path]) -> dict[str, Path]:
+    """Every image by the name of its page: its own, with a number where another has the same."""
+    from retinoscope.data import image_files
+
+    named: dict[str, Path] = {}
+    for path in [file for one in images for file in (image_files(one) if one.is_dir() else [one])]:
+        name, number = path.stem, 1
+        while name in named:
+            number += 1
+            name = f"{path.stem}-{number}"
+        named[name] = path
+    return named
 
 
 def _write_text(view: View, path: Path, console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.interruption import resumable
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
@@ -42,12 +43,14 @@ def fit(
     from retinoscope.data import open_data
     from retinoscope.lens import read_fitted, write_fitted
     from retinoscope.models import load
+    from retinoscope.runs import Scenes
     from retinoscope.runs.lens_fit import fit_lens
 
     checkpoint = load(model, **model_options(revision, dtype, device, device_map))
-    with Bars(Console(stderr=True)) as bars:
+    with resumable(), Bars(Console(stderr=True)) as bars:
         wanted = "tuned-visual" if kind == "tuned" else kind
-        path = fit_lens(wanted, checkpoint, open_data(data, split=split), count, bars)
+        dataset = open_data(data, split=split, composing=Scenes(bars))
+        path = fit_lens(wanted, checkpoint, dataset, count, bars)
     fitted = read_fitted(path)
     if out is not None:
         write_fitted(fitted, out)

@@ -81,13 +81,12 @@ def look(
     `--mean-images`, or `--mean-file`), else by zero.
     """
     # Imported here so that --help answers at once: torch and transformers take seconds.
-    from retinoscope.cli.notes import unlike_scenes
+    from retinoscope.cli.notes import check_name, unlike_scenes
     from retinoscope.data import open_image, single_image
     from retinoscope.data.boxes import read_box
     from retinoscope.experiments import Settings, read_target
     from retinoscope.models import load
     from retinoscope.runs.mean import with_known_mean
-    from retinoscope.tasks import check_spelled
 
     somewhere = box is not None or mask is not None
     if question and not somewhere:
@@ -103,7 +102,7 @@ def look(
         target = replace(target, question=question)
     with Bars(Console(stderr=True)) as bars:
         checkpoint = load(model, **model_options(revision, dtype, device, device_map))
-        check_spelled(checkpoint.tokenizer, name)
+        check_name(model, checkpoint.tokenizer, name)
         _note(console, unlike_scenes(model, picture))
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
     if target is not None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from retinoscope.cli.check import check
 from retinoscope.cli.compare import compare
 from retinoscope.cli.cost import cost
+from retinoscope.cli.interruption import Interruptible
 from retinoscope.cli.lens import lens
 from retinoscope.cli.lens_fit import fit
 from retinoscope.cli.look import look
@@ -38,20 +39,6 @@ class ImagesOrFit(typer.core.TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command that takes images in front, where none is named."""
         return super().parse_args(ctx, args if args[:1] == ["fit"] else ["pages", *args])
-
-
-class Interruptible(typer.core.TyperGroup):
-    """Tells at Ctrl-C what is kept, where typer would end without a word."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Carry out what is asked for; status 130 where it is interrupted."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interruption:
-            Console(stderr=True).print(
-                "Interrupted. What was measured is kept; the same command resumes."
-            )
-            raise typer.Exit(130) from interruption
 
 
 lenses = typer.Typer(cls=ImagesOrFit, help=lens.__doc__)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from retinoscope.cli.interruption import resumable
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
@@ -48,7 +49,7 @@ def mean(
     console = Console()
     dataset = open_images(images, split=split)
     checkpoint = load(model, **model_options(revision, dtype, device, device_map))
-    with Bars(Console(stderr=True)) as bars:
+    with resumable(), Bars(Console(stderr=True)) as bars:
         found = measured_mean(checkpoint, dataset, count, bars, per_position=per_position)
     write_mean(found, out)
     norm = float(found.value.norm(dim=-1).mean())

@@ -58,8 +58,11 @@ class Bars:
         self._bars.stop()
 
     def stage(self, name: str, steps: int) -> None:
-        """A new bar."""
-        self._end_stage()
+        """A new bar, in place of one that got ready for it and gives way before its first step."""
+        if self._task is not None and self._stage and self._steps and not self._done:
+            self._bars.remove_task(self._task)
+        else:
+            self._end_stage()
         self._task = self._bars.add_task(name, total=steps)
         self._stage, self._steps, self._done = name, steps, 0
         self._begun = self._told = time.monotonic()

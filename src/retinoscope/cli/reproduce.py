@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from retinoscope.cli.interruption import resumable
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
 from retinoscope.cli.own_settings import own_settings, settable
 from retinoscope.cli.printing import print_json
@@ -237,7 +238,8 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: boo
             console.print(
                 f"Run folder: {plan.out}  (after Ctrl-C resume with --out {base})", markup=False
             )
-        with Bars(Console(stderr=True)) as bars:
+        kept = f"What was measured is kept; resume with --out {shlex.quote(str(base))}."
+        with resumable(kept), Bars(Console(stderr=True)) as bars:
             run(plan, bars)
         if as_json:
             told.append({"report": render(plan.out).resolve(), **summary(read(plan.out))})

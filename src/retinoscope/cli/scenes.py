@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from retinoscope.cli.progress import Bars
+
 scenes = typer.Typer(help="The embedded scenes.", no_args_is_help=True)
 
 
@@ -44,8 +46,10 @@ def write(
     # Imported here so that --help answers at once.
     from retinoscope.data.scenes.write import write_arranged, write_scenes
 
-    if layout is None:
-        write_scenes(directory, count=count, seed=seed, sprites=sprites.value)
-    else:
-        write_arranged(directory, layout, count=count, seed=seed, sprites=sprites.value)
+    with Bars(Console(stderr=True)) as bars:
+        bars.stage("composing scenes", count)
+        if layout is None:
+            write_scenes(directory, count, seed, sprites.value, bars.step)
+        else:
+            write_arranged(directory, layout, count, seed, sprites.value, bars.step)
     Console().print(f"{count} scenes in {directory}", soft_wrap=True, markup=False)

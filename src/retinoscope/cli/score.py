@@ -14,6 +14,7 @@ from rich.text import Text
 from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
+from retinoscope.report.wording import DASH, interval, percent
 
 if TYPE_CHECKING:
     from retinoscope.scoring import Scored
@@ -91,13 +92,14 @@ def score(
     from retinoscope.api import VLM
     from retinoscope.data import open_data
     from retinoscope.models import load
+    from retinoscope.runs import Scenes
     from retinoscope.runs.mean import with_known_mean
     from retinoscope.scoring import parse
     from retinoscope.scoring import score as measure
 
     conditions = [parse(one) for one in under or ()]
-    dataset = open_data(data, split=split)
     with Bars(Console(stderr=True)) as bars:
+        dataset = open_data(data, split=split, composing=Scenes(bars))
         checkpoint = load(model, **model_options(revision, dtype, device, device_map))
         checkpoint = with_known_mean(checkpoint, mean_images, mean_file, bars)
         found = measure(
@@ -116,24 +118,23 @@ def score(
         tables = {"metrics": found.metrics.to_dicts(), "paired": found.paired.to_dicts()}
         print_json({**told, **tables, "skipped": found.skipped})
         return
-    _print(found)
+    _print(found, data)
 
 
-def _print(found: Scored) -> None:
+def _print(found: Scored, data: str) -> None:
     console = Console(highlight=False)
-    console.print(f"{found.task.upper()} over {found.images} images of {found.data}", markup=False)
+    console.print(f"{found.task.upper()} over {found.images} images of {data}", markup=False)
     table = Table("condition", "metric", "value", "95 %", "n")
     last = None
     for condition, metric, value, low, high, n in found.metrics.iter_rows():
         shown = Text(condition if condition != last else "")
-        interval = "" if low is None else f"{low:.1%} to {high:.1%}"
-        table.add_row(shown, metric, "-" if value is None else f"{value:.1%}", interval, str(n))
+        table.add_row(shown, metric, percent(value), interval(low, high) or DASH, str(n))
         last = condition
     console.print(table)
     for condition, change, lost, gained, n, p in found.paired.iter_rows():
         console.print(
-            f"{condition} against clean: right {100 * change:+.1f} points of {n} "
-            f"({lost} became wrong, {gained} right; McNemar p = {p:.2g})",
+            f"{condition} against clean: of {n}, {lost} became wrong and {gained} right "
+            f"({100 * change:+.1f} points; McNemar p = {p:.2g})",
             markup=False,
         )
     if found.skipped:

@@ -4,6 +4,7 @@ Every source (COCO, a plain folder, one image, the embedded scenes) is read into
 the same `Dataset`, so everything above this layer knows one kind of data.
 """
 
+from retinoscope.data.cached_scenes import Composing, arranged_scenes, embedded_scenes
 from retinoscope.data.coco import read_coco
 from retinoscope.data.folder import image_files, read_folder, single_image
 from retinoscope.data.images import MAX_PIXELS, load_image, open_image, upright_rgb
@@ -20,8 +21,6 @@ from retinoscope.data.selection import (
 from retinoscope.data.sources import (
     Choices,
     Source,
-    arranged_scenes,
-    embedded_scenes,
     mean_images,
     open_data,
     open_images,
@@ -36,6 +35,7 @@ __all__ = [
     "PAPER_FILTER",
     "Annotation",
     "Choices",
+    "Composing",
     "Dataset",
     "Filter",
     "Question",

@@ -53,7 +53,7 @@ def opened(
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     if not isinstance(source, bytes) and is_odd(Path(source)):
         # A pipe or a device could be read for ever.
-        raise SampleError(f"{name}: not a file but a folder, a pipe or a device. Remove it.")
+        raise SampleError(f"{name}: not an image file but a folder, a pipe or a device.")
     try:
         with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
@@ -62,17 +62,15 @@ def opened(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SampleError(_too_large(name, "far too many", max_pixels)) from error
     except FileNotFoundError as error:
-        raise SampleError(
-            f"{name}: there is no such image file. Check the image folder, or remove the entry."
-        ) from error
+        raise SampleError(f"{name}: there is no such image file. Check the path.") from error
     except UnidentifiedImageError as error:
         raise SampleError(
             f"{name}: not an image that can be read. Expected one of {', '.join(FORMATS)}; "
-            "convert it, or remove it."
+            "convert it to one of these."
         ) from error
     except BROKEN as error:
         raise SampleError(
-            f"{name}: the image is truncated or broken ({error}). Fetch it again, or remove it."
+            f"{name}: the image is truncated or broken ({error}). Fetch it again."
         ) from error
 
 

@@ -104,11 +104,12 @@ def select(
     candidates = [
         candidate for sample in dataset.samples for candidate in _fitting(sample, chosen, left)
     ]
-    if not candidates and not left:
+    if not any(sample.annotations for sample in dataset.samples):
         raise DataError(
             f"{dataset.name}: none of its images has annotated objects, which experiments measure. "
-            "Give data that have them; of VSR, POPE and TallyQA put COCO's "
-            "annotations/instances*.json into their folder."
+            "Give data that have some (docs/data.md; of VSR, POPE and TallyQA put COCO's "
+            "annotations/instances*.json into their folder), or look at one image by "
+            "`retinoscope look`."
         )
     if not candidates:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())

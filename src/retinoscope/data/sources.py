@@ -5,15 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
-import platformdirs
-
+from retinoscope.data.cached_scenes import Composing, arranged_scenes, embedded_scenes
 from retinoscope.data.coco import read_coco
-from retinoscope.data.fingerprint import digest
 from retinoscope.data.folder import read_folder
 from retinoscope.data.hub_datasets import read_datasets
 from retinoscope.data.readers.clevr import read_clevr
@@ -27,8 +22,6 @@ from retinoscope.data.samples import Dataset
 from retinoscope.data.selection import ANY_SIZE, EMBEDDED_FILTER, PAPER_FILTER, Filter
 from retinoscope.errors import DataError
 from retinoscope.registry import registered
-
-Sprites = Literal["train", "heldout"]
 
 DEFAULT_COUNT = 400
 """Embedded scenes where no count is given."""
@@ -51,8 +44,8 @@ class Source:
         read: opens it, from what is written after the colon.
         filter: which of its objects a run studies where nothing else is asked for.
         limit: how many objects a run measures then; None is all.
-        mean: what the mean visual token is taken over, from what is written after the colon and
-            the most images; None is the data's own images.
+        mean: what the mean visual token is taken over, from what is written after the colon, the
+            most images and what else is chosen; None is the data's own images.
         alone: whether its name may stand without more.
         questions: whether questions can come by image id, from a file of their own.
         stand_in: whether an experiment may measure scenes of its own in place of these.
@@ -64,7 +57,7 @@ class Source:
     read: Callable[[str, Choices], Dataset]
     filter: Filter = ANY_SIZE
     limit: int | None = None
-    mean: Callable[[str, int], Dataset] | None = None
+    mean: Callable[[str, int, Choices], Dataset] | None = None
     alone: bool = False
     questions: bool = False
     stand_in: bool = False
@@ -78,15 +71,22 @@ class Choices:
         split: of data that have several.
         questions: a JSON of questions by image id.
         seed: of composed scenes.
+        composing: told of scenes that are composed first.
     """
 
-    split: str | None
-    questions: Path | None
-    seed: int
+    split: str | None = None
+    questions: Path | None = None
+    seed: int = 0
+    composing: Composing | None = None
 
 
 def open_data(
-    spec: str, *, split: str | None = None, questions: Path | None = None, seed: int = 0
+    spec: str,
+    *,
+    split: str | None = None,
+    questions: Path | None = None,
+    seed: int = 0,
+    composing: Composing | None = None,
 ) -> Dataset:
     """Open the data that a text names.
 
@@ -96,6 +96,8 @@ def open_data(
         split: which split of data that have several.
         questions: a JSON of questions by image id, for COCO; see `read_questions`.
         seed: of the embedded scenes.
+        composing: called with how many scenes are composed and how many there will be, where
+            they are not in the cache.
 
     Raises:
         DataError: nothing known is named, or the data can't be read.
@@ -105,7 +107,7 @@ def open_data(
     if questions is not None and not source.questions:
         able = ", ".join(one.usage for one in sources().values() if one.questions)
         raise DataError(f"{questions}: questions by image id are read for {able} alone.")
-    return source.read(rest, Choices(split, questions, seed))
+    return source.read(rest, Choices(split, questions, seed, composing))
 
 
 @functools.cache
@@ -132,21 +134,24 @@ def source_of(spec: str) -> Source:
     return source
 
 
-def mean_images(spec: str, count: int, *, split: str | None = None) -> Dataset:
+def mean_images(
+    spec: str, count: int, *, split: str | None = None, composing: Composing | None = None
+) -> Dataset:
     """What the mean visual token of some data is taken over, where nothing else is asked for.
 
     Args:
         spec: as `open_data` takes it.
         count: most images, where the data keep some for it.
         split: of the data.
+        composing: as `open_data` takes it.
 
     Raises:
         DataError: the data can't be read.
     """
     source = source_of(spec)
     if source.mean is not None:
-        return source.mean(spec.partition(":")[2], count)
-    return open_data(spec, split=split)
+        return source.mean(spec.partition(":")[2], count, Choices(split, composing=composing))
+    return open_data(spec, split=split, composing=composing)
 
 
 def open_images(text: str, *, split: str | None = None) -> Dataset:
@@ -157,7 +162,7 @@ def open_images(text: str, *, split: str | None = None) -> Dataset:
     """
     if text.partition(":")[0] in sources():
         return open_data(text, split=split)
-    return _folder(text, Choices(split, None, 0))
+    return _folder(text, Choices(split))
 
 
 def _refuse_split(name: str, split: str | None) -> None:
@@ -167,13 +172,15 @@ def _refuse_split(name: str, split: str | None) -> None:
 
 def _embedded(rest: str, choices: Choices) -> Dataset:
     _refuse_split("embedded scenes", choices.split)
-    return embedded_scenes(_count(rest or str(DEFAULT_COUNT)), seed=choices.seed)
+    count = _count(rest or str(DEFAULT_COUNT))
+    return embedded_scenes(count, seed=choices.seed, composing=choices.composing)
 
 
 def _arranged(rest: str, choices: Choices) -> Dataset:
     _refuse_split("arranged scenes", choices.split)
-    kind, _, count = rest.partition(":")
-    return arranged_scenes(kind, _count(count or str(DEFAULT_COUNT)), seed=choices.seed)
+    kind, _, text = rest.partition(":")
+    count = _count(text or str(DEFAULT_COUNT))
+    return arranged_scenes(kind, count, seed=choices.seed, composing=choices.composing)
 
 
 def _count(text: str) -> int:
@@ -199,73 +206,6 @@ def _benchmark(read: Callable[[Path, str | None], Dataset]) -> Callable[[str, Ch
     return lambda rest, choices: read(Path(rest).expanduser(), choices.split)
 
 
-def embedded_scenes(count: int, *, seed: int = 0, sprites: Sprites = "train") -> Dataset:
-    """The embedded scenes, written once into the user's cache and read as any COCO folder.
-
-    The cache's key holds count, seed, sprites and a fingerprint of the code and sprites that
-    compose the scenes, so that another version never reads stale ones. The cache may be deleted
-    at any time.
-
-    Args:
-        count: number of scenes, at least 1.
-        seed: of their composition.
-        sprites: the set that the model was trained on, or the one held out.
-
-    Raises:
-        DataError: the cache folder can't be written.
-    """
-    # Imported here: composing needs the sprite atlas, which other sources never touch.
-    from retinoscope.data.scenes.write import write_scenes
-
-    write = partial(write_scenes, count=count, seed=seed, sprites=sprites)
-    dataset = _cached(f"{sprites}-seed{seed}-{count}", write)
-    return replace(dataset, name=f"embedded {sprites} x{count} seed {seed}")
-
-
-def arranged_scenes(kind: str, count: int, *, seed: int = 0, sprites: Sprites = "train") -> Dataset:
-    """Embedded scenes in one kind of layout, cached as `embedded_scenes`.
-
-    Args:
-        kind: of the layout, see `retinoscope.data.scenes.arrange`; several, "rows+groups", take
-            turns.
-        count: number of scenes, at least 1.
-        seed: of their composition.
-        sprites: the set that the model was trained on, or the one held out.
-
-    Raises:
-        DataError: the kind is unknown, or the cache folder can't be written.
-    """
-    from retinoscope.data.scenes.write import write_arranged
-
-    write = partial(write_arranged, kind=kind, count=count, seed=seed, sprites=sprites)
-    dataset = _cached(f"{kind}-{sprites}-seed{seed}-{count}", write)
-    return replace(dataset, name=f"arranged {kind} {sprites} x{count} seed {seed}")
-
-
-def _cached(name: str, write: Callable[[Path], Path]) -> Dataset:
-    """The folder of that name in the cache, written first where it is not there."""
-    cache = Path(platformdirs.user_cache_dir("retinoscope")) / "scenes" / _scenes_version()
-    folder = cache / name
-    if not folder.is_dir():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            write(folder)
-        except OSError as error:
-            raise DataError(
-                f"{folder}: the embedded scenes can't be written ({error}). Make the folder "
-                "writable, or set XDG_CACHE_HOME to one that is."
-            ) from error
-    return read_coco(folder)
-
-
-def _scenes_version() -> str:
-    """A fingerprint of the package that composes the scenes, sprites included."""
-    root = Path(str(files("retinoscope.data.scenes")))
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    names = [path.relative_to(root).as_posix().encode() for path in paths]
-    return digest([*names, *(path.read_bytes() for path in paths)])
-
-
 _OWN: tuple[Source, ...] = (
     Source(
         *("embedded", "embedded[:COUNT]"),
@@ -274,7 +214,9 @@ _OWN: tuple[Source, ...] = (
         # One object of an image keeps a run's objects independent of each other.
         filter=replace(EMBEDDED_FILTER, one_per_image=True),
         limit=EMBEDDED_LIMIT,
-        mean=lambda rest, count: embedded_scenes(count, seed=MEAN_SEED),
+        mean=lambda rest, count, choices: embedded_scenes(
+            count, seed=MEAN_SEED, composing=choices.composing
+        ),
         alone=True,
         stand_in=True,
     ),

@@ -12,6 +12,7 @@ from retinoscope.interventions.condition import (
     as_conditions,
     edits_of,
     resolve,
+    together,
 )
 from retinoscope.interventions.edits import Context, Edge, Edits, Source, Write
 from retinoscope.interventions.knockout import Knockout
@@ -42,4 +43,5 @@ __all__ = [
     "as_site",
     "edits_of",
     "resolve",
+    "together",
 ]

@@ -142,7 +142,8 @@ def fitted(
     if vectors.shape not in (clean.shape, clean.shape[-1:]):
         raise InterventionError(
             f"{what} got vectors of shape {list(vectors.shape)}; give [{clean.shape[-1]}] for all "
-            f"positions or {list(clean.shape)} for each."
+            f"positions or {list(clean.shape)} for each; of another run these are "
+            "other.capture(site, positions=tokens)[site]."
         )
     cast = vectors.to(clean)
     if not bool(torch.isfinite(cast).all()):

@@ -41,6 +41,17 @@ def as_condition(interventions: Intervention | Sequence[Intervention]) -> Condit
     return given
 
 
+def together(interventions: Sequence[Any]) -> Condition:
+    """The interventions of one condition, as arguments; they may also be given as one sequence.
+
+    Raises:
+        InterventionError: something is not an intervention.
+    """
+    if len(interventions) == 1 and isinstance(interventions[0], list | tuple):
+        return as_condition(interventions[0])
+    return as_condition(interventions)
+
+
 def as_conditions(
     conditions: Intervention | Condition | Sequence[Intervention | Sequence[Intervention]],
 ) -> list[Condition]:

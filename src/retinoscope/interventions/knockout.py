@@ -28,7 +28,7 @@ class Knockout:
     Attributes:
         queries: positions that must not read: a TokenSet, positions or a mask.
         keys: positions that must not be read, likewise.
-        layers: decoder layers, from 0; one or several.
+        layers: decoder layers, from 0; one or several; None is all of them.
         heads: query heads, from 0, one or several; None is all of them.
 
     Raises (when it is applied):
@@ -38,7 +38,7 @@ class Knockout:
 
     queries: Chosen
     keys: Chosen
-    layers: int | Collection[int]
+    layers: int | Collection[int] | None = None
     heads: int | Collection[int] | None = None
 
     __repr__ = brief_fields
@@ -47,6 +47,9 @@ class Knockout:
         """One edge for each layer."""
         queries = checked_positions(self.queries, context, "Knockout (queries)")
         keys = checked_positions(self.keys, context, "Knockout (keys)")
-        layers = checked_layers(self.layers, context.layer_count, "Knockout")
+        every = range(context.layer_count)
+        layers = (
+            every if self.layers is None else checked_layers(self.layers, len(every), "Knockout")
+        )
         heads = None if self.heads is None else checked_heads(self.heads, context, "Knockout")
         return tuple(Edge(layer, queries, keys, heads) for layer in layers)

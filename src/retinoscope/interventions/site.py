@@ -185,9 +185,11 @@ _GRAMMARS: tuple[tuple[str, dict[str, str] | None], ...] = (
     (rf"(?P<name>{'|'.join(GLOBAL_SITES)})", None),
     (rf"blocks\.{_NUMBER}\.(?P<name>[a-z_.]+)", _TRANSFORMER_LENS),
     (r"(?P<name>unembed\.hook_in)", {"unembed.hook_in": "final_norm"}),
-    # Only the language model's own layers: a vision tower's stand under other paths.
+    # Only the language model's own layers: a vision tower's stand under other paths. `layers[3]` is
+    # how a trace writes them; `output[0]` is refused, which is the states or the first of a batch.
     (
-        rf"(?:model\.)?(?:language_model\.)?(?:model\.)?layers[.]{_NUMBER}\.(?P<name>[a-z_.]+)",
+        rf"(?:model\.)?(?:language_model\.)?(?:model\.)?layers(?=\.\d+\.|\[\d+\]\.)[.\[]"
+        rf"{_NUMBER}\]?\.(?P<name>[a-z_.]+)",
         _NNSIGHT,
     ),
     (rf"(?P<name>[a-z_]+)\[{_NUMBER}\]", _NNTERP),

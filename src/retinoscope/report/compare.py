@@ -80,6 +80,8 @@ def compare_page(results: Sequence[Results]) -> str:
 
 def is_observational(results: Sequence[Results]) -> bool:
     """Whether the models differ in more than one choice, so that no difference has one cause."""
+    if all(one.manifest.model == results[0].manifest.model for one in results):
+        return False
     return not all(one.manifest.model.name.startswith(VARIANTS) for one in results)
 
 
@@ -118,7 +120,7 @@ def columns_grid(table: pl.DataFrame) -> Grid:
     for (run,), group in table.group_by(["name"], maintain_order=True):
         known = {row["title"]: _cell(row) for row in group.iter_rows(named=True)}
         rows.append((Cell(str(run)), *(known[title] for title in titles)))
-    return Grid("One row a model", ("", *titles), tuple(rows))
+    return Grid("One row a run", ("", *titles), tuple(rows))
 
 
 def _cell(row: Row) -> Cell:
@@ -166,8 +168,11 @@ def columns_figure(table: pl.DataFrame) -> Figure | None:
                 axis.plot([row["value"]], [y], "o", color=BLUE, markersize=4.5)
             if MEASURES[rows["measure"][0]].scale == 100.0:
                 axis.set_xlim(-0.03, 1.03)
+                axis.set_xticks((0, 0.5, 1))  # closer ones meet those of the panel beside
                 percent_axis(axis.xaxis)
             else:
+                low, high = axis.get_xlim()
+                axis.set_xlim(min(low, high - 2), max(high, low + 2))
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             axis.set_title(title, fontsize=8)
             rules(axis, "x")

@@ -53,13 +53,37 @@ class Results:
     tables: Mapping[str, pl.DataFrame]
     large: Mapping[str, Path] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        rows = {name: one.height for name, one in self.tables.items() if one.height}
+        held = [f"{name} {count:,}" for name, count in rows.items()]
+        held += [f"{name} (large)" for name in self.large]
+        about = (
+            f"{self.manifest.model.name} on {self.manifest.data['spec']}, {self.manifest.status}"
+        )
+        return f"Results({self.path}: {about}; rows: {', '.join(held) or 'none'})"
+
     def __getitem__(self, table: str) -> pl.DataFrame:
-        """One table by name; all of it, however large."""
+        """One table by name; all of it, however large.
+
+        Raises:
+            RunError: there is no table of this name.
+        """
+        self._check(table)
         return self.tables[table] if table in self.tables else pl.read_parquet(self.large[table])
 
     def records(self, table: str) -> pl.DataFrame | pl.LazyFrame:
-        """One table by name; a large one as a lazy frame of its file, sorted by every column."""
+        """One table by name; a large one as a lazy frame of its file, sorted by every column.
+
+        Raises:
+            RunError: there is no table of this name.
+        """
+        self._check(table)
         return self.tables[table] if table in self.tables else pl.scan_parquet(self.large[table])
+
+    def _check(self, table: str) -> None:
+        names = [*self.tables, *self.large]
+        if table not in names:
+            raise RunError(f"There is no table {brief(table)}; expected one of {', '.join(names)}.")
 
     def to_pandas(self) -> dict[str, Any]:
         """The same tables as pandas frames (`pip install 'retinoscope[pandas]'`).

@@ -2,6 +2,6 @@
 
 from retinoscope.runs.local import run
 from retinoscope.runs.plan import Plan
-from retinoscope.runs.progress import Announced, Progress, Silent
+from retinoscope.runs.progress import Announced, Progress, Scenes, Silent
 
-__all__ = ["Announced", "Plan", "Progress", "Silent", "run"]
+__all__ = ["Announced", "Plan", "Progress", "Scenes", "Silent", "run"]

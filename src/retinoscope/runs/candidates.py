@@ -18,7 +18,7 @@ from retinoscope.results.measured import Store, append, bundle, done, so_far
 from retinoscope.results.records import CurationRecord, SkippedRecord
 from retinoscope.runs.executors import Executor, in_order
 from retinoscope.runs.plan import Plan
-from retinoscope.runs.progress import Progress
+from retinoscope.runs.progress import Progress, Scenes
 
 OWN_FAULT = (SampleError, SelectionError, TokenMapError)
 """What can be wrong with one object alone. Whatever else goes wrong would with every other object
@@ -35,7 +35,7 @@ def selected(plan: Plan, dataset: Dataset, *, needed: bool) -> Selection:
         return Selection((), 0, {})
 
 
-def apart_from(plan: Plan, dataset: Dataset) -> dict[str, Sequence[Candidate]]:
+def apart_from(plan: Plan, dataset: Dataset, progress: Progress) -> dict[str, Sequence[Candidate]]:
     """The candidates of every experiment that measures others than the run.
 
     Of scenes of its own one of each image; of the run's data whatever questions are about.
@@ -43,7 +43,8 @@ def apart_from(plan: Plan, dataset: Dataset) -> dict[str, Sequence[Candidate]]:
     seed = plan.settings.seed
     found: dict[str, Sequence[Candidate]] = {}
     for name, scenes in plan.own_scenes.items():
-        samples = open_data(scenes, seed=seed).samples[: plan.limit]
+        own = open_data(scenes, seed=seed, composing=Scenes(progress))
+        samples = own.samples[: plan.limit]
         found[name] = tuple((one, representative(one, seed)) for one in samples)
     asking = [one for one in plan.experiments if experiments()[one].asks and one not in found]
     if asking and (asked := _asked_about(dataset, seed)[: plan.wanted]):

@@ -43,7 +43,7 @@ from retinoscope.runs.executors import executing
 from retinoscope.runs.mean import OWN_COUNT, chosen_images, mean_dataset, with_mean
 from retinoscope.runs.measuring import measure
 from retinoscope.runs.plan import Plan, configuration
-from retinoscope.runs.progress import Progress
+from retinoscope.runs.progress import Progress, Scenes
 
 
 def run(plan: Plan, progress: Progress) -> Path:
@@ -63,30 +63,35 @@ def run(plan: Plan, progress: Progress) -> Path:
         KeyboardInterrupt: the run was interrupted; everything measured so far is kept.
     """
     with driving(plan.out):
-        progress.stage("loading", 2)
+        progress.stage("model", 1)
         checkpoint = _load(plan)
         _check_workers(plan, checkpoint)
         if plan.mean_file is not None:
             checkpoint = replace(checkpoint, mean=mean_from_file(checkpoint, plan.mean_file))
         progress.step(1)
-        dataset = open_data(
-            plan.data, split=plan.split, questions=plan.questions, seed=plan.settings.seed
-        )
-        images = _images_of_the_mean(plan, dataset)
-        progress.step(2)
+        dataset, images = _data(plan, progress)
         choices = configuration(plan, checkpoint, dataset, images)
         with _sitting(plan, checkpoint, dataset, choices, progress) as (store, counts):
             _stages(plan, checkpoint, dataset, images, store, counts, progress)
     return plan.out
 
 
-def _images_of_the_mean(plan: Plan, dataset: Dataset) -> Dataset | None:
-    """What the mean visual token is measured over; None where it is read from a file."""
+def _data(plan: Plan, progress: Progress) -> tuple[Dataset, Dataset | None]:
+    """The data, and the images of the mean visual token; None where it is read from a file."""
+    progress.stage("data", 1)
+    scenes, seed = Scenes(progress), plan.settings.seed
+    dataset = open_data(
+        plan.data, split=plan.split, questions=plan.questions, seed=seed, composing=scenes
+    )
+    images: Dataset | None = dataset
     if plan.mean_file is not None:
-        return None
-    if plan.mean_images is None and source_of(plan.data).mean is None:
-        return dataset
-    return mean_dataset(plan.data, plan.mean_images, plan.mean_wanted or OWN_COUNT, plan.split)
+        images = None
+    elif plan.mean_images is not None or source_of(plan.data).mean is not None:
+        count = plan.mean_wanted or OWN_COUNT
+        images = mean_dataset(plan.data, plan.mean_images, count, plan.split, composing=scenes)
+    if not scenes.composed:
+        progress.step(1)
+    return dataset, images
 
 
 def _load(plan: Plan) -> Checkpoint:
@@ -118,7 +123,7 @@ def _stages(
 ) -> None:
     settings = plan.settings
     _skip_files(store, "data", dataset.skipped)
-    apart = apart_from(plan, dataset)
+    apart = apart_from(plan, dataset, progress)
     chosen = selected(plan, dataset, needed=not {*plan.experiments} <= {*apart})
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept

@@ -15,7 +15,7 @@ import numpy as np
 import platformdirs
 from filelock import FileLock, Timeout
 
-from retinoscope.data import Dataset, Sample, open_images
+from retinoscope.data import Composing, Dataset, Sample, open_images
 from retinoscope.data import mean_images as images_of
 from retinoscope.data.ahead import read_ahead
 from retinoscope.data.fingerprint import image_fingerprint
@@ -30,7 +30,7 @@ from retinoscope.models.mean_sums import (
     write_sums,
 )
 from retinoscope.results.manifest import installed_versions
-from retinoscope.runs.progress import Progress
+from retinoscope.runs.progress import Progress, Scenes
 from retinoscope.shipped import EMBEDDED, embedded_folder, is_shipped, shipped_folder
 
 Cached = TypeVar("Cached", MeanToken, MeanSums)
@@ -48,7 +48,14 @@ SAVED_EVERY = 30.0
 """Seconds between two writings of the sums: what a killed process loses at most."""
 
 
-def mean_dataset(data: str, mean_images: str | None, count: int, split: str | None) -> Dataset:
+def mean_dataset(
+    data: str,
+    mean_images: str | None,
+    count: int,
+    split: str | None,
+    *,
+    composing: Composing | None = None,
+) -> Dataset:
     """The images that a run's mean visual token is taken over.
 
     Args:
@@ -57,13 +64,14 @@ def mean_dataset(data: str, mean_images: str | None, count: int, split: str | No
             data's own.
         count: most of those that the data keep.
         split: of the run's data.
+        composing: told of scenes that are composed first.
 
     Raises:
         DataError: the data can't be read.
     """
     if mean_images is not None:
         return open_images(mean_images)
-    return images_of(data, count, split=split)
+    return images_of(data, count, split=split, composing=composing)
 
 
 def with_mean(
@@ -117,7 +125,8 @@ def with_known_mean(
         return checkpoint
     if mean_images is None and (known := shipped_mean(checkpoint)):
         return known
-    images = mean_dataset(EMBEDDED, mean_images, OWN_COUNT, None)
+    scenes = Scenes(progress)
+    images = mean_dataset(EMBEDDED, mean_images, OWN_COUNT, None, composing=scenes)
     return with_mean(checkpoint, images, None if mean_images else OWN_COUNT, progress)[0]
 
 

@@ -100,7 +100,7 @@ class _Stage:
 def _of(name: str, bench: Bench, kept: Sequence[int], store: Store) -> _Stage:
     noted = done(store, "skipped")
     whole = set.intersection(*(done(store, table) for table in experiments()[name].records))
-    finished = {key for key in whole if f"{name}-{key}" in noted}
+    finished = {unit for unit in whole if f"{name}-{unit}" in noted}
     candidates = bench.candidates_of(name)
     places = range(len(candidates)) if name in bench.apart else kept
     missing = [Measurement(name, i) for i in places if key(candidates[i]) not in finished]

@@ -23,6 +23,25 @@ class Progress(Protocol):
         ...
 
 
+class Scenes:
+    """Tells of scenes that are composed, each collection of them as a stage of its own.
+
+    Attributes:
+        composed: whether there were any that were not in the cache.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        """Nothing is composed yet."""
+        self._progress, self.composed = progress, False
+
+    def __call__(self, done: int, count: int) -> None:
+        """So many of so many are there."""
+        if done == 1:
+            self._progress.stage("composing scenes", count)
+        self._progress.step(done)
+        self.composed = True
+
+
 class Announced:
     """Says on the standard error which stage begins, so that a wait has its reason."""
 

@@ -3,7 +3,7 @@
 from retinoscope.tokens.choice import Chosen, as_positions
 from retinoscope.tokens.layout import TokenLayout, VisualSpan
 from retinoscope.tokens.medium import Medium, OfImage, OfVideo
-from retinoscope.tokens.placed import by_medium, held, of_image, of_video, only, row, under
+from retinoscope.tokens.placed import by_medium, held, of_image, of_video, only, patch, row, under
 from retinoscope.tokens.tokenset import TokenSet, at, last, text, visual
 from retinoscope.tokens.words import word
 
@@ -23,6 +23,7 @@ __all__ = [
     "of_image",
     "of_video",
     "only",
+    "patch",
     "row",
     "text",
     "under",

@@ -113,6 +113,29 @@ def row(layout: TokenLayout, index: int, spans: Spans | None = None) -> TokenSet
     return at(layout, (span.positions[i] for i in chosen.tolist()))
 
 
+def patch(layout: TokenLayout, row: int, column: int, spans: Spans | None = None) -> TokenSet:
+    """One patch of an image, by its row and column as pages name them.
+
+    Args:
+        layout: the sequence.
+        row: from 0, counted over all tiles as in `row`.
+        column: from 0, within its tile.
+        spans: of the image or frame; None is the only one of the prompt.
+
+    Raises:
+        SelectionError: no such patch, or it must be said of which image or frame.
+    """
+    span = only(layout.spans if spans is None else spans)
+    rows, columns = span.grid.rows, span.grid.cells[:, 2]
+    chosen = np.flatnonzero((rows == row) & (columns == column))
+    if len(chosen) != 1:
+        raise SelectionError(
+            f"There is no patch in row {row!r}, column {column!r}; the image has rows 0 to "
+            f"{int(rows.max())} and columns 0 to {int(columns.max())}."
+        )
+    return at(layout, (span.positions[int(chosen[0])],))
+
+
 def under(
     layout: TokenLayout, mask: Any, *, overlap: float = 0.0, spans: Spans | None = None
 ) -> TokenSet:

@@ -21,16 +21,28 @@ export function follow() {
   forget("change", "lens", "second");
   intervene();
   readLenses();
-  if (asksAttention() && (state.query === "patches" || state.keys === "selected")) askOverlay();
+  if (asksAttention() && !state.under && (state.query === "patches" || state.keys === "selected")) askOverlay();
 }
 
 // ---- The intervention.
 
+// What is done to the selection, and whether it is whole.
+function done() {
+  const action = steps.action(state);
+  return { action, doing: state.patches.size > 0 && action !== null };
+}
+
+// All that is in force together.
+function inForce() {
+  const { action, doing } = done();
+  return doing ? [...state.kept, { patches: patches(), action }] : state.kept;
+}
+
 export function intervene() {
   forget("change");
-  const action = steps.action(state);
-  const doing = state.patches.size > 0 && action !== null;
+  const { action, doing } = done();
   if (!page.looked) return;
+  if (state.under && asksAttention()) askOverlay();
   if (!doing && !state.kept.length) return showChange(null);
   // Where an action is not whole yet, what is kept stays in force alone.
   const request = { prompt: prompt(), patches: doing ? patches() : [], action: action ?? { type: "ablate", value: "zero" }, kept: state.kept };
@@ -123,10 +135,10 @@ export function overlayRequest() {
   const request = { prompt: prompt(), reading: state.overlay, places: state.places };
   const first = !state.places.length || (state.places.length === 1 && state.places[0] === 0);
   if (!asksAttention()) return { ...request, token: state.token < 0 || !first ? null : state.token };
-  const queries = state.query === "answer" ? [] : positions[state.query]();
-  if (state.overlay === "rollout") return { ...request, queries };
+  const queries = state.query === "answer" ? [] : positions[state.query](), force = state.under ? inForce() : [];
+  if (state.overlay === "rollout") return { ...request, queries, steps: force };
   const keys = { patches: () => [], selected: positions.patches, text: () => page.looked.text.map((one) => one.position) }[state.keys]();
-  return { ...request, queries, keys, layer: state.attentionLayer < 0 ? null : state.attentionLayer, head: state.attentionHead < 0 ? null : state.attentionHead };
+  return { ...request, queries, keys, steps: force, layer: state.attentionLayer < 0 ? null : state.attentionLayer, head: state.attentionHead < 0 ? null : state.attentionHead };
 }
 
 function setOverlay() {
@@ -135,7 +147,8 @@ function setOverlay() {
   for (const [name, value] of [["overlay", state.overlay], ["query", state.query], ["keys-over", state.keys], ["token", state.token],
     ["attention-layer", state.attentionLayer], ["attention-head", state.attentionHead]]) $(name).value = value;
   $("token-label").hidden = !(gradients && first);
-  $("query-label").hidden = !asksAttention();
+  for (const name of ["query-label", "under-label"]) $(name).hidden = !asksAttention();
+  $("under").checked = Boolean(state.under);
   for (const name of ["attention-layer-label", "attention-head-label", "keys-label"]) $(name).hidden = !attention;
   $("text-card").hidden = !(attention || (state.overlay && state.query === "text" && asksAttention()));
 }

@@ -12,7 +12,7 @@ export function showLegend(scale, { scores, note, explains }, images) {
   $("legend-note").textContent = note;
   $("explains").textContent = explains.length ? `Of ${explains.map((word) => `“${word.trim()}”`).join(" ")}. ` : "";
   const places = images.flatMap(({ cells }, index) => cells.map(([, row, column]) =>
-    `${images.length > 1 ? `image ${index + 1} ` : ""}row ${row + 1} column ${column + 1}`));
+    `${images.length > 1 ? `image ${index + 1} ` : ""}row ${row} column ${column}`));
   const order = scores.map((score, index) => [score, index]).sort((a, b) => b[0] - a[0]).slice(0, STRONGEST);
   $("strongest").textContent = `Strongest: ${order.map(([score, index]) => `${places[index]} (${scale.text(score)})`).join(", ")}.`;
   $("legend").hidden = false;

@@ -115,6 +115,7 @@ function wireReadings() {
   on("token", "change", ({ target }) => changeOverlay({ token: Number(target.value), places: [] }));
   on("attention-layer", "change", ({ target }) => changeOverlay({ attentionLayer: Number(target.value) }));
   on("attention-head", "change", ({ target }) => changeOverlay({ attentionHead: Number(target.value) }));
+  on("under", "change", ({ target }) => changeOverlay({ under: Number(target.checked) }));
   on("level", "change", ({ target }) => { state.level = Number(target.value); page.stage.setLevel(state.level); remember(); });
   on("lens-kind", "change", ({ target }) => { state.lens = target.value; remember(); readLenses(); });
   on("copy-link", "click", ({ target }) => copied(target, location.href));

@@ -47,5 +47,5 @@ export function showCursor(patch) {
   const { scores, scale } = page.stage;
   const value = scores ? `, ${scale.text(scores[patch])}` : "";
   const which = page.looked.images.length > 1 ? `Image ${page.looked.images.indexOf(image) + 1}, row` : "Row";
-  $("cursor").textContent = `${which} ${row + 1}, column ${column + 1}${state.patches.has(patch) ? ", selected" : ""}${value}`;
+  $("cursor").textContent = `${which} ${row}, column ${column}${state.patches.has(patch) ? ", selected" : ""}${value}`;
 }

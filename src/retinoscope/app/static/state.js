@@ -4,7 +4,7 @@ export const PLAIN = {
   images: [], question: "", prefix: "", patches: new Set(), kept: [],
   act: "mean", first: 0, last: -1, heads: [], seed: 0, other: "", word: "", layer: 0, strength: 2,
   overlay: "", places: [], token: -1, query: "answer", text: -1, keys: "patches", level: 0, lens: "",
-  attentionLayer: -1, attentionHead: -1,
+  attentionLayer: -1, attentionHead: -1, under: 0,
 };
 
 export const OVERLAYS = ["", "attention", "rollout", "gradient_x_input", "integrated_gradients"];

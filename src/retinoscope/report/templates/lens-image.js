@@ -83,13 +83,9 @@ class PatchImage {
     for (const token of this.sheet.views[state.view]) {
       const value = values[start + token];
       if (Number.isNaN(value)) continue;
-      const share = scale.share(value);
-      // Low values let the picture through: the eye is led to the high ones.
-      context.globalAlpha = state.opacity * (0.45 + 0.55 * scale.strength(share));
-      context.fillStyle = scale.css(share);
+      context.fillStyle = tint(scale.share(value), state.opacity);
       context.fillRect(...this.place(token));
     }
-    context.globalAlpha = 1;
   }
 
   drawGrid(context, state) {

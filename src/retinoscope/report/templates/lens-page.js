@@ -1,7 +1,7 @@
 "use strict";
 // What is looked at, and how controls, pointer, keys and the address change it.
 
-const state = { layer: 0, token: null, locked: false, paint: "top", word: "", view: 0, opacity: 0.65, outlines: true, grid: true, compare: "own" };
+const state = { layer: 0, token: null, locked: false, paint: "top", word: "", view: 0, opacity: 1, outlines: true, grid: true, compare: "own" };
 const get = (id) => document.getElementById(id);
 let panes = [];
 let timer = null;
@@ -82,7 +82,7 @@ function means({ sheet, values, scale }) {
     const all = state.paint === "word" && known(sheet, state.word) !== "exact";
     return all ? `${text} (${found.length} patches)` : text;
   };
-  const lead = scale.strength === CHANGES.strength ? "mean change" : "mean";
+  const lead = scale.changes ? "mean change" : "mean";
   const parts = [];
   if (state.token !== null && !Number.isNaN(values[start + state.token])) parts.push(`here ${scale.text(values[start + state.token])}`);
   sheet.objects.forEach((object, i) => {
@@ -243,8 +243,8 @@ async function start() {
     words: new Words(sections[i], sheet, i ? sheets[0] : null, (layer) => { play(false); change({ layer }); }),
     means: sections[i].querySelector(".means"),
   }));
-  drawLegend(get("legend-bar"), VALUES.css);
-  drawLegend(get("change-bar"), CHANGES.css);
+  drawLegend(get("legend-bar"), 0);
+  drawLegend(get("change-bar"), -1);
   fillChoices(sheets[0]);
   recolour();
   wireControls();

@@ -17,11 +17,8 @@ class Strip {
       const value = values[layer * tokens + token];
       if (Number.isNaN(value)) continue;
       const at = 4 * ((layers - 1 - layer) * tokens + token);
-      const [r, g, b] = scale.rgb(scale.share(value));
-      picture.data[at] = r;
-      picture.data[at + 1] = g;
-      picture.data[at + 2] = b;
-      picture.data[at + 3] = 255;
+      const share = scale.share(value);
+      picture.data.set([...(share < 0 ? LESS : MORE), Math.round(255 * density(share))], at);
     }
     this.buffer.getContext("2d").putImageData(picture, 0, 0);
   }
@@ -40,7 +37,7 @@ class Strip {
     context.imageSmoothingEnabled = false;
     context.drawImage(this.buffer, 0, this.band, width, height - this.band);
     const step = [width / this.sheet.tokens, (height - this.band) / this.sheet.layers];
-    context.fillStyle = "#ff9d1e";
+    context.fillStyle = "#8b8f94"; // a grey that is no value's colour, in light and dark
     this.sheet.onObject.forEach((name, token) => {
       if (name) context.fillRect(token * step[0], 0, Math.max(1, step[0]), this.band - 2 * dots);
     });
