@@ -133,7 +133,7 @@ def _print(job: Job, found: Sequence[Cost]) -> None:
     table.add_section()
     rows = {
         "in all": [lasting(one.seconds) for one in found],
-        "devices at work": [f"{one.busy:.0%}" for one in found],
+        "devices at work": [f"{one.busy:.0%}" if one.machine.devices > 1 else "" for one in found],
         "what limits it": [one.limits if one.machine.devices > 1 else "" for one in found],
         "weights": [_gigabytes(one.weights) for one in found],
         "beside them": [_gigabytes(one.activations) for one in found],
@@ -142,7 +142,8 @@ def _print(job: Job, found: Sequence[Cost]) -> None:
         "storage traffic": [_gigabytes(one.traffic) for one in found],
     }
     for name, values in rows.items():
-        table.add_row(name, "", *values)
+        if any(values):
+            table.add_row(name, "", *values)
     console.print(table)
     if found[0].uncounted:
         console.print(f"Not counted, so in none of this: {', '.join(found[0].uncounted)}.")
