@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,18 @@ def test_a_pipe_among_images_is_refused_and_never_read(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match="a pipe or a device"):
         open_image(pipe)
     assert content_hashes([pipe]) == {pipe: UNREADABLE}
+
+
+def test_processes_that_want_the_same_scenes_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    code = "from retinoscope.data import embedded_scenes; print(len(embedded_scenes(3).samples))"
+    command = [sys.executable, "-c", code]
+    surroundings = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    asked = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
+        )
+        for _ in range(3)
+    ]
+    for one in asked:
+        said, error = one.communicate()
+        assert (one.returncode, said, error) == (0, "3\n", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from filelock import FileLock
 
 from retinoscope.data.coco import read_coco
 from retinoscope.data.fingerprint import digest
@@ -97,7 +98,10 @@ def _cached(name: str, write: Callable[[Path], Path]) -> Dataset:
     if not folder.is_dir():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            write(folder)
+            # Of several processes that want the same scenes one composes them.
+            with FileLock(cache / f"{name}.lock"):
+                if not folder.is_dir():
+                    write(folder)
         except OSError as error:
             raise DataError(
                 f"{folder}: the embedded scenes can't be written ({error}). Make the folder "
