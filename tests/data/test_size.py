@@ -35,8 +35,9 @@ def test_memory_holds_the_index_and_no_second_copy_of_the_file(tmp_path: Path) -
     size = large_coco.write(some, images=7_000, annotations=50_000).stat().st_size
     before, (*counts, _, peak) = indexed(nothing)[-1], indexed(some)
     assert counts == [7_000, 50_000]
-    # The outlines, two thirds of the file, are kept as they stand there.
-    assert peak - before < 2.2 * size
+    # The outlines, two thirds of the file, are kept as they stand there; the objects take as much
+    # again. A second copy would make it more than three.
+    assert peak - before < 2.7 * size
 
 
 @pytest.mark.size

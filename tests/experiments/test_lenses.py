@@ -34,6 +34,7 @@ def run(tables: Frames) -> Results:
     """A run's records without the run."""
     results = object.__new__(Results)
     object.__setattr__(results, "tables", tables)
+    object.__setattr__(results, "large", {})
     return results
 
 

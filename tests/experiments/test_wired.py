@@ -47,6 +47,7 @@ def verdicts(name: str, report: Any, rows: Sequence[Any]) -> dict[str, Any]:
         one: frame(one, [row for row in rows if type(row) is kind]) for one, kind in kinds.items()
     }
     object.__setattr__(results, "tables", made)
+    object.__setattr__(results, "large", {})
     found = report.REPORT.tables(results, CORRECTED)
     return {one.name: one for one in report.REPORT.verdicts(results, found, CORRECTED)}
 
