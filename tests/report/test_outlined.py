@@ -103,6 +103,17 @@ def test_panels_lie_below_each_other_on_a_phone_with_labels_of_their_own() -> No
     assert not set(re.findall(r'id="([^"]+)"', narrow)) & set(re.findall(r'id="([^"]+)"', wide))
 
 
+def test_panels_without_ticks_are_laid_out_anew_too() -> None:
+    with styled("maps"):
+        figure, axes = panels(4)
+        for axis in axes.flat:
+            axis.set(xticks=[], yticks=[])
+            axis.set_title("a map", loc="left")
+    wide, narrow = svg(figure, "maps"), narrow_svg(figure, "maps")
+    assert width(narrow) < width(wide)
+    assert narrow.count("a map") == wide.count("a map") == 4
+
+
 def width(element: str) -> float:
     found = re.search(r'width="([\d.]+)pt"', element)
     assert found is not None

@@ -44,7 +44,8 @@ def stacked(figure: Figure) -> bool:
     for bar in [axis for axis in figure.axes if axis not in panels]:
         # Its colours are those of the numbers in the cells.
         bar.remove()
-    long = max(len(label.get_text()) for axis in panels for label in axis.get_yticklabels())
+    names = [label.get_text() for axis in panels for label in axis.get_yticklabels()]
+    long = max(map(len, names), default=0)
     figure.set_size_inches(WIDTH, height / rows * len(panels) * (1.5 if long > LONG else 1.0))
     below = GridSpec(len(panels), 1, figure=figure)
     for index, axis in enumerate(panels):
