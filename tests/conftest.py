@@ -16,7 +16,9 @@ import tests.typecheck  # noqa: F401 - the hook finds it as an attribute of `tes
 install_import_hook("retinoscope", "tests.typecheck.check")
 
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -36,6 +38,18 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def variants(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the variants as they stand in the checkout, installed or not."""
+    from retinoscope import shipped
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "variants" / "src"))
+    monkeypatch.delitem(sys.modules, shipped.VARIANTS, raising=False)
+    found = shipped.variants_folder()
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -21,18 +21,6 @@ from retinoscope.runs import Silent
 from retinoscope.runs.mean import OWN_COUNT, mean_dataset, measured_mean, shipped_mean
 from retinoscope.shipped import is_shipped, shipped_folder, shipped_models
 
-CHECKOUT = Path(__file__).parents[1] / "variants" / "src"
-
-
-@pytest.fixture
-def variants(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The variants as they stand in the checkout, installed or not."""
-    monkeypatch.syspath_prepend(str(CHECKOUT))
-    monkeypatch.delitem(sys.modules, shipped.VARIANTS, raising=False)
-    found = shipped.variants_folder()
-    assert found is not None
-    return found
-
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:

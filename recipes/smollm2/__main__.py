@@ -24,11 +24,10 @@ from recipes.smollm2.training import Student, add_adapter, start_projector, trai
 from retinoscope.models.processors import load_processor
 from retinoscope.models.smollm2 import (
     PROJECTOR,
-    TOWER,
     assemble,
-    fingerprint,
     language_model_file,
 )
+from retinoscope.models.tower import TOWER, fingerprint
 from retinoscope.shipped import EMBEDDED, is_shipped, shipped_folder
 
 

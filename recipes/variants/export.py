@@ -21,9 +21,9 @@ from recipes.embedded.words import Words
 from recipes.stack.packing import unpack
 from recipes.variants.catalogue import VARIANTS, Variant
 from recipes.variants.families import variant_shape
-from recipes.variants.study.contrast import at_end, clean, peaks, seeds_of
+from recipes.variants.study.contrast import at_end, clean, peaks
 from recipes.variants.tables import read_table
-from retinoscope.models.smollm2 import TOWER, fingerprint
+from retinoscope.models.tower import TOWER, fingerprint
 from retinoscope.models.variant import OWN, own_part
 from retinoscope.shipped import EMBEDDED, embedded_folder
 
@@ -35,14 +35,11 @@ One of the variants of the study of refinement (`docs/refinement.md` of Retinosc
 the embedded model, frozen, a connector, and a Llama decoder of 8 layers and 128 dimensions,
 {text}.
 
-What it is there for: {question} Seed {seed} of {seeds}; weights have 6 significant bits.
+What it is there for: {question} Seed 0 of {seeds}; weights have 6 significant bits.
 
-| of 300 new scenes | share |
-|---|---|
-| object patches that read as their word, best layer | {lens} |
-| the class that a linear probe finds in the same patches | {probe} |
-| things named in descriptions | {recall} |
-| answers right, all kinds of question | {right} |
+| on new scenes of the training's sprites | share | scenes |
+|---|---|---|
+{measured}
 
 It is there to be compared with the others, not to answer well.
 {choices}"""
@@ -62,7 +59,9 @@ def shipped(variant: Variant) -> bool:
 
 def built_in(variant: Variant) -> dict[str, str]:
     """What the training of a variant says to each verdict that it touches."""
-    found = {}
+    # All stand behind one tower, and what its training favours they inherit.
+    own = json.loads((embedded_folder() / "built_in.json").read_text("utf-8"))
+    found = {"Localisation": own["Localisation"]}
     if variant.erased:
         found["Localisation"] = (
             "That this model loses a thing with its tokens was trained, by erasing things, and is "
@@ -73,7 +72,7 @@ def built_in(variant: Variant) -> dict[str, str]:
             "That object patches read as their word was asked for in training, and is no evidence "
             "about large models."
         )
-    elif variant.text in ("raster", "shuffled"):
+    elif variant.text in ("raster", "shuffled", "distracted"):
         found["Refinement"] = (
             "A fifth of the texts show words cell by cell, as visual tokens come; what object "
             "patches decode to is no evidence about large models."
@@ -90,11 +89,17 @@ def card(variant: Variant, table: pl.DataFrame) -> str:
     """The card of a variant, with what was measured of its seed 0."""
     right = at_end(clean(table, "accuracy")).filter(pl.col("task") == "all")
     measured = {
-        "lens": at_end(peaks(table)),
-        "probe": at_end(peaks(table, measure="probe")),
-        "recall": clean(table, "recall"),
-        "right": right,
+        "object patches that read as their word, best layer": at_end(peaks(table)),
+        "the class that a linear probe finds in them, best layer": at_end(
+            peaks(table, measure="probe")
+        ),
+        "things named in descriptions": clean(table, "recall"),
+        "answers right, all kinds of question": right,
     }
+    rows = []
+    for what, values in measured.items():
+        one = values.filter(variant=variant.name, seed=0).row(0, named=True)
+        rows.append(f"| {what} | {one['value']:.3f} | {one['images']} |")
     choices = [
         f"\n### A choice that shapes {name.lower()}\n\n**{sentence}**\n"
         for name, sentence in built_in(variant).items()
@@ -104,10 +109,9 @@ def card(variant: Variant, table: pl.DataFrame) -> str:
         change=variant.change,
         text=TEXTS[variant.text],
         question=variant.question,
-        seed=0,
         seeds=variant.seeds,
+        measured="\n".join(rows),
         choices="".join(choices),
-        **{key: f"{seeds_of(rows, variant.name)[0]:.3f}" for key, rows in measured.items()},
     )
 
 

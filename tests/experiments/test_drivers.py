@@ -27,10 +27,10 @@ from retinoscope.experiments.held import Edited
 from retinoscope.interventions import Site, Write
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.schema import frame
-from retinoscope.results.store import Results
 from retinoscope.tokens import at
 from tests.experiments import drivers_model as made
 from tests.experiments.spreading_model import spreading
+from tests.experiments.tables_alone import results_of
 
 OBJECTS = 12
 
@@ -68,22 +68,14 @@ def random_bench(folder: Path) -> tuple[Any, Any]:
     return made.bench(made.random_weights(folder / "model"), targets), targets[1]
 
 
-def run(tables: Frames) -> Results:
-    """A run's records without the run."""
-    results = object.__new__(Results)
-    object.__setattr__(results, "tables", tables)
-    object.__setattr__(results, "large", {})
-    return results
-
-
 def judged(records: Frames) -> dict[str, str]:
-    tables = REPORT.tables(run(records), CORRECTED)
-    verdicts = REPORT.verdicts(run(records), tables, CORRECTED)
+    tables = REPORT.tables(results_of(records), CORRECTED)
+    verdicts = REPORT.verdicts(results_of(records), tables, CORRECTED)
     return {one.name: one.outcome for one in verdicts}
 
 
 def test_the_planted_writer_is_found_and_no_other(planted: Frames) -> None:
-    table = REPORT.tables(run(planted), CORRECTED)["drivers"]
+    table = REPORT.tables(results_of(planted), CORRECTED)["drivers"]
     writer = {"part": "mlp", "layer": made.WRITER, "value": "mean", "region": "image"}
     single = table.filter((pl.col("layer") >= 0) & (pl.col("value") == "mean"))
     found = single.filter(**writer).row(0, named=True)
@@ -178,7 +170,7 @@ def test_a_planted_head_is_found_and_no_other(tmp_path: Path) -> None:
     dog, cat = targets[0], targets[9]  # both in the upper left corner
     checkpoint = spreading(tmp_path / "model", {"dog": dog, "cat": cat})
     records = frames(measure(made.bench(checkpoint, targets), dog))
-    table = REPORT.tables(run(records), CORRECTED)["drivers"].filter(value="resampled")
+    table = REPORT.tables(results_of(records), CORRECTED)["drivers"].filter(value="resampled")
     lost = table.filter(pl.col("loss") != 0, pl.col("part").is_in(["head", "attention"]))
     found = set(lost.select("part", "layer", "head").rows())
     assert found == {("head", 0, 0), ("attention", 0, -1), ("attention", -1, -1)}
@@ -212,7 +204,7 @@ def test_answers_that_stay_where_the_lens_falls_make_it_a_by_product(planted: Fr
 
 
 def test_every_row_can_be_shown(planted: Frames) -> None:
-    tables = REPORT.tables(run(planted), CORRECTED)
+    tables = REPORT.tables(results_of(planted), CORRECTED)
     section = REPORT.section(tables)
     assert [len(grid.rows) for grid in section.grids] == [10, 5]
     assert [len(grid.rows) for grid in section.folded] == [12, 51]
@@ -220,13 +212,13 @@ def test_every_row_can_be_shown(planted: Frames) -> None:
         assert all(len(row) == len(grid.heads) for row in grid.rows), grid.title
         assert sum(count for _, count in grid.groups) in (0, len(grid.heads))
     assert all(sketch.draw() is not None for sketch in REPORT.sketches(tables))
-    headline = REPORT.headline(run(planted), CORRECTED)
+    headline = REPORT.headline(results_of(planted), CORRECTED)
     assert headline["row"].n_unique() == headline.height
 
 
 def test_a_report_of_nothing_says_so() -> None:
     empty = {name: frame(name, []) for name in experiments()["drivers"].records}
-    tables = REPORT.tables(run(empty), CORRECTED)
+    tables = REPORT.tables(results_of(empty), CORRECTED)
     assert set(judged(empty).values()) == {"not measured"}
     assert all(sketch.draw() is None for sketch in REPORT.sketches(tables))
 

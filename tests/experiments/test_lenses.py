@@ -22,25 +22,19 @@ from retinoscope.lens import logit_lens
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import SkippedRecord
 from retinoscope.results.schema import frame
-from retinoscope.results.store import Results
 from tests.experiments import drivers_model as made
+from tests.experiments.tables_alone import results_of
 
 Frames = dict[str, pl.DataFrame]
 
 OBJECTS = 12
 
 
-def run(tables: Frames) -> Results:
-    """A run's records without the run."""
-    results = object.__new__(Results)
-    object.__setattr__(results, "tables", tables)
-    object.__setattr__(results, "large", {})
-    return results
-
-
 def judged(records: Frames) -> dict[str, str]:
-    tables = REPORT.tables(run(records), CORRECTED)
-    return {one.name: one.outcome for one in REPORT.verdicts(run(records), tables, CORRECTED)}
+    tables = REPORT.tables(results_of(records), CORRECTED)
+    return {
+        one.name: one.outcome for one in REPORT.verdicts(results_of(records), tables, CORRECTED)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +162,7 @@ def test_random_weights_tell_nothing(records: list[Any]) -> None:
 
 
 def test_every_row_can_be_shown() -> None:
-    tables = REPORT.tables(run(planted(written=True, counts=True)), CORRECTED)
+    tables = REPORT.tables(results_of(planted(written=True, counts=True)), CORRECTED)
     section = REPORT.section(tables)
     for grid in (*section.grids, *section.folded):
         assert grid.rows
@@ -177,7 +171,9 @@ def test_every_row_can_be_shown() -> None:
     assert all(sketch.draw() is not None for sketch in REPORT.sketches(tables))
     empty: Frames = {name: frame(name, []) for name in experiments()["lenses"].records}
     assert set(judged(empty).values()) == {"not measured"}
-    assert all(s.draw() is None for s in REPORT.sketches(REPORT.tables(run(empty), CORRECTED)))
+    assert all(
+        s.draw() is None for s in REPORT.sketches(REPORT.tables(results_of(empty), CORRECTED))
+    )
 
 
 def test_a_run_of_one_image_has_none_to_fit_on(place: Any) -> None:

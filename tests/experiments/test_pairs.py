@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import coco_scene
@@ -35,11 +34,10 @@ from retinoscope.experiments.pairs.verdict import binding, counting, overlap, se
 from retinoscope.models import load
 from retinoscope.report.parts import Report
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
-from retinoscope.results.manifest import Manifest, ModelIdentity
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import SkippedRecord
-from retinoscope.results.store import Results
 from retinoscope.tokens import at, visual
+from tests.experiments.tables_alone import results_of
 
 IMAGES = 12
 
@@ -235,9 +233,7 @@ def test_planted_tokens_and_planted_slots_are_told_apart() -> None:
 
 def drawn(report: Report, tables: dict[str, pl.DataFrame]) -> tuple[int, int]:
     """Grids and figures that a report makes of records."""
-    model = ModelIdentity("", "", {})
-    manifest = Manifest("", "", {}, "", model, {}, {}, {}, {}, "", "", 0.0, {}, {}, "finished")
-    results = Results(Path(), manifest, tables)
+    results = results_of(tables)
     made = report.tables(results, CORRECTED)
     assert report.verdicts(results, made, CORRECTED)
     section = report.section(made)

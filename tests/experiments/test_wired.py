@@ -32,22 +32,20 @@ from retinoscope.report.verdict import HELD
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import tables
 from retinoscope.results.schema import frame
-from retinoscope.results.store import Results
 from retinoscope.tasks import article
 from tests.experiments import wired_model as wired
+from tests.experiments.tables_alone import results_of
 
 SETTINGS = Settings(tasks=("poll",), values=("mean",))
 
 
 def verdicts(name: str, report: Any, rows: Sequence[Any]) -> dict[str, Any]:
     """An experiment's verdicts on what was measured."""
-    results = object.__new__(Results)
     kinds = {one: tables()[one] for one in experiments()[name].records}
     made = {
         one: frame(one, [row for row in rows if type(row) is kind]) for one, kind in kinds.items()
     }
-    object.__setattr__(results, "tables", made)
-    object.__setattr__(results, "large", {})
+    results = results_of(made)
     found = report.REPORT.tables(results, CORRECTED)
     return {one.name: one for one in report.REPORT.verdicts(results, found, CORRECTED)}
 

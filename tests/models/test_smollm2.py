@@ -16,14 +16,13 @@ import retinoscope as rs
 from retinoscope.models.processors import load_processor
 from retinoscope.models.smollm2 import (
     PROJECTOR,
-    TOWER,
     _add_word,
     _joined,
     add_trained,
     assemble,
-    fingerprint,
     language_model_file,
 )
+from retinoscope.models.tower import TOWER, fingerprint
 from retinoscope.shipped import embedded_folder
 
 installed = pytest.mark.skipif(

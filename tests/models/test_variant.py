@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,26 +12,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import LlavaForConditionalGeneration
 
-from retinoscope import shipped
 from retinoscope.engine import evaluate, look
 from retinoscope.errors import ModelError
 from retinoscope.interventions import Ablate
 from retinoscope.models import load
-from retinoscope.models.smollm2 import TOWER
+from retinoscope.models.tower import TOWER
 from retinoscope.models.variant import OWN, own_part, read_variant
 from retinoscope.shipped import embedded_folder, shipped_models
-
-CHECKOUT = Path(__file__).parents[2] / "variants" / "src"
-
-
-@pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The variants as they stand in the checkout, installed or not."""
-    monkeypatch.syspath_prepend(str(CHECKOUT))
-    monkeypatch.delitem(sys.modules, shipped.VARIANTS, raising=False)
-    found = shipped.variants_folder()
-    assert found is not None
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +26,7 @@ def tower() -> LlavaForConditionalGeneration:
     return LlavaForConditionalGeneration.from_pretrained(embedded_folder(), dtype=torch.float32)
 
 
-def test_every_variant_is_read_and_looked_into(folder: Path) -> None:
+def test_every_variant_is_read_and_looked_into(variants: Path) -> None:
     names = [name for name in shipped_models() if name.startswith("embedded/V")]
     assert {"embedded/V0", "embedded/V1", "embedded/V2", "embedded/V3", "embedded/V10"} <= {*names}
     image, said = Image.new("RGB", (192, 192), "green"), set()
@@ -54,9 +40,9 @@ def test_every_variant_is_read_and_looked_into(folder: Path) -> None:
     assert len(said) == len(names)
 
 
-def test_a_variant_is_its_own_part_and_the_embedded_tower(folder: Path, tower) -> None:
-    model = read_variant(folder / "V0", tower)
-    own = load_file(folder / "V0" / OWN)
+def test_a_variant_is_its_own_part_and_the_embedded_tower(variants: Path, tower) -> None:
+    model = read_variant(variants / "V0", tower)
+    own = load_file(variants / "V0" / OWN)
     assert own.keys() == own_part(model).keys()
     state = model.state_dict()
     assert all(torch.equal(state[name], weight.float()) for name, weight in own.items())
@@ -64,9 +50,9 @@ def test_a_variant_is_its_own_part_and_the_embedded_tower(folder: Path, tower) -
     assert seen and all(torch.equal(w, tower.state_dict()[name]) for name, w in seen.items())
 
 
-def test_a_linear_connector_has_no_gelu(folder: Path, tower) -> None:
+def test_a_linear_connector_has_no_gelu(variants: Path, tower) -> None:
     x = torch.randn(3, 192, generator=torch.Generator().manual_seed(0))
-    bent, straight = (read_variant(folder / name, tower).model for name in ("V0", "V6"))
+    bent, straight = (read_variant(variants / name, tower).model for name in ("V0", "V6"))
     for model, linear in ((bent, False), (straight, True)):
         middle = model.multi_modal_projector
         zero = middle(torch.zeros_like(x))
@@ -76,9 +62,9 @@ def test_a_linear_connector_has_no_gelu(folder: Path, tower) -> None:
 
 @pytest.mark.parametrize("damage", ["tower", "weights", "config", "part"])
 def test_a_folder_that_is_not_whole_is_refused(
-    folder: Path, tower, tmp_path: Path, damage: str
+    variants: Path, tower, tmp_path: Path, damage: str
 ) -> None:
-    copy = Path(shutil.copytree(folder / "V1", tmp_path / "V1"))
+    copy = Path(shutil.copytree(variants / "V1", tmp_path / "V1"))
     match damage:
         case "tower":
             told = json.loads((copy / TOWER).read_text("utf-8")) | {"sha256": "0" * 64}

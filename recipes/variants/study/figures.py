@@ -38,11 +38,12 @@ def draw_all(variants: pl.DataFrame, embedded: pl.DataFrame, folder: Path) -> li
             "accuracy": _accuracy(variants, embedded),
             "interventions": _interventions(variants),
         }
-    files = []
-    for name, figure in drawn.items():
-        files.append(folder / f"refinement-{name}.svg")
-        figure.savefig(files[-1], metadata={"Date": None})
-        plt.close(figure)
+        files = []
+        for name, figure in drawn.items():
+            files.append(folder / f"refinement-{name}.svg")
+            # Within the style, whose salt makes one figure the same file every time.
+            figure.savefig(files[-1], metadata={"Date": None})
+            plt.close(figure)
     return files
 
 

@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from retinoscope.cli.explain import print_explanation
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
+from retinoscope.cli.options import (
+    AsJson,
+    Device,
+    DeviceMap,
+    Dtype,
+    MeanFile,
+    Model,
+    Revision,
+    model_options,
+)
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.errors import DataError
@@ -52,9 +61,7 @@ def look(
     mean_images: Annotated[
         str | None, typer.Option(help="A folder of images for the mean visual token.")
     ] = None,
-    mean_file: Annotated[
-        Path | None, typer.Option(help="The mean visual token: .safetensors, .npy or .pt.")
-    ] = None,
+    mean_file: MeanFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random tokens.")] = 0,
     max_new_tokens: Annotated[
         int | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,10 @@ DeviceMap = Annotated[
     typer.Option(
         help="Share the model out over devices, as in transformers: `auto`, ...; needs accelerate."
     ),
+]
+MeanFile = Annotated[
+    Path | None,
+    typer.Option(help="The mean visual token itself: .safetensors, .npy, or the paper's .pt."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.interruption import resumable
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Revision
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, MeanFile, Revision
 from retinoscope.cli.own_settings import own_settings, settable
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
@@ -69,10 +69,7 @@ def reproduce(
     mean_per_position: Annotated[
         bool, typer.Option("--mean-per-position", help="A mean of each position of the grid.")
     ] = False,
-    mean_file: Annotated[
-        Path | None,
-        typer.Option(help="The mean visual token itself: .safetensors, .npy, or the paper's .pt."),
-    ] = None,
+    mean_file: MeanFile = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Objects to measure; default 102 of embedded scenes, else all."),

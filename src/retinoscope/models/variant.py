@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from retinoscope.errors import ModelError
-from retinoscope.models.smollm2 import TOWER, check_tower
+from retinoscope.models.tower import TOWER, check_tower
 
 OWN = "decoder.safetensors"
 """Everything but the tower, by the names that `transformers` gives it."""
