@@ -6,7 +6,7 @@ keeps nobody from going on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -58,8 +58,8 @@ def measure(
     """
     stages = [_of(name, bench, kept[: most.get(name)], store) for name in own]
     stages.append(_pages(list(own), bench, kept[:sheets], store))
-    told = _Told(progress, stages)
     stopped: dict[str, str] = {}
+    told = _Told(progress, stages, stopped)
 
     def units() -> Iterator[Unit]:
         for stage in stages:
@@ -79,7 +79,6 @@ def measure(
             what = "drawing of lens pages" if name == PAGES else f"experiment {name}"
             stopped[name] = f"The {what} stopped: {end.reason}"
         told.step(name)
-    told.end()
     if stopped:
         raise RunError(f"{' '.join(stopped.values())} {kept_elsewhere(store)}")
     given = {
@@ -124,34 +123,39 @@ def _pages(names: Sequence[str], bench: Bench, chosen: Sequence[int], store: Sto
 
 @dataclass
 class _Told:
-    """Tells the progress of units that come in any order: the stages one after the other."""
+    """Tells the progress of units that come in any order: the stages one after the other.
+
+    A stage is over when all of it is done, or when it stopped, not when the next one has begun.
+    """
 
     progress: Progress
     stages: Sequence[_Stage]
+    stopped: Container[str]
     done: dict[str, int] = field(default_factory=dict)
     current: int = -1
 
     def begin(self) -> None:
         self.done = {stage.name: stage.total - len(stage.missing) for stage in self.stages}
-        self._enter(0)
+        self._go_on()
 
     def step(self, name: str) -> None:
         self.done[name] += 1
-        place = next(i for i, stage in enumerate(self.stages) if stage.name == name)
-        if place > self.current:
-            self._enter(place)
-        elif place == self.current:
+        if name == self.stages[self.current].name:
             self.progress.step(self.done[name])
+        self._go_on()
 
-    def end(self) -> None:
-        self._enter(len(self.stages) - 1)
-
-    def _enter(self, place: int) -> None:
-        for stage in self.stages[self.current + 1 : place + 1]:
+    def _go_on(self) -> None:
+        """Enter the next stage, and those behind it that are over already."""
+        while self.current + 1 < len(self.stages) and self._over(self.current):
+            self.current += 1
+            stage = self.stages[self.current]
             if stage.total:
                 self.progress.stage(stage.name, stage.total)
                 self.progress.step(self.done[stage.name])
-        self.current = max(self.current, place)
+
+    def _over(self, place: int) -> bool:
+        stage = self.stages[place]
+        return place < 0 or stage.name in self.stopped or self.done[stage.name] >= stage.total
 
 
 def tell_empty(store: Store, given: Mapping[str, int], progress: Progress) -> None:
