@@ -25,7 +25,16 @@ from retinoscope.interventions import (
 from tests.engine import families
 from tests.engine.conditions import conditions
 
-NAMES = ["llava", "gemma3", "qwen2_vl", "aya_vision", "idefics3", "paligemma", "mllama", "florence2"]
+NAMES = [
+    "llava",
+    "gemma3",
+    "qwen2_vl",
+    "aya_vision",
+    "idefics3",
+    "paligemma",
+    "mllama",
+    "florence2",
+]
 GENERATING = ["llava", "qwen2_vl", "idefics3", "mllama"]
 SITES = ["z", "query", "key", "value", "attn_probs", "attn_out", "resid_mid", "mlp_out"]
 
@@ -128,7 +137,7 @@ def test_what_would_go_astray_is_refused() -> None:
     recording = recorded("llava")
     model, inputs = recording.checkpoint.model, recording.encoded.inputs
     one = (Ablate([3, 4], "zero"),)
-    other = inputs | {"input_ids": inputs["input_ids"].clone()}
+    other = {**inputs, "input_ids": inputs["input_ids"].clone()}
     other["input_ids"][0, -1] += 1
     with pytest.raises(InterventionError, match="another prompt"), on_model(recording, one):
         model(**other)

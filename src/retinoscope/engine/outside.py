@@ -61,8 +61,8 @@ def _same_prompt(recording: Recording) -> Any:
             return  # the next of a cache's tokens, or embeddings: counted in the first layer
         if not bool((ids[:, : len(expected)].to(expected) == expected).all()):
             raise InterventionError(
-                "The model was run on another prompt than the view's while a condition is in force, "
-                "whose positions are those of the view; look at that prompt, and use its view."
+                "The model was run on another prompt than that of the view, whose positions the "
+                "condition in force names; look at that prompt, and use its view."
             )
 
     return hook

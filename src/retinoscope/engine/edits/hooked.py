@@ -187,8 +187,8 @@ class _EditedAttention:
         if (start, end) == (0, length):
             return list(here)
         followed = edges(following(here, length, max(0, end - length)))
-        run = [tuple(q for q in edge.queries if start <= q < end) for edge in followed]
-        return [replace(e, queries=queries) for e, queries in zip(followed, run, strict=True) if queries]
+        run = {edge: tuple(q for q in edge.queries if start <= q < end) for edge in followed}
+        return [replace(edge, queries=queries) for edge, queries in run.items() if queries]
 
     def _mask_without(
         self, layer: int, some: list[Edge], call: AttentionCall, inside: bool
