@@ -33,8 +33,10 @@ class Steerable(Exportable):
         It adds the word's row of the unembedding, the direction in which the logit lens reads it
         (nostalgebraist 2020), as activation additions do (Turner et al. 2023, arXiv 2308.10248).
         It says what late layers write; in early ones the model may have the word in another
-        direction. A direction of your own, such as the difference of two means of captured states,
-        goes into `rs.Steer`.
+        direction. The last position predicts the answer's first word: to change a later one, look
+        with the beginning of the answer as `prefix`, or ask `view.before(word)` for the place that
+        predicts it. A direction of your own, such as the difference of two means of captured
+        states, goes into `rs.Steer`.
 
         Args:
             word: a word, of which the first token is taken, or a token's id.
