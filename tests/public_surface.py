@@ -93,6 +93,11 @@ def calls() -> dict[str, Call]:
             view.logit_attribution,
             {"word": "dog", "tokens": None, "layer": None, "against": None},
         ),
+        "towards": (
+            view.towards,
+            {"word": "dog", "tokens": dog, "layer": 1, "strength": 1.0, "against": "cat"},
+        ),
+        "to_transformer_lens": (lambda one: view.to_transformer_lens(one), {"one": ablate}),
         "rollout": (view.rollout, {"residual": 0.5, "without": None}),
         "attribution_patching": (view.attribution_patching, {"of": "dog", "baseline": vector}),
         "under": (view.tokens.under, {"mask": np.ones((192, 192), bool), "overlap": 0.0}),

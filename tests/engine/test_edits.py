@@ -16,7 +16,7 @@ from retinoscope.engine import (
     generate,
     record,
 )
-from retinoscope.engine.edits.full import following
+from retinoscope.engine.edits.hooked import following
 from retinoscope.engine.replay.batch_rows import batch_rows
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import (

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from retinoscope.engine import extended, forced, generate, record
-from retinoscope.engine.edits.full import following, full_logits
+from retinoscope.engine.edits.full import full_logits
+from retinoscope.engine.edits.hooked import following
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Ablate, Knockout
 from tests.engine import families

@@ -81,3 +81,12 @@ def opened(chromium: Browser) -> Iterator[Open]:
 def ready(page: Page) -> Page:
     expect(page.locator("html")).to_have_attribute("data-ready", "yes")
     return page
+
+
+def wide_tables(page: Page) -> list[str]:
+    """The tables that have to be scrolled sideways, folded ones opened."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+    return page.evaluate(
+        """() => [...document.querySelectorAll(".scroll:has(table)")]
+            .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"""
+    )

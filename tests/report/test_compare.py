@@ -26,7 +26,7 @@ from retinoscope.report.page import judged
 from retinoscope.report.tables.collect import collect
 from retinoscope.results import read
 from retinoscope.results.store import Results
-from tests.report.browsing import Open
+from tests.report.browsing import Open, wide_tables
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,7 @@ def test_on_a_phone_no_table_has_to_be_scrolled(
     runs: tuple[Path, Path], tmp_path: Path, opened: Open
 ) -> None:
     page = opened(compare(runs, tmp_path), 400)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll(".scroll:has(table)")]
-            .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"""
-    )
-    assert wide == []
+    assert wide_tables(page) == []
     first = page.locator("#models tbody td").first
     heading = first.get_attribute("data-head")
     told = first.evaluate("(cell) => getComputedStyle(cell, '::before').content")

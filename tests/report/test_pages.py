@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.report.browsing import Open, ready
+from tests.report.browsing import Open, ready, wide_tables
 
 pytestmark = pytest.mark.browser
 
@@ -249,3 +249,29 @@ def test_tables_and_figures_can_be_fetched(opened: Open, report: Path) -> None:
             page.locator(f"a[download='{ending}']").click()
         content = Path(fetched.value.path()).read_bytes()
         assert content[:4] in (b"<svg", b"%PDF", b"task"), ending
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_table_of_a_report_has_to_be_scrolled_on_a_phone(
+    report: Path, opened: Open, scheme: str
+) -> None:
+    """Rows of many columns become paragraphs, in which each cell tells its heading."""
+    page = opened(report, 400, scheme)
+    assert wide_tables(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    table = page.locator("#ablation .stacked").first
+    assert table.locator("thead").is_hidden()
+    told = (
+        table.locator("tbody tr")
+        .first.locator("td")
+        .evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
+    )
+    assert len(told) == len(set(told)), "two cells of a row have one heading"
+    starts = (
+        table.locator("tbody tr")
+        .first.locator("td.start")
+        .evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().left)")
+    )
+    assert starts and len(set(starts)) == 1, "a group's cells begin a line"
+    wide = opened(report, 1400, scheme).locator("#ablation .stacked").first
+    assert wide.locator("thead").is_visible()

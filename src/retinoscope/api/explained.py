@@ -17,7 +17,7 @@ from retinoscope.api.words import Texts
 from retinoscope.attribution import HeadAttention, mean_attention
 from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording
-from retinoscope.engine.edits.full import following
+from retinoscope.engine.edits.hooked import following
 from retinoscope.errors import SelectionError
 from retinoscope.interventions import Condition, Context, Edits, resolve, together
 from retinoscope.tokens import visual

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from retinoscope.api.attributing import Attributable
 from retinoscope.api.explained import Explained, explained
 from retinoscope.api.forced import Forced, place_of
 from retinoscope.api.lens import Lens, as_state_lens
 from retinoscope.api.seen import SeenImage, SeenVideo
 from retinoscope.api.selecting import Tokens, chosen_tokens
+from retinoscope.api.steering import Steerable
 from retinoscope.api.words import (
     Predictions,
     Word,
@@ -50,7 +50,7 @@ WORDS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class View(Attributable):
+class View(Steerable):
     """One prompt, run once; made by `VLM.look`.
 
     Attributes:

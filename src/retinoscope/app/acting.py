@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from retinoscope.api import View
 from retinoscope.app.requests import (
     Ablation,
@@ -19,8 +17,7 @@ from retinoscope.app.requests import (
 from retinoscope.app.session import Session, chosen_tokens, find_view
 from retinoscope.app.writing import Say
 from retinoscope.errors import InterventionError, SelectionError
-from retinoscope.interventions import Ablate, Intervention, Knockout, Noise, Patch, Steer
-from retinoscope.tasks import first_tokens
+from retinoscope.interventions import Ablate, Intervention, Knockout, Noise, Patch
 from retinoscope.tokens import TokenSet
 
 
@@ -58,32 +55,9 @@ def as_intervention(
         case KnockingOut(first, last, heads) if first <= last < view.recording.layer_count:
             return Knockout(view.last, tokens, range(first, last + 1), heads or None)
         case Steering(word, layer, strength):
-            site = f"resid_pre.{checked_layer(view, layer, action)}"
-            direction = word_direction(view, word)
-            norm = view.capture(site, positions=tokens)[site].float().norm(dim=-1).mean()
-            return Steer(tokens, layer, direction, float(strength * norm))
+            place = checked_layer(view, layer, action)
+            return view.towards(word.strip(), tokens, layer=place, strength=strength)
     raise _no_such_layers(view, action)
-
-
-def word_direction(view: View, word: str) -> torch.Tensor:
-    """The unembedding's row of a word's first token, of length 1; errors as in `in_force`."""
-    token = word_token(view, word)
-    row = view.recording.checkpoint.parts.head.get_parameter("weight")[token].detach().float()
-    return row / row.norm()
-
-
-def word_token(view: View, word: str) -> int:
-    """A word's first token.
-
-    Raises:
-        SelectionError: the model's tokenizer can't spell it.
-    """
-    found = first_tokens(view.recording.checkpoint.tokenizer, [word.strip()])
-    if not found:
-        raise SelectionError(
-            f"The model's tokenizer can't spell {word!r}; give another word to steer to."
-        )
-    return found[0]
 
 
 def other_view(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retinoscope.api import View
-from retinoscope.app.acting import image_of, word_token
+from retinoscope.app.acting import image_of
 from retinoscope.app.requests import (
     Ablation,
     Action,
@@ -166,14 +166,8 @@ def _made(
                 f"{name} = rs.Patch({tokens}, {layer}, states)",
             ]
         case Steering(word, layer, strength):
-            site = f"resid_pre.{layer}"
-            return [
-                f"row = vlm.checkpoint.parts.head.weight[{word_token(view, word)}].detach().float()"
-                f"  # {word!r}",
-                f"states = view.capture({site!r}, positions={tokens})[{site!r}].float()",
-                f"scale = {strength} * float(states.norm(dim=-1).mean())",
-                f"{name} = rs.Steer({tokens}, {layer}, row / row.norm(), scale)",
-            ]
+            asked = f"{word.strip()!r}, {tokens}, layer={layer}, strength={strength}"
+            return [f"{name} = view.towards({asked})"]
 
 
 def _lens(request: Export) -> list[str]:

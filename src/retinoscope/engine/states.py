@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.engine.edits.apply import STREAM
-from retinoscope.engine.edits.full import intervening
+from retinoscope.engine.edits.hooked import intervening
 from retinoscope.engine.recording.agreement import disagreement, once
 from retinoscope.engine.recording.attention import attending
 from retinoscope.engine.recording.inputs import keeping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
@@ -34,6 +35,18 @@ class Grid:
     heads: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     groups: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each column is called where its heading does not stand above it."""
+        above = [name for name, width in self.groups for _ in range(width)]
+        pairs = zip(above or [""] * len(self.heads), self.heads, strict=True)
+        return tuple(": ".join(filter(None, pair)) for pair in pairs)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The columns with which the groups begin, behind the first."""
+        return tuple(accumulate(width for _, width in self.groups))[:-1]
 
 
 Row = Mapping[str, Any]

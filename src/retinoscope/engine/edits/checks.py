@@ -131,9 +131,13 @@ def check_edges(
 
 
 def check_queries(
-    layer: int, removed: list[Edge], allowed: Bool[Tensor, "positions keys"], heads: int
+    layer: int,
+    removed: list[Edge],
+    allowed: Bool[Tensor, "positions keys"],
+    heads: int,
+    start: int = 0,
 ) -> None:
-    """Every query must keep a key that it can read.
+    """Every query must keep a key that it can read; the mask's queries count from `start`.
 
     Raises:
         InterventionError: one would have none.
@@ -143,8 +147,9 @@ def check_queries(
     shape = (heads if per_head else 1, *allowed.shape)
     rows = torch.zeros(shape, dtype=torch.bool, device="cpu")
     for edge in removed:
-        remove_edge(rows, edge)
-    left = (allowed[queries].cpu() & ~rows[:, queries]).any(-1)
+        remove_edge(rows, edge, start)
+    there = [query - start for query in queries]
+    left = (allowed[there].cpu() & ~rows[:, there]).any(-1)
     empty = torch.nonzero(~left)
     if len(empty):
         raise InterventionError(

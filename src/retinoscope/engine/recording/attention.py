@@ -69,7 +69,7 @@ class AttentionCall:
             return self.mask
         queries, keys = self.query.shape[2], self.key.shape[2]
         mask = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=self.query.device)
-        return mask.tril() if self.causal else mask
+        return mask.tril(keys - queries) if self.causal else mask
 
     def masked(self, allowed: Bool[Tensor, "#rows #heads queries keys"]) -> AttentionCall:
         """The same call with another mask, True where reading is allowed."""
@@ -84,14 +84,19 @@ class AttentionCall:
     @property
     def crossing(self) -> bool:
         """The keys stand for something outside the sequence, in a pass over the whole of it."""
-        named = "cross" in type(self.module).__name__.lower()
-        return named or self.key.shape[-2] != self.query.shape[-2]
+        return self.crosses or self.key.shape[-2] != self.query.shape[-2]
+
+    @property
+    def crosses(self) -> bool:
+        """Its module says by its name that the keys stand for something outside the sequence."""
+        return "cross" in type(self.module).__name__.lower()
 
 
 Handler = Callable[[AttentionCall], tuple[Tensor, Tensor | None]]
 """Stands in for the attention function of every layer; usually runs the call with a change."""
 
 _handler: ContextVar[Handler | None] = ContextVar("retinoscope_attention", default=None)
+_attended: ContextVar[frozenset[int]] = ContextVar("retinoscope_attended", default=frozenset())
 
 _PREFIX = "retinoscope_"
 
@@ -157,14 +162,23 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
 
     A decoder set to eager attention keeps it; every other back end is run through SDPA, since a
     mask of one's own cannot pass flash or flex attention.
+
+    Raises:
+        ModelError: the decoder has a handler already, which this one would silently replace.
     """
+    if id(decoder) in _attended.get():
+        raise ModelError(
+            "A condition is in force on this model (`with view.hooks(...)`), so that what was run "
+            "now would not be the clean run; leave that block first, or name all interventions in "
+            "one call."
+        )
     configs: dict[int, Any] = {
         id(config): config
         for config in (getattr(module, "config", None) for module in decoder.modules())
         if hasattr(config, "_attn_implementation")
     }
     before = {key: config._attn_implementation for key, config in configs.items()}
-    token = _handler.set(handler)
+    token, of = _handler.set(handler), _attended.set(_attended.get() | {id(decoder)})
     try:
         for key, config in configs.items():
             # Under "" it is this configuration's own name; a bare name would go to all below it.
@@ -173,6 +187,7 @@ def attending(decoder: nn.Module, handler: Handler) -> Iterator[None]:
     finally:
         for key, config in configs.items():
             config._attn_implementation = {"": before[key]}
+        _attended.reset(of)
         _handler.reset(token)
 
 

@@ -39,7 +39,7 @@ def score_grid(scores: pl.DataFrame, task: str, value: str) -> Grid:
             continue
         rows.append(
             (
-                Cell(name, count(row["area_n"])),
+                Cell(name, f"n = {count(row['area_n'])}"),
                 estimate_cell(deleted, "area", digits=2),
                 estimate_cell(deleted, "beyond_random", digits=2),
                 Cell(probability(deleted["holm"]) if deleted else DASH),
@@ -52,7 +52,7 @@ def score_grid(scores: pl.DataFrame, task: str, value: str) -> Grid:
     side = ("area", "less random's", "p (Holm)")
     return Grid(
         f"{task}: how well each order deletes and keeps the answer ({value} tokens in place)",
-        ("order of tokens (items)", *side, *side, "on object"),
+        ("order of tokens", *side, *side, "on object"),
         tuple(rows),
         (("", 1), ("deletion (low is good)", 3), ("insertion (high is good)", 3), ("mass", 1)),
     )
