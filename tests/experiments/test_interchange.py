@@ -33,10 +33,14 @@ from retinoscope.experiments.interchange.verdict import approximation, carrier, 
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import Target, read_target
 from retinoscope.models import Checkpoint, load
+from retinoscope.report.protocol import comparison_grids
+from retinoscope.report.tables.headline import side_by_side
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
 from retinoscope.results.own_settings import OwnSettings
+from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import Record, SkippedRecord, tables
 from retinoscope.results.schema import frame as framed
+from tests.experiments.tables_alone import results_of
 
 SETTINGS = Settings()
 
@@ -234,3 +238,16 @@ def test_the_report_draws_what_was_measured_and_nothing_else() -> None:
         drawn = [sketch.draw() for sketch in REPORT.sketches(made)]
         assert [figure is not None for figure in drawn] == [bool(rows)] * len(drawn)
         assert bool(section.brief) == bool(rows)
+
+
+def test_runs_are_compared_by_what_the_object_carries_at_the_input() -> None:
+    strong, weak = (
+        REPORT.headline(
+            results_of({"interchange": frame(planted(8, effect), InterchangeRecord)}), CORRECTED
+        )
+        for effect in (0.9, 0.2)
+    )
+    table = side_by_side({"strong": strong, "weak": weak})
+    assert table.filter(name="weak", row="at the input, object, denoising")["change"].item() < -0.5
+    (grid,) = comparison_grids(table)
+    assert grid.heads == ("", "strong", "weak")

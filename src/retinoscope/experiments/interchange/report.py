@@ -101,8 +101,8 @@ def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:
     return headline_frame(
         [
             headline_row(
-                *("interchange", row["task"], "carried at the input"),
-                *(f"{row['group']}, {row['direction']}", row, "carried", "n"),
+                *("interchange", row["task"], "carried"),
+                *(f"at the input, {row['group']}, {row['direction']}", row, "carried", "n"),
             )
             for row in table.iter_rows(named=True)
         ]

@@ -27,6 +27,7 @@ class Measure:
 MEASURES = {
     "decrease": Measure("decrease"),
     "drop": Measure("drop of probability (0 to 1)", scale=1.0, digits=3),
+    "carried": Measure("share of the difference that is carried"),
     "share": Measure("share of the object's patches that name it"),
     "layer": Measure("layer", scale=1.0),
     "value": Measure("value", scale=1.0, digits=3),
@@ -85,7 +86,12 @@ def headline_row(
         row: a table's row.
         column: the figure's column; its interval is in <column>_low and <column>_high.
         n: the column with what the figure rests on.
+
+    Raises:
+        ValueError: the measure is none of `MEASURES`.
     """
+    if measure not in MEASURES:
+        raise ValueError(f"measure={measure!r} of {experiment}; give one of {', '.join(MEASURES)}.")
     interval = (row.get(f"{column}{end}") for end in ("_low", "_high"))
     return (experiment, task, measure, name, row[column], *interval, row[n])
 
