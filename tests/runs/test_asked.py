@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 import tiny
-import torch
 
 from retinoscope.data import Sample, load_image
-from retinoscope.engine import look
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
-from retinoscope.models import load
 from retinoscope.report.verdict import HELD
 from retinoscope.results import Results, read
 from retinoscope.results.experiment import experiments
@@ -23,6 +20,7 @@ from retinoscope.results.protocol import CORRECTED
 from retinoscope.runs import Plan, Silent, run
 from tests.data.formats_folder import FILES, written
 from tests.experiments import wired_model as wired
+from tests.experiments.random_model import saying
 from tests.experiments.test_wired import hops, two_things
 
 
@@ -116,26 +114,6 @@ def test_gqa_is_measured_step_by_step(tmp_path: Path) -> None:
 
 def _step(operation: str, argument: str, *inputs: int) -> dict[str, Any]:
     return {"operation": operation, "argument": argument, "dependencies": list(inputs)}
-
-
-def saying(folder: Path, words: tuple[str, str], about: Sample, text: str) -> Path:
-    """A model of random weights that answers with one of two words, and with the first to this."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "WORDS", [*tiny.WORDS, *words, "How", "many", "are", "true", "or"])
-        tiny.save(folder)
-        checkpoint = load(folder)
-        model: Any = checkpoint.model
-        rows = [tiny.WORDS.index(word) for word in words]
-        with torch.no_grad():
-            model.lm_head.weight.mul_(1e-3)
-            model.lm_head.weight[rows[0]] = torch.randn(tiny.WIDTH)
-            model.lm_head.weight[rows[1]] = -model.lm_head.weight[rows[0]]
-            logits = look(checkpoint, load_image(about), text).logits
-            if logits[rows[0]] < logits[rows[1]]:
-                model.lm_head.weight[rows] *= -1
-        model.save_pretrained(folder / "saying")
-        tiny.processor().save_pretrained(folder / "saying")
-    return folder / "saying"
 
 
 def test_statements_of_vsr_are_measured_at_cocos_objects(tmp_path: Path) -> None:
