@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 
-from retinoscope.data import Sample, load_image
+from retinoscope.data import Sample, load_image, open_data
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
 from retinoscope.report.verdict import HELD
@@ -137,6 +137,29 @@ def test_statements_of_vsr_are_measured_at_cocos_objects(tmp_path: Path) -> None
     # Both things are named: eight patches, with those around that are not as near to the other.
     (tokens,) = found.filter(test="ablate", place="anchor", image_id=1)["tokens"]
     assert tokens >= 8
+
+
+def test_statements_of_whatsup_are_measured_at_objects_that_its_items_are_given(
+    tmp_path: Path,
+) -> None:
+    samples = two_things(tmp_path, 28)
+    root = tmp_path / "whatsup"
+    images(samples, root / "controlled_images", coco)
+    items = []
+    for one in samples:
+        subject, other = (it.class_name for it in one.annotations)
+        right, wrong = (f"A {subject} to the {side} of a {other}" for side in ("left", "right"))
+        things = [{"name": it.class_name, "box": it.box} for it in one.annotations]
+        image = f"data/controlled_images/{coco(one.image_id)}"
+        items.append({"image_path": image, "caption_options": [right, wrong], "objects": things})
+    (root / "controlled_images_dataset.json").write_text(json.dumps(items))
+    text = open_data(f"whatsup:{root}").samples[0].questions[1].text
+    model = saying(tmp_path / "model", ("True", "False"), samples[0], text)
+    found = measured(tmp_path, model, f"whatsup:{root}")["reasoning"]
+    assert found.filter(test="clean").height == len(samples)
+    right = found.filter("clean_right")
+    assert {"anchor → question", "anchor → last"} <= set(right.filter(test="cut")["place"])
+    assert right.filter(test="ablate", place="anchor")["tokens"].min() >= 8
 
 
 def test_counts_of_tallyqa_are_measured_at_cocos_objects(tmp_path: Path) -> None:
