@@ -18,6 +18,8 @@ from retinoscope.data import Question, Sample, Step, load_image
 from retinoscope.engine import look
 from retinoscope.experiments import OwnSettings, Settings, experiments, read_target
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.drivers import measure as drivers
+from retinoscope.experiments.drivers import report as drivers_report
 from retinoscope.experiments.globals import measure as globals_
 from retinoscope.experiments.globals import report as globals_report
 from retinoscope.experiments.globals.records import TypeRecord
@@ -218,6 +220,22 @@ def test_places_that_go_with_the_tokens_are_found(tmp_path: Path) -> None:
     binding = pairs_verdicts(checkpoint, side_by_side(tmp_path))["Binding"]
     assert binding.outcome == HELD
     assert binding.checks[0].found.startswith("token 100.0 %")
+
+
+def test_a_head_whose_words_answers_read_is_found_and_none_in_random_weights(
+    tmp_path: Path,
+) -> None:
+    samples = two_things(tmp_path, 14)
+    random = saying(tmp_path / "none", ("Yes", "No"), samples[0], "Is there a dog in this image?")
+    for checkpoint, outcome in (
+        (wired.echoing(tmp_path / "model"), HELD),
+        (load(random), NOT_HELD),
+    ):
+        rows = measured(drivers.measure, checkpoint, samples, first=True)
+        needed = verdicts("drivers", drivers_report, rows)["A head that answers need"]
+        assert needed.outcome == outcome
+        if outcome == HELD:
+            assert needed.checks[0].found.startswith("head 1.0: 100.0 % ")
 
 
 def test_the_way_through_the_question_is_found(tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ def looking(folder: Path) -> Checkpoint:
 
 
 def leaking(folder: Path) -> Checkpoint:
-    """It looks too, but things in one half exchange their colours: each one's patches hold the other's."""
+    """It looks too, but things in one half have exchanged their colours.
+
+    The patches of each hold the other's: the tower hands colours on within a half.
+    """
     model = wiring.wired()
     half = {f"place {n}": 2.0 * (n // 2) - 1 for n in wiring.PLACES}
     matches = [(wiring.scaled(half, 22.0), half)]
@@ -65,6 +68,15 @@ def registering(folder: Path, *, carrying: bool) -> Checkpoint:
     return _looking(model, folder)
 
 
+def echoing(folder: Path) -> Checkpoint:
+    """It looks too, but finds a word only where a head of layer 1 has written it again, louder."""
+    model = wiring.wired()
+    words = [([f"word {name}"], [f"word {name}"]) for name in COLOURS]
+    again = [([f"word {name}"], f"word {name}", 4.0) for name in COLOURS]
+    wiring.attend(model.model.language_model.layers[1], words, again)
+    return _looking(model, folder, sink=4.2, first=2)
+
+
 def counting(folder: Path) -> Checkpoint:
     """It says how many things of a class there are, by how much its name finds of them.
 
@@ -84,7 +96,9 @@ def placing(folder: Path) -> Checkpoint:
     layers = model.model.language_model.layers
     sides = [(["asked left"], "brought 0", 1.0), (["asked right"], "brought 1", 1.0)]
     # Of what lies there, what holds a word.
-    there = [([f"brought {n}"], [f"place {n}", f"place {n + 2}", *wiring.every("word")]) for n in (0, 1)]
+    there = [
+        ([f"brought {n}"], [f"place {n}", f"place {n + 2}", *wiring.every("word")]) for n in (0, 1)
+    ]
     wiring.attend(layers[1], [(["ends"], ["asked left", "asked right"])], sides)
     wiring.attend(layers[2], there, wiring.told())
     return wiring.loaded(model, folder)
@@ -141,12 +155,14 @@ def picture(
     return Sample(number, path, tiny.SIDE, tiny.SIDE, tuple(found), tuple(questions))
 
 
-def _looking(model: Any, folder: Path, match: float = 6.0, sink: float = 3.0) -> Checkpoint:
-    layers = model.model.language_model.layers
+def _looking(
+    model: Any, folder: Path, match: float = 6.0, sink: float = 3.0, first: int = 1
+) -> Checkpoint:
+    layers = model.model.language_model.layers[first:]
     same = [([f"asked {name}"], [f"word {name}"]) for name in COLOURS]
     words, asked = wiring.every("word"), wiring.every("asked")
-    wiring.attend(layers[1], same, [(words, "found", 1.0)], match, sink)
+    wiring.attend(layers[0], same, [(words, "found", 1.0)], match, sink)
     wiring.attend(
-        *(layers[2], [(["ends"], asked)]), [(["found"], "found", 4.0), (asked, "No", 1.0)]
+        *(layers[1], [(["ends"], asked)]), [(["found"], "found", 4.0), (asked, "No", 1.0)]
     )
     return wiring.loaded(model, folder)
