@@ -17,7 +17,6 @@ from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.recording.recording import Recording, Unreplayable
 from retinoscope.engine.recording.vocabulary import TokenInput, text_config
 from retinoscope.engine.replay.decoding import Decoding
-from retinoscope.engine.replay.passes import pass_memory
 from retinoscope.engine.replay.replay import run_suffix
 from retinoscope.errors import RetinoscopeError
 from retinoscope.interventions import Edge, Edits, Write
@@ -90,7 +89,7 @@ def _conditions(recording: Recording) -> str | None:
     drawn = random_conditions(recording)
     last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
     logits = recording.logits.new_empty((len(drawn), 1, vocabulary), dtype=torch.float32)
-    replayed(recording, drawn, last, pass_memory(recording), logits)
+    replayed(recording, drawn, last, None, logits)
     for one, found in zip(drawn, logits[:, 0].to(recording.logits.dtype), strict=True):
         error = disagreement(found, full_logits(recording, one)[0])
         if error is not None:

@@ -103,7 +103,9 @@ def _replayed(
         return
     wanted = [where[index] - start for index in at]
     per_head = any(edge.heads for one in members for edge in edges(edits[one]))
-    size = max(1, (memory or pass_memory(recording)) // row_bytes(recording, start, per_head))
+    size = max(
+        1, (memory or pass_memory(recording, start)) // row_bytes(recording, start, per_head)
+    )
 
     def run(some: Sequence[int]) -> None:
         streams = {index: clean.clone() for index in some}

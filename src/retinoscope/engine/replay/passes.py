@@ -74,9 +74,12 @@ def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, 
         at += len(members)
 
 
-CPU_MEMORY, DEVICE_MEMORY = 2**26, 2**30
+CPU_MEMORY, DEVICE_MEMORY = 2**24, 2**30
 """Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
-larger passes leave its caches and are slower."""
+larger passes leave its caches and are slower, by a quarter where they are four times as large."""
+
+FEW = 16
+"""Up to so many positions a pass is over so soon that its calls count, and many rows share them."""
 
 KEPT_MEMORY = 2**30
 """Bytes of keys and values that conditions of one batch may hold, where a device has no more."""
@@ -85,9 +88,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def pass_memory(recording: Recording) -> int:
-    """Bytes that one pass may take where the caller doesn't say."""
-    return CPU_MEMORY if recording.logits.device.type == "cpu" else DEVICE_MEMORY
+def pass_memory(recording: Recording, start: int) -> int:
+    """Bytes that one pass from a position on may take where the caller doesn't say."""
+    if recording.logits.device.type != "cpu":
+        return DEVICE_MEMORY
+    return CPU_MEMORY if recording.length - start > FEW else 4 * CPU_MEMORY
 
 
 def kept_memory(recording: Recording) -> int:

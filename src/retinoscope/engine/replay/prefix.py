@@ -106,7 +106,7 @@ def prefix_states(recording: Recording, conditions: Sequence[Edits], end: int) -
         for kind in zip(*((one.keys, one.values) for one in attending), strict=True)
     )
     for first, members in chosen:
-        size = max(1, pass_memory(recording) // row_bytes(recording, first, per_head=False))
+        size = max(1, pass_memory(recording, first) // row_bytes(recording, first, per_head=False))
 
         def run(some: Sequence[int], first: int = first) -> None:
             attention = SuffixAttention(recording, first, keep=True)
