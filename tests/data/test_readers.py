@@ -108,7 +108,10 @@ def test_whatsup_states_a_caption_of_objects_that_are_added_to_its_items(make: M
     root = make("whatsup")
     path = root / "controlled_images_dataset.json"
     items = json.loads(path.read_text("utf-8"))
-    items[0]["objects"] = [{"name": "book", "box": [0, 0, 8, 8]}, {"name": "mug", "box": [9, 1, 4, 5]}]
+    items[0]["objects"] = [
+        {"name": "book", "box": [0, 0, 8, 8]},
+        {"name": "mug", "box": [9, 1, 4, 5]},
+    ]
     items[1]["objects"] = [{"name": "mug", "box": [0, 0, 10**6, 8]}]
     path.write_text(json.dumps(items))
     data = opened("whatsup", root)

@@ -159,7 +159,7 @@ def test_statements_of_whatsup_are_measured_at_objects_that_its_items_are_given(
     assert found.filter(test="clean").height == len(samples)
     right = found.filter("clean_right")
     assert {"anchor → question", "anchor → last"} <= set(right.filter(test="cut")["place"])
-    assert right.filter(test="ablate", place="anchor")["tokens"].min() >= 8
+    assert all(count >= 8 for count in right.filter(test="ablate", place="anchor")["tokens"])
 
 
 def test_counts_of_tallyqa_are_measured_at_cocos_objects(tmp_path: Path) -> None:

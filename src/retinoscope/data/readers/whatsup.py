@@ -78,7 +78,11 @@ def _options(entry: Entry) -> tuple[str, list[str], dict[str, Any]]:
             "texts, the right one first."
         )
     image = entry.text("image_path")
-    return image.removeprefix("data/"), captions, entry.rest("image_path", "caption_options", "objects")
+    return (
+        image.removeprefix("data/"),
+        captions,
+        entry.rest("image_path", "caption_options", "objects"),
+    )
 
 
 def _triple(
@@ -121,9 +125,7 @@ def _with_objects(
         size, called = (sample.width, sample.height), f"{entry.path}, {sample.path.name}"
         x, y, width, height = map(float, box)
         try:
-            found.append(
-                boxed(called, entry.text("name"), (x, y, width, height), next(ids), size)
-            )
+            found.append(boxed(called, entry.text("name"), (x, y, width, height), next(ids), size))
         except SampleError as error:
             skipped.append(str(error))
     return replace(sample, annotations=tuple(found)) if given else sample
