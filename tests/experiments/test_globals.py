@@ -166,9 +166,9 @@ def test_a_theme_that_can_not_be_asked_is_said_so(bench: Bench[OwnSettings]) -> 
     )
     for theme, why in (("kitchen", "can't spell 'kitchen'"), (None, "don't say")):
         with pytest.raises(SampleError, match=why):
-            theme_query(theme, "dog", [scene], tokenizer)
+            theme_query(theme, "dog", {"left"}, tokenizer)
     with pytest.raises(SampleError, match="nothing to choose"):
-        theme_query("left", "dog", [replace(scene, raw={"theme": "left"})], tokenizer)
+        theme_query("left", "dog", {"left"}, tokenizer)
 
 
 def test_attention_received_is_a_share_of_what_the_text_gives(bench: Bench[OwnSettings]) -> None:

@@ -118,9 +118,9 @@ def row_bytes(recording: Recording, start: int, per_head: bool) -> int:
     size = recording.stream[0].element_size()
     suffix, heads = recording.length - start, recording.head_count
     states = 16 * width * suffix * size
-    scores = heads * suffix * recording.length * (8 if suffix <= 16 else 1)
+    scores = heads * suffix * recording.length * (8 if suffix <= FEW else 1)
     masks = suffix * recording.length * (heads if per_head else 1)
-    copies = 2 * width * recording.length * size if suffix > 16 else 0
+    copies = 2 * width * recording.length * size if suffix > FEW else 0
     return states + scores + masks + copies + recording.logits.shape[-1] * 4
 
 

@@ -180,7 +180,11 @@ def needed_head(heads: pl.DataFrame) -> Verdict:
             f"{percent(other.value)}, n = {most['n']}, p {probability(most['p_holm'])}"
         )
         enough = fewest_pairs(LEVEL / heads.height)
-        met = share.hits >= NEEDED * share.n and most["wrong"] > most["other"] and most["p_holm"] < LEVEL
+        met = (
+            share.hits >= NEEDED * share.n
+            and most["wrong"] > most["other"]
+            and most["p_holm"] < LEVEL
+        )
         check = Check(condition, found, bool(met) if most["n"] >= enough else TooFew(enough))
     return Verdict(
         "A head that answers need",

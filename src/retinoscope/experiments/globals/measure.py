@@ -22,7 +22,7 @@ from retinoscope.experiments.description import told
 from retinoscope.experiments.globals.probing import probed
 from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
-from retinoscope.experiments.globals.themes import theme_in, theme_query
+from retinoscope.experiments.globals.themes import theme_in, theme_query, themes_said
 from retinoscope.experiments.globals.trials import Trial, read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
 from retinoscope.experiments.objects import Scene, scene_of
@@ -119,8 +119,7 @@ def _queries(bench: Bench[OwnSettings], target: Target, scene: Scene) -> Iterato
 def _theme(bench: Bench[OwnSettings], target: Target) -> Query:
     """What is asked about the whole image; an error says why nothing is."""
     theme = theme_in(target.sample, np.array(target.image))
-    samples = (sample for sample, _ in bench.candidates)
-    return theme_query(theme, target.class_name, samples, bench.checkpoint.tokenizer)
+    return theme_query(theme, target.class_name, themes_said(bench), bench.checkpoint.tokenizer)
 
 
 def _answers(

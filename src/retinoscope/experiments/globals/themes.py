@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from retinoscope.data import Sample
 from retinoscope.data.scenes.classes import THEMES
 from retinoscope.data.scenes.redraw import theme_of
 from retinoscope.errors import SampleError
+from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.once import OnceForRun
 from retinoscope.tasks import Query, piece_tokens
 
 FIELDS = ("theme", "location")
@@ -22,15 +24,13 @@ def theme_in(sample: Sample, pixels: np.ndarray) -> str | None:
     return _said(sample) or theme_of(sample, pixels)
 
 
-def theme_query(
-    theme: str | None, class_name: str, samples: Iterable[Sample], tokenizer: Any
-) -> Query:
+def theme_query(theme: str | None, class_name: str, said: Collection[str], tokenizer: Any) -> Query:
     """Ask which of the data's themes an image has.
 
     Args:
         theme: the right one, of `theme_in`.
         class_name: of the object whose image it is.
-        samples: of the run, for the themes to choose among.
+        said: the themes that the data's files name, of `themes_said`.
         tokenizer: the model's.
 
     Raises:
@@ -39,7 +39,6 @@ def theme_query(
     """
     if theme is None:
         raise SampleError("the data don't say the image's theme")
-    said = {one for sample in samples if (one := _said(sample)) is not None}
     choices = sorted(said if theme in said else THEMES)
     if len(choices) < 2:
         raise SampleError(f"every image of the data has the theme {theme!r}: nothing to choose")
@@ -50,6 +49,14 @@ def theme_query(
         )
     listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
     return Query("theme", class_name, f"Which of these fits the image best: {listed}?", right=right)
+
+
+def _every(bench: Bench[Any]) -> frozenset[str]:
+    return frozenset(one for sample, _ in bench.candidates if (one := _said(sample)) is not None)
+
+
+themes_said = OnceForRun(_every)
+"""The themes that the files of a run's data name."""
 
 
 def _said(sample: Sample) -> str | None:
