@@ -76,7 +76,7 @@ def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, 
 
 CPU_MEMORY, DEVICE_MEMORY = 2**24, 2**30
 """Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
-larger passes leave its caches and are slower, by a quarter where they are four times as large."""
+larger passes leave its caches and are slower."""
 
 FEW = 16
 """Up to so many positions a pass is over so soon that its calls count, and many rows share them."""

@@ -109,9 +109,10 @@ def _outstanding(
     missed = answers.filter(part="head").group_by(keys).agg(pl.col("decrease").max())
     every = added.join(lost, on=keys, how="full", coalesce=True)
     every = every.join(missed, on=keys, how="full", coalesce=True)
-    size = pl.col("logit").abs(), pl.col("loss"), pl.col("decrease")
-    places = [one.fill_null(0).rank("ordinal", descending=True) for one in size]
-    return every.sort(pl.min_horizontal(places), *keys).head(HEADS)
+    size = [pl.col("logit").abs(), pl.col("loss"), pl.col("decrease")]
+    # A head that nothing misses stands out in nothing, whatever its place among others like it.
+    places = [pl.when(one > 0).then(one).rank("ordinal", descending=True) for one in size]
+    return every.sort(pl.min_horizontal(places), *keys, nulls_last=True).head(HEADS)
 
 
 def _both(said: Row | None, tested: Row | None) -> tuple[str, str]:
