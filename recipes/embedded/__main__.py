@@ -22,6 +22,10 @@ from recipes.embedded.render import read_words
 from recipes.embedded.sprites import draw_all
 from recipes.embedded.together import embedded_shape
 from recipes.stack.packing import unpack
+from retinoscope.models.load import load
+from retinoscope.models.mean import write_mean
+from retinoscope.runs.mean import OWN_COUNT, SHIPPED_MEAN, mean_dataset, measured_mean
+from retinoscope.runs.progress import Silent
 
 WORK = Path(__file__).parent / "work"
 PACKAGE = Path(retinoscope.__file__).parent
@@ -31,6 +35,8 @@ FOLDERS = {
     "pointed": VARIANTS / "pointed",
 }
 """Where each model is shipped."""
+TUNED = ("--steps", 1700, "--capacity", 6000, "--texts", 3000, "--kept", 0.5)
+"""How the reference is trained further by `recipes.embedded.tune`."""
 
 
 def sprites(given: argparse.Namespace) -> None:
@@ -58,9 +64,17 @@ def write(given: argparse.Namespace) -> None:
         export(weights, embedded_shape(len(words.vocabulary)), words, folder)
 
 
+def tune(given: argparse.Namespace) -> None:
+    """Train the reference's projector and decoder further, from the last checkpoint on."""
+    _run("tune", "colours", "--work", given.work, "--target", FOLDERS["reference"], *TUNED)
+
+
 def measure(given: argparse.Namespace) -> None:
-    """Measure what is shipped, draw the learning curves and write the cards."""
+    """Measure what is shipped and its mean token, draw the learning curves and write the cards."""
     draw_curves()
+    scenes = mean_dataset("embedded", None, OWN_COUNT, None)
+    mean = measured_mean(load("embedded", device="cpu"), scenes, OWN_COUNT, Silent())
+    write_mean(mean, FOLDERS["reference"].with_name(SHIPPED_MEAN))
     for name, folder in FOLDERS.items():
         evaluate(folder)
         find_behaviour(folder)
@@ -68,7 +82,7 @@ def measure(given: argparse.Namespace) -> None:
 
 
 STAGES: dict[str, Callable[[argparse.Namespace], None]] = {
-    stage.__name__: stage for stage in (sprites, render, train, write, measure)
+    stage.__name__: stage for stage in (sprites, render, train, write, tune, measure)
 }
 
 

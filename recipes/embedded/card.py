@@ -8,7 +8,6 @@ import textwrap
 from pathlib import Path
 
 from recipes.embedded.choices import TOLD, Told
-from recipes.embedded.curves import STAGES
 
 LOG = Path(__file__).parent / "log"
 STYLES = ("train_sprites", "heldout_sprites", "heldout_lines")
@@ -78,7 +77,7 @@ On 50,000 scenes that `retinoscope.data.scenes` composes and arranges: one to si
 classes, from six emoji sets (Noto, Noto v1, Firefox OS, Fluent, Fluent flat, EmojiOne), on varied
 backgrounds, most of them in another style each time (palettes, tints, outlines, drawings in lines,
 blur, texture, noise, compression). Twemoji was held out altogether. `recipes/embedded` repeats
-every step; minutes are of one H200, on which other models were trained meanwhile.
+every step; minutes are of one H200, on which other models were trained meanwhile{tuned_on}.
 
 | stage | steps | minutes |
 |---|---|---|
@@ -88,8 +87,8 @@ every step; minutes are of one H200, on which other models were trained meanwhil
    number, and where the patch is. Beside it, the decoder learns to answer questions about contexts
    made of words.
 2. Together: tower, projector and decoder at once, from the pixels to the answer; the tower's tasks
-   and a few texts go on. The shipped weights are a running mean, rounded to 8 significant bits.
-
+   and a few texts go on. The weights at its end are a running mean, rounded to 8 significant bits.
+{tuned}
 {choices}## How good it is
 
 {how}
@@ -156,9 +155,16 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _stages() -> str:
+TUNED = """\
+3. Colours: projector and decoder alone, the tower as it is; rows with questions about colours are
+   drawn more often. What is shipped is the mean of the weights before and after, rounded as before:
+   it has most of what either knows of colours and counts.
+"""
+
+
+def _stages(names: tuple[str, ...]) -> str:
     rows = []
-    for name in STAGES:
+    for name in names:
         with (LOG / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
             last = list(csv.DictReader(stream))[-1]
         rows.append([name.replace("_", " "), last["step"], f"{float(last['seconds']) / 60:.1f}"])
@@ -229,7 +235,9 @@ def write_card(name: str, folder: Path) -> None:
         millions=size / 2e6,
         megabytes=size / 1e6,
         words=words,
-        stages=_stages(),
+        stages=_stages(TOLD[name].stages),
+        tuned=TUNED if "colours" in TOLD[name].stages else "",
+        tuned_on=", of the last stage of one core" if "colours" in TOLD[name].stages else "",
         how=HOW[quality["by"]].format(scenes=quality["scenes"]),
         effects=_effects(folder / "behaviour.json"),
         quality=_table(

@@ -30,21 +30,23 @@ class Told:
         title: of the card.
         about: what kind of model it is.
         choices: what was built in.
+        stages: of its training, as `recipes/embedded/log` names them.
     """
 
     title: str
     about: str
     choices: tuple[Choice, ...]
+    stages: tuple[str, ...]
 
 
 RASTER = (
-    "About a fifth (22 %) of the texts, in both stages, have a *raster* as context: the words of "
+    "About a fifth (22 %) of the texts, in all stages, have a *raster* as context: the words of "
     'a scene cell by cell in reading order ("sky sky dog dog grass ..."), the way visual tokens '
     "come. Such text rewards layers that turn a position's content into its word."
 )
 PATCHES = (
-    "In both stages the tower is also asked of each patch which thing it shows, that thing's "
-    "place, colour and number."
+    "In the first two stages the tower is also asked of each patch which thing it shows, that "
+    "thing's place, colour and number."
 )
 
 REFERENCE = Told(
@@ -65,17 +67,21 @@ REFERENCE = Told(
         Choice(
             "Refinement",
             "the logit lens",
-            f"{RASTER} Without such text it was never trained, so what the text does is not known.",
+            f"{RASTER} This model was never trained without such text; smaller decoders behind its "
+            "tower were, and none of their object patches decodes to its word "
+            "(`docs/refinement.md`).",
             "A fifth of the texts show words cell by cell, as visual tokens come; that object "
             "patches decode to their word is no evidence about large models.",
         ),
     ),
+    ("parts", "together", "colours"),
 )
 POINTED = Told(
     "The embedded model with things erased and heads pointed",
-    "It began from the same parts as `embedded` and saw the same images in the same order. But "
-    "images lost things, and heads were shown where to look: a control whose knockouts are known "
-    "to work, and the model whose tower stands in front of SmolLM2 in `embedded/smollm2`.",
+    "It began from the same parts as `embedded` and saw the same images in the same order, before "
+    "that was trained further for colours. But images lost things, and heads were shown where to "
+    "look: a control whose knockouts are known to work, and the model whose tower stands in front "
+    "of SmolLM2 in `embedded/smollm2`.",
     (
         Choice(
             "Localisation",
@@ -90,8 +96,8 @@ POINTED = Told(
             "Refinement",
             "the logit lens",
             f"{RASTER} Its lens stays low all the same: at the best layer 13 % of its object "
-            "patches decode to their word (500 new scenes), and 88 % of those of `embedded`, "
-            "which lacks erasing and pointing.",
+            "patches decode to their word (500 new scenes), and 88 % of those of `embedded` before "
+            "it was trained for colours, which lacks erasing and pointing.",
             "A fifth of the texts show words cell by cell, as visual tokens come; what object "
             "patches decode to is no evidence about large models.",
         ),
@@ -105,5 +111,6 @@ POINTED = Told(
             "showing heads where to look.",
         ),
     ),
+    ("parts", "together"),
 )
 TOLD = {"reference": REFERENCE, "pointed": POINTED}

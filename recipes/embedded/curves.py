@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 LOG = Path(__file__).parent / "log"
-STAGES = ("parts", "together")
+STAGES = ("parts", "together", "colours")
 """The stages in their order; each has a file of its own in the log."""
 SMOOTHED = 8
 """Rows of the log that are averaged for one point of a curve."""
@@ -30,7 +30,7 @@ def read_curve(file: Path) -> tuple[list[float], dict[str, list[float]]]:
 
 def draw_curves(log: Path = LOG) -> Path:
     """Draw the losses of each stage over its minutes, as `curves.svg` in the log's folder."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     for panel, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
         minutes, curves = read_curve(log / f"{stage}.csv")
         for name, values in curves.items():

@@ -2,7 +2,7 @@
 
 The tower stays as it is. All arms begin from the same weights, see the same images and words, so
 that what differs is what else is asked of them: to deny things whose tokens are gone, to look where
-the question points, or to look at the image in the last layers alone.
+the question points, to look at the image in the last layers alone, or more about colours.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from recipes.embedded.asking import COLOURED, KINDS
 from recipes.embedded.export import export, read_weights
 from recipes.embedded.layout import embed_rows, erase, erased_cells
 from recipes.embedded.loading import Batch, DevicePool, DeviceRows, lost_row, patch_owner
@@ -29,6 +31,7 @@ from recipes.embedded.losses import (
     word_loss,
 )
 from recipes.embedded.parts import CONTEXT, draw_text, group, seeded, show
+from recipes.embedded.pool import ROWS_OF_IMAGE, WHOLE
 from recipes.embedded.render import read_text, read_words
 from recipes.embedded.together import ERASED, SEED, embedded_shape
 from recipes.embedded.training import Budget, Stage, train
@@ -62,11 +65,13 @@ class Arm:
         erased: share of its images that lose a thing.
         pointing: weight of heads looking where the question points, in layers 3 and 5.
         late: weight of answers not looking at the image before `FIRST_LOOK`.
+        colours: so much likelier a row is drawn for each of its exchanges about a colour.
     """
 
     erased: float = 0.0
     pointing: float = 0.0
     late: float = 0.0
+    colours: float = 0.0
 
 
 ARMS = {
@@ -74,6 +79,7 @@ ARMS = {
     "erasing": Arm(erased=ERASED),
     "pointing": Arm(pointing=0.25),
     "late": Arm(late=0.5),
+    "colours": Arm(colours=0.5),
 }
 
 
@@ -95,12 +101,27 @@ class Source:
         text: rows of words.
         images: scenes of a step.
         words: rows of words of a step.
+        odds: how likely each row about images is drawn, see `odds_of`.
     """
 
     pool: DevicePool
     text: DeviceRows
     images: int
     words: int
+    odds: Float[Tensor, " rows"]
+
+
+def odds_of(pool: DevicePool, arm: Arm) -> Float[Tensor, " rows"]:
+    """Return how likely each row is drawn; those with a thing erased never are.
+
+    Args:
+        pool: full.
+        arm: says how much likelier rows with exchanges about colours are.
+    """
+    rows = torch.arange(pool.count * len(ROWS_OF_IMAGE), device=pool.device)
+    coloured = torch.tensor([KINDS.index(kind) for kind in COLOURED], device=pool.device)
+    about = torch.isin(pool.take(rows).kinds, coloured).sum(-1)
+    return torch.where(rows % len(ROWS_OF_IMAGE) < WHOLE, 1 + arm.colours * about, 0.0)
 
 
 def begin(shape: Shape, weights: dict[str, Tensor]) -> Model:
@@ -131,11 +152,28 @@ def finish(model: Model) -> dict[str, Tensor]:
     }
 
 
+def mix(before: dict[str, Tensor], after: dict[str, Tensor], kept: float) -> dict[str, Tensor]:
+    """Return the mean of two models' weights, rounded as they are exported.
+
+    Between a model and what a further training made of it the loss hardly rises, so that the mean
+    keeps what the first knew (Wortsman et al., arXiv 2109.01903).
+
+    Args:
+        before: weights by name.
+        after: of the same names.
+        kept: weight of `before`, 0 to 1.
+    """
+    return {
+        name: keep_bits(kept * before[name].float() + (1 - kept) * weight, KEPT_BITS)
+        for name, weight in after.items()
+    }
+
+
 def losses_of(model: Model, arm: Arm, source: Source, step: int, runs: Runs) -> dict[str, Tensor]:
     """Return the losses of an arm at a step, whose images follow from its number alone."""
     pool = source.pool
     rng = seeded(pool.device, SEED, 4, step)
-    number = pool.draw((source.images,), 0.0, rng)
+    number = torch.multinomial(source.odds, source.images, generator=rng)
     gone = torch.rand(source.images, generator=rng, device=pool.device) < arm.erased
     rows = pool.take(torch.where(gone, lost_row(number), number)[None])
     pixels = show(pool, rows.image[0], rows.restyled[0].bool(), rng, runs.dtype)
@@ -149,12 +187,15 @@ def losses_of(model: Model, arm: Arm, source: Source, step: int, runs: Runs) -> 
     logits = model.decoder.unembed(passed.last.flatten(1, 2)).unflatten(1, inputs.shape[1:3])
     loss = word_loss(logits, batch.tokens)
     told = Batch(**{name: value[0] for name, value in vars(rows).items()})
-    return {
+    losses = {
         "answers": answer_loss(loss, batch.answers),
         "contexts": context_loss(loss[:, source.images :], words.blocks),
-        "pointing": _pointing(passed, told, pool),
-        "late": _late(passed, told),
     }
+    if arm.pointing:
+        losses["pointing"] = _pointing(passed, told, pool)
+    if arm.late:
+        losses["late"] = _late(passed, told)
+    return losses
 
 
 def _pointing(passed: Passed, rows: Batch, pool: DevicePool) -> Tensor:
@@ -192,9 +233,8 @@ def tune(model: Model, arm: Arm, source: Source, stage: Stage, runs: Runs) -> No
 
     def step_of(step: int, progress: float) -> dict[str, Tensor]:
         losses = losses_of(model, arm, source, step, runs)
-        total = losses["answers"] + CONTEXT * losses["contexts"]
-        total = total + arm.pointing * losses["pointing"] + arm.late * losses["late"]
-        total.sum().backward()
+        weights = {"answers": 1.0, "contexts": CONTEXT, "pointing": arm.pointing, "late": arm.late}
+        sum(weights[name] * loss.sum() for name, loss in losses.items()).backward()
         optimiser.step(progress)
         return losses
 
@@ -208,6 +248,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="of recipes.embedded.render")
     parser.add_argument("--target", type=Path, required=True, help="where the model is exported")
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--kept", type=float, default=0.0, help="of the weights before, 0 to 1")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--words", type=int, default=2)
     parser.add_argument("--capacity", type=int, default=4000, help="scenes to train on")
@@ -220,13 +261,15 @@ def main() -> None:
     pool = DevicePool(given.work / "train", given.capacity, device)
     pool.refresh(given.capacity)
     shape = embedded_shape(len(words.vocabulary))
-    model = begin(shape, read_weights(embedded_folder()))
+    before = read_weights(embedded_folder())
+    model = begin(shape, before)
     places = given.work / "tune" / given.arm
     stage = Stage("tune", Budget(float("inf"), given.steps), places, places)
-    source = Source(pool, text, given.images, given.words)
-    tune(model, ARMS[given.arm], source, stage, Runs(dtype=torch.bfloat16))
+    arm = ARMS[given.arm]
+    source = Source(pool, text, given.images, given.words, odds_of(pool, arm))
+    tune(model, arm, source, stage, Runs(dtype=torch.bfloat16))
     pool.close()
-    export(finish(model), shape, words, given.target)
+    export(mix(before, finish(model), given.kept), shape, words, given.target)
 
 
 if __name__ == "__main__":

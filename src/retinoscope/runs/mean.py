@@ -39,7 +39,7 @@ OWN_COUNT = 400
 """Most images of a mean where no images of its own were given for it."""
 
 SHIPPED_MEAN = "embedded_mean.safetensors"
-"""The embedded model's own mean, beside its folder; `retinoscope mean embedded:400` writes it."""
+"""The embedded model's own mean, beside its folder; its recipe writes it."""
 
 SHAPING = ("retinoscope", "torch", "transformers", "pillow")
 """Packages whose version is a part of a mean's identity: they read, prepare and embed images."""
