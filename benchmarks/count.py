@@ -112,6 +112,7 @@ def main(objects: int, names: Sequence[str]) -> None:
                 kept.append(place)
 
     found = msgspec.json.decode(OUT.read_bytes(), type=dict[str, Work]) if OUT.exists() else {}
+    curated(bench, 0)
     found["curation"] = counted(checkpoint, look).work(4 * objects, vision, forward)
     own = {name: one.settings.suited("embedded", settings.protocol) for name, one in every.items()}
     for name, one in every.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks import measure, subject
+from benchmarks import measure, scaling, subject
 from benchmarks.compare import agreement
+from benchmarks.scaling import Done, steady
 from benchmarks.subject import Size, Subject
 from benchmarks.work import Work, works
+from retinoscope.runs.executors.inline import Inline
 
 TINY = Size(width=64, layers=4, heads=4, side=8, vocabulary=300)
 TOOLS = ("hooks", "hand", "retinoscope")
@@ -63,3 +66,34 @@ def test_memory_and_lines_are_of_what_runs() -> None:
 
     assert 2**24 <= measure._allocated(run, "cpu") < 2**25
     assert measure._lines(__file__, run) == 1
+
+
+def turns(worker: int, start: float, each: float, count: int) -> list[Done]:
+    """A worker whose first unit takes its start too."""
+    ends = [start + each * number for number in range(1, count + 1)]
+    return [Done(worker, end - each, end) for end in ends]
+
+
+def test_a_rate_is_of_the_time_in_which_all_work() -> None:
+    one = steady(turns(1, 5, 0.5, 20), begun=2)
+    assert one.each == pytest.approx(2) and one.start == pytest.approx(3.5)
+    # Neither a late start nor a worker that is done early says anything of the rate.
+    two = steady([*turns(1, 5, 0.5, 20), *turns(2, 9, 0.5, 30)], begun=2)
+    assert two.each == pytest.approx(2) and two.start == pytest.approx(7.5)
+    slow = steady([*turns(1, 5, 0.5, 40), *turns(2, 5, 1, 20)], begun=2)
+    assert slow.each == pytest.approx(1.5, rel=0.05)
+    with pytest.raises(ValueError, match="--units"):
+        steady([*turns(1, 5, 0.5, 20), *turns(2, 40, 0.5, 20)], begun=2)
+
+
+def test_scaling_is_measured_and_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(scaling, "processes", lambda bench, *_: nullcontext(Inline(bench)))
+    scaling.main(4, ["processes"], [1])
+    told = capsys.readouterr().out
+    assert "| 1 processes |" in told and "100% |" in told
+    assert "All within 10% of one alone." in told
+    with pytest.raises(ValueError, match="Not all of 2 processes"):
+        scaling.main(4, ["processes"], [2])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from retinoscope.data import Sample
+from retinoscope.data import Sample, load_image
 from retinoscope.data.ahead import AHEAD, read_ahead
 from retinoscope.errors import SampleError
 
@@ -24,7 +24,7 @@ def samples(folder: Path, count: int) -> list[Sample]:
 def test_images_come_in_order_and_errors_where_they_are_asked_for(tmp_path: Path) -> None:
     given = samples(tmp_path, 12)
     given[5] = replace(given[5], path=tmp_path / "gone.png")
-    for sample, coming in zip(given, read_ahead(given), strict=True):
+    for sample, coming in zip(given, read_ahead(given, load_image), strict=True):
         if sample.image_id == 5:
             with pytest.raises(SampleError, match="no such image"):
                 coming.result()
@@ -40,7 +40,7 @@ def test_a_few_are_read_ahead_and_no_more(tmp_path: Path) -> None:
             taken.append(sample)
             yield sample
 
-    coming = read_ahead(noted())
+    coming = read_ahead(noted(), load_image)
     next(coming).result()
     assert len(taken) == AHEAD + 1
     coming.close()

@@ -57,7 +57,7 @@ def inverted(image: Image.Image, mask: Bool[np.ndarray, "height width"]) -> Imag
 
 def states(found: Checkpoint, encoded: Encoded) -> torch.Tensor:
     with local_vision(found):
-        return first_states(found, encoded.inputs)
+        return first_states(found, encoded.inputs)[0]
 
 
 @cache

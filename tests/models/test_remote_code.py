@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import resource
 import shutil
@@ -14,9 +15,11 @@ import pytest
 import tiny
 from PIL import Image
 
+import retinoscope
 from retinoscope.errors import ModelError, RetinoscopeError
 from retinoscope.models import encode, load
 from retinoscope.models.template_trial import CHILD, SECONDS
+from retinoscope.runs.cost.shape import config_of, shape_of
 
 EVIL = """
 from pathlib import Path
@@ -75,6 +78,37 @@ def test_code_beside_the_weights_is_never_run(
         load(model)
     except RetinoscopeError as error:
         assert str(error)
+    assert not marker.exists()
+
+
+def test_every_class_that_a_checkpoint_chooses_is_loaded_without_its_code() -> None:
+    """Of `Auto` classes, whose ways of asking differ with what is installed and what lies there."""
+    found, asking = 0, []
+    for path in (Path(retinoscope.__file__).parent).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+                continue
+            owner = call.func.value
+            auto = isinstance(owner, ast.Name) and owner.id.startswith("Auto")
+            if auto and call.func.attr in ("from_pretrained", "from_config"):
+                given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+                found += 1
+                if given.get("trust_remote_code") != "False":
+                    asking.append(f"{path.name}:{call.lineno}")
+    assert found > 5
+    assert asking == []
+
+
+def test_the_cost_of_a_checkpoint_runs_none_of_its_code(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a class that transformers knows, though not as one that sees."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    marker = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(EVIL.format(marker=str(marker)))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "auto_map": AUTO}))
+    with pytest.raises(ModelError, match="no model can be made"):
+        shape_of("evil", config_of(str(tmp_path)))
     assert not marker.exists()
 
 

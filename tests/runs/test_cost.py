@@ -29,14 +29,15 @@ from retinoscope.runs.cost.estimate import lasting
 from retinoscope.runs.cost.job import sized
 from retinoscope.runs.cost.shape import config_of
 from retinoscope.runs.cost.work import counted
+from retinoscope.runs.mean_groups import GROUP
 from tests.models import llava_shape
 
 JOB = Job(("ablation", "lens", "knockout"), 1000, 3000, 400, 200, 640 * 480, 160_000)
 SEVEN_B = shape_of("llava", llava_shape.config_of(llava_shape.LLAVA_7B))
 
 
-def on(name: str, job: Job = JOB) -> Cost:
-    return cost(job, SEVEN_B, machine_named(name))
+def on(name: str, job: Job = JOB, shape: Shape = SEVEN_B) -> Cost:
+    return cost(job, shape, machine_named(name))
 
 
 def test_a_shape_is_read_of_the_configuration_alone() -> None:
@@ -92,12 +93,22 @@ def test_costs_grow_with_the_work_and_shrink_with_the_devices() -> None:
     assert not cost(JOB, replace(SEVEN_B, number_bytes=16), machine_named("RTX3090")).fits
 
 
-def test_the_mean_is_measured_by_one_device_alone() -> None:
-    """Which is what the largest clusters wait for."""
-    large = replace(JOB, mean_images=50_000)
-    assert "mean visual token" in on("64xH100", large).limits
-    assert on("64xH100", large).seconds - on("64xH100").seconds == pytest.approx(
-        49_600 * on("H100").stages[0].seconds
+def test_the_mean_is_shared_out_in_groups() -> None:
+    large, group = replace(JOB, mean_images=50_000), replace(JOB, mean_images=GROUP)
+    without = replace(JOB, mean_images=0)
+    one = on("H100").stages[0].seconds
+    shared = on("64xH100", large).seconds - on("64xH100", without).seconds
+    assert shared == pytest.approx(50_000 * one / 64, rel=0.1)
+    # A group is one device's.
+    assert on("64xH100", group).seconds - on("64xH100", without).seconds > 0.2 * GROUP * one
+
+
+def test_what_more_devices_would_not_shorten_is_named() -> None:
+    assert on("64xH100").limits == "loading the weights"
+    few = replace(JOB, objects=64, looked_at=64)
+    assert on("64xH100", few).busy < on("8xH100", few).busy
+    assert (
+        on("64xH100", few, replace(SEVEN_B, weights=1)).limits == "the slowest objects of a stage"
     )
 
 

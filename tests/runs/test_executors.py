@@ -8,22 +8,27 @@ import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from retinoscope.data import load_image, open_data, select
-from retinoscope.engine import look
+from retinoscope.data import open_data, select
 from retinoscope.errors import RunError
 from retinoscope.experiments import OwnSettings, Settings
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import load
+from retinoscope.results.measured import Store
 from retinoscope.results.records import tables
 from retinoscope.results.store import read
 from retinoscope.runs import Silent, run
 from retinoscope.runs.executors import Executor, executing, in_order
+from retinoscope.runs.mean import mean_by
+from retinoscope.runs.mean_groups import GROUP
+from retinoscope.runs.units import Measurement, carry_out
 from tests.runs.test_local import Impatient, plan
 
 
@@ -37,14 +42,14 @@ def process(bench: Bench, place: int, other: Path | None = None) -> int:
     return os.getpid()
 
 
-def vision_passes(bench: Bench, place: int) -> int:
-    """How often the vision tower runs for two questions about one image."""
+def vision_passes(store: Store, bench: Bench, place: int) -> int:
+    """How often the vision tower runs while several questions about one image are measured."""
     calls: list[None] = []
     tower = bench.checkpoint.model.get_submodule("model.vision_tower")
     hook = tower.register_forward_hook(lambda *_: calls.append(None))
+    own = {"knockout": plan(Path()).own_settings("knockout")}
     try:
-        for question in ("Describe this image.", "How many things are there?"):
-            look(bench.checkpoint, load_image(bench.candidates[place][0]), question)
+        carry_out(store, own, bench, Measurement("knockout", place))
     finally:
         hook.remove()
     return len(calls)
@@ -72,7 +77,8 @@ def test_each_target_comes_once_with_its_result(bench: Bench, count: int, tmp_pa
     with opened(bench, count) as executor:
         found = list(executor.map(waiting, range(8)))
         ordered = [place for place, _ in in_order(executor, process, range(8))]
-        shared = [passes for _, passes in in_order(executor, vision_passes, range(4))]
+        passes = partial(vision_passes, Store(tmp_path, "k"))
+        shared = [count for _, count in in_order(executor, passes, range(4))]
         ahead = executor.map(process, iter(range(8)))
         next(ahead)
     assert sorted(place for place, _ in found) == list(range(8))
@@ -82,6 +88,36 @@ def test_each_target_comes_once_with_its_result(bench: Bench, count: int, tmp_pa
     assert count == 1 or found[0][0] != 0
     # An image's features are computed once; the first look at a model compares with its own pass.
     assert shared[2:] == [1, 1]
+
+
+def mean_of(bench: Bench, place: int) -> list[float]:
+    """The mean visual token that a target is measured with."""
+    assert bench.checkpoint.mean is not None
+    return bench.checkpoint.mean.tolist()
+
+
+def test_a_mean_is_the_same_bytes_whoever_measures_it(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = replace(bench, mean_images=[sample for sample, _ in bench.candidates[:2]] * 20)
+    assert len(many.mean_images) > 2 * GROUP
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found: list[bytes] = []
+    for count, stop in ((1, -1), (2, -1), (2, GROUP)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"{count} {stop}"))
+        with opened(many, count) as executor:
+            if stop > 0:
+                with pytest.raises(KeyboardInterrupt):
+                    mean_by(executor, many, (), Impatient("mean visual token", stop))
+            mean = mean_by(executor, many, ("a file",), Silent())
+            assert (mean.images, mean.skipped) == (40, ("a file",))
+            ready = executor.with_mean(mean.value)
+            given = [given for _, given in ready.map(mean_of, range(2))]
+        assert given == [mean.value.tolist()] * 2
+        found += [mean.value.numpy().tobytes() + mean.standard_error.numpy().tobytes()]
+    torch.set_num_threads(threads)
+    assert len({*found}) == 1
 
 
 class Mortal:
@@ -142,7 +178,7 @@ def test_workers_end_with_the_process_that_asks(tmp_path: Path) -> None:
     while any(alive(worker) for worker in workers):
         assert time.monotonic() < until, "workers outlive the process that asked"
         time.sleep(0.1)
-    assert not list(tmp_path.glob("retinoscope-*/bench")), "what they were given is left behind"
+    assert not list(tmp_path.glob("retinoscope-*")), "what they were given is left behind"
 
 
 def alive(process: int) -> bool:

@@ -13,14 +13,13 @@ import tiny
 import torch
 from PIL import Image
 
-from retinoscope.data import read_folder
+from retinoscope.data import Sample, read_folder
 from retinoscope.errors import DataError, ModelError
 from retinoscope.models import load
-from retinoscope.runs import Silent
-from retinoscope.runs import mean as runs_mean
+from retinoscope.runs import Silent, mean_groups
 from retinoscope.runs.mean import mean_dataset, measured_mean, with_mean
 
-IMAGES = 9
+IMAGES, GROUP = 9, 2
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +31,7 @@ def checkpoint(tmp_path_factory):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Images in two folders, one of them no image and one cut short; a cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(mean_groups, "GROUP", GROUP)
     drawn = np.random.default_rng(0)
     root = tmp_path / "pictures"
     for index in range(IMAGES):
@@ -61,7 +61,7 @@ class Watch(Silent):
 
 
 @pytest.mark.parametrize("per_position", [False, True])
-@pytest.mark.parametrize("stop", [1, 5])
+@pytest.mark.parametrize("stop", [2, 6])
 def test_an_interrupted_mean_goes_on_and_is_the_same(
     checkpoint, folder, monkeypatch, tmp_path, per_position, stop
 ):
@@ -80,7 +80,7 @@ def test_an_interrupted_mean_goes_on_and_is_the_same(
         whole.skipped,
     )
     # Nothing that the first sitting went through is looked at again.
-    assert second.steps == list(range(stop, second.total + 1))
+    assert second.steps == [*range(stop, second.total, GROUP), second.total]
     assert [path.name for path in (tmp_path / "other").rglob("*.sums*")] == []
 
 
@@ -99,7 +99,7 @@ def test_a_mean_is_measured_once_for_a_model_and_a_folder(checkpoint, folder, mo
     def refuse(*_):
         raise AssertionError("an image was looked at again")
 
-    monkeypatch.setattr(runs_mean, "visual_tokens", refuse)
+    monkeypatch.setattr(mean_groups, "visual_tokens_of", refuse)
     assert torch.equal(
         measured_mean(checkpoint, read_folder(folder), None, Silent()).value, first.value
     )
@@ -173,7 +173,9 @@ def test_a_mean_belongs_to_what_its_images_show(checkpoint, folder):
 
 def test_a_mean_belongs_to_the_way_the_weights_are_quantised(checkpoint, folder, monkeypatch):
     first = measured_mean(checkpoint, read_folder(folder), 2, Silent())
-    monkeypatch.setattr(runs_mean, "visual_tokens", lambda *_: torch.ones(3, tiny.WIDTH))
+    monkeypatch.setattr(
+        mean_groups, "visual_tokens_of", lambda *_: iter([torch.ones(3, tiny.WIDTH)])
+    )
     assert torch.equal(
         measured_mean(checkpoint, read_folder(folder), 2, Silent()).value, first.value
     )
@@ -218,10 +220,10 @@ def test_a_damaged_cache_is_told_of_and_measured_again(checkpoint, folder, tmp_p
 
 
 def test_several_that_measure_one_mean_wait_for_the_first(checkpoint, folder, monkeypatch):
-    looked: list[None] = []
-    plain = runs_mean.visual_tokens
+    looked: list[Sample] = []
+    plain = mean_groups.load_image
     monkeypatch.setattr(
-        runs_mean, "visual_tokens", lambda *given: (looked.append(None), plain(*given))[1]
+        mean_groups, "load_image", lambda sample: (looked.append(sample), plain(sample))[1]
     )
     with ThreadPoolExecutor(6) as pool:
         asked = [
@@ -230,4 +232,4 @@ def test_several_that_measure_one_mean_wait_for_the_first(checkpoint, folder, mo
         ]
         first, *others = (one.result(60) for one in asked)
     assert all(torch.equal(one.value, first.value) for one in others)
-    assert len(looked) == IMAGES
+    assert len(looked) == len(read_folder(folder).samples)

@@ -13,11 +13,12 @@ from torch import Tensor
 from retinoscope.attribution.quadrature import FIRST, Seen, gap, integral, points, refined
 from retinoscope.brief import brief_fields
 from retinoscope.engine import Recording
-from retinoscope.engine.replay.passes import first_changed, ran_out
+from retinoscope.engine.replay.passes import first_changed
 from retinoscope.engine.replay.replay import run_suffix
 from retinoscope.errors import InterventionError, SelectionError
 from retinoscope.interventions import Site, Write
 from retinoscope.interventions.ablate import mean_at
+from retinoscope.models.memory import ran_out
 
 Target = Literal["logit", "log-probability"]
 

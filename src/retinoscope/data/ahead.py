@@ -1,36 +1,38 @@
-"""Images read ahead: the next ones are decoded while a model works on those before."""
+"""Reading ahead: the next images are read while a model works on those before."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-from PIL import Image
-
-from retinoscope.data.images import load_image
-from retinoscope.data.samples import Sample
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 AHEAD = 4
 """Images that are read, or wait to be, before they are asked for."""
 
 
-def read_ahead(samples: Iterable[Sample]) -> Generator[Future[Image.Image], None, None]:
-    """The samples' images in their order, each being read while those before it are used.
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Result]
+) -> Generator[Future[Result], None, None]:
+    """What is read of each item, in their order, each being read while those before are used.
 
-    One thread reads, one image after the other, since data of other packages may not bear more.
+    One thread reads, one item after the other, since data of other packages may not bear more.
 
     Args:
-        samples: whose images are read.
+        items: such as samples.
+        read: such as `load_image`.
 
     Yields:
-        What has, or will have, the result of `load_image`; asking for it raises its error.
+        What has, or will have, the result of `read`; asking for it raises its error.
     """
-    waiting: deque[Future[Image.Image]] = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
         try:
-            for sample in samples:
-                waiting.append(pool.submit(load_image, sample))
+            for item in items:
+                waiting.append(pool.submit(read, item))
                 if len(waiting) > AHEAD:
                     yield waiting.popleft()
             while waiting:

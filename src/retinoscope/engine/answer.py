@@ -15,9 +15,10 @@ from retinoscope.engine.evaluate import Outcome, evaluate, unproved
 from retinoscope.engine.generate import Generation, Stop, continued, generate
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.replay.decoding import Decoding
-from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
+from retinoscope.engine.replay.passes import kept_bytes
 from retinoscope.engine.replay.prefix import prefix_states, shared_length
 from retinoscope.interventions import Condition, Edits, Write, as_condition
+from retinoscope.models.memory import in_passes, kept_memory
 
 Asked = tuple[Recording, Sequence[Condition]]
 """A prompt, and the conditions under which it is to be answered."""
@@ -102,7 +103,7 @@ def _together(
                 answers.update((index, (one, text)) for index in places[some[row]])
 
     # The prefix is held twice: as it is, and as the beginning of what each prompt goes on from.
-    size = max(1, (memory or kept_memory(first)) // (2 * kept_bytes(first)))
+    size = max(1, (memory or kept_memory(first.checkpoint)) // (2 * kept_bytes(first)))
     early = [name for name, one in edits.items() if _before(one, end)]
     proved = [name for name in early if unproved(first, [edits[name]]) is None]
     in_passes(proved, size, run)

@@ -16,10 +16,11 @@ from retinoscope.engine.edits.full import full_logits
 from retinoscope.engine.recording.agreement import disagreement, once
 from retinoscope.engine.recording.recording import Recording, Unreplayable
 from retinoscope.engine.replay.batch_rows import BatchRows
-from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
+from retinoscope.engine.replay.passes import groups, row_bytes
 from retinoscope.engine.replay.replay import predicted, replay
 from retinoscope.interventions import Condition, Edge, Edits, Write, as_condition
 from retinoscope.interventions.edits import checked_positions
+from retinoscope.models.memory import in_passes, pass_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def evaluate(
             last = None if positions is None else where
             logits[index] = full_logits(recording, one, last)
     else:
-        replayed(recording, edits, where, memory, logits)
+        replayed(recording, edits, where, memory or pass_memory(recording.checkpoint), logits)
     return Outcome(logits if positions is not None else logits[:, 0])
 
 
@@ -118,7 +119,7 @@ def _inside(edit: Write | Edge) -> str | None:
 def _differs(recording: Recording, edits: Edits) -> str | None:
     last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
     logits = recording.logits.new_empty((1, 1, vocabulary), dtype=torch.float32)
-    replayed(recording, [edits], last, None, logits)
+    replayed(recording, [edits], last, pass_memory(recording.checkpoint), logits)
     found = logits[0].to(recording.logits.dtype)
     error = disagreement(found, full_logits(recording, edits).to(found))
     return None if error is None else f"it differs from the full forward by {100 * error:.2g} %"
@@ -128,7 +129,7 @@ def replayed(
     recording: Recording,
     edits: Sequence[Edits],
     where: tuple[int, ...],
-    memory: int | None,
+    memory: int,
     logits: Float[Tensor, "conditions positions vocabulary"],
 ) -> None:
     """Fill in the logits of every condition, pass by pass."""
@@ -136,8 +137,7 @@ def replayed(
     for start, members in groups(edits, recording):
         chosen = [edits[index] for index in members]
         per_head = any(edge.heads for one in chosen for edge in edges(one))
-        most = memory or pass_memory(recording, start)
-        size = max(1, most // row_bytes(recording, start, per_head))
+        size = max(1, memory // row_bytes(recording, start, per_head))
 
         def run(some: Sequence[int], start: int = start) -> None:
             changed = [edits[index] for index in some]

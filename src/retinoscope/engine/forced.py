@@ -16,10 +16,11 @@ from retinoscope.engine.record import record
 from retinoscope.engine.recording.inputs import with_tokens
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.replay.decoding import Decoding
-from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
+from retinoscope.engine.replay.passes import kept_bytes
 from retinoscope.errors import InterventionError, ModelError
 from retinoscope.interventions import Condition, Edits, as_condition
 from retinoscope.models.encode import answer_begun
+from retinoscope.models.memory import in_passes, kept_memory
 from retinoscope.tokens import TokenLayout
 
 
@@ -68,7 +69,7 @@ def forced(
     def run(some: Sequence[Edits]) -> list[Tensor]:
         return list(_decoded(recording, some, tokens))
 
-    size = max(1, (memory or kept_memory(recording)) // kept_bytes(recording))
+    size = max(1, (memory or kept_memory(recording.checkpoint)) // kept_bytes(recording))
     found = [row for _, rows in in_passes(edits, size, run) for row in rows]
     return torch.stack(found) if found else torch.zeros(0, len(tokens))
 

@@ -16,9 +16,10 @@ from retinoscope.engine.evaluate import unproved
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.vocabulary import text_config
 from retinoscope.engine.replay.decoding import Decoding
-from retinoscope.engine.replay.passes import in_passes, kept_bytes, kept_memory
+from retinoscope.engine.replay.passes import kept_bytes
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Condition, Edits, as_condition
+from retinoscope.models.memory import in_passes, kept_memory
 
 Stop = Callable[[list[int]], bool]
 """Given the tokens generated so far, whether to end here."""
@@ -84,7 +85,7 @@ def generate(
     def run(some: Sequence[Edits]) -> list[Generation]:
         return continued(Decoding(recording, some), recording, max_new_tokens, stop)
 
-    size = max(1, (memory or kept_memory(recording)) // kept_bytes(recording))
+    size = max(1, (memory or kept_memory(recording.checkpoint)) // kept_bytes(recording))
     return [one for _, found in in_passes(edits, size, run) for one in found]
 
 

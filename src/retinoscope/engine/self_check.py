@@ -21,6 +21,7 @@ from retinoscope.engine.replay.replay import run_suffix
 from retinoscope.errors import RetinoscopeError
 from retinoscope.interventions import Edge, Edits, Write
 from retinoscope.interventions.edits import place_site
+from retinoscope.models.memory import pass_memory
 
 FEW = 4
 """Positions that the empty condition is replayed on."""
@@ -89,7 +90,7 @@ def _conditions(recording: Recording) -> str | None:
     drawn = random_conditions(recording)
     last, vocabulary = (recording.length - 1,), recording.logits.shape[-1]
     logits = recording.logits.new_empty((len(drawn), 1, vocabulary), dtype=torch.float32)
-    replayed(recording, drawn, last, None, logits)
+    replayed(recording, drawn, last, pass_memory(recording.checkpoint), logits)
     for one, found in zip(drawn, logits[:, 0].to(recording.logits.dtype), strict=True):
         error = disagreement(found, full_logits(recording, one)[0])
         if error is not None:

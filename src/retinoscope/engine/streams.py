@@ -15,10 +15,11 @@ from retinoscope.engine.evaluate import unproved
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.taps import WEIGHTS
 from retinoscope.engine.replay.batch_rows import BatchRows
-from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
+from retinoscope.engine.replay.passes import groups, row_bytes
 from retinoscope.engine.replay.replay import replay
 from retinoscope.interventions import Condition, Edits, Write, as_condition
 from retinoscope.interventions.edits import checked_positions
+from retinoscope.models.memory import in_passes, pass_memory
 
 Stream = Float[Tensor, "places positions width"]
 
@@ -104,7 +105,7 @@ def _replayed(
     wanted = [where[index] - start for index in at]
     per_head = any(edge.heads for one in members for edge in edges(edits[one]))
     size = max(
-        1, (memory or pass_memory(recording, start)) // row_bytes(recording, start, per_head)
+        1, (memory or pass_memory(recording.checkpoint)) // row_bytes(recording, start, per_head)
     )
 
     def run(some: Sequence[int]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
+from jaxtyping import Float
+from torch import Tensor
+
+from retinoscope.data import Sample
 from retinoscope.data.selection import Candidate
 from retinoscope.experiments.settings import Settings
 from retinoscope.models import Checkpoint
@@ -24,6 +28,7 @@ class Bench(Generic[Own]):
         own: the experiment's own settings, of the class that its `Experiment` names.
         apart: the candidates of experiments that measure data of their own, by experiment; while
             one of them measures, they are the `candidates`.
+        mean_images: the images that the mean visual token is to be measured over.
     """
 
     checkpoint: Checkpoint
@@ -32,6 +37,12 @@ class Bench(Generic[Own]):
     settings: Settings
     own: Own
     apart: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
+    mean_images: Sequence[Sample] = ()
+
+    def with_mean(self, mean: Float[Tensor, "*positions width"]) -> Bench[Own]:
+        """The bench with a mean visual token, on the model's device."""
+        own = mean.to(self.checkpoint.device)
+        return replace(self, checkpoint=replace(self.checkpoint, mean=own))
 
     def candidates_of(self, experiment: str) -> Sequence[Candidate]:
         """What an experiment measures: data of its own, or the run's."""

@@ -68,12 +68,13 @@ def probe_cells(
     chosen = dict.fromkeys([0, len(boxes) - 1, *drawn.tolist()])
     probes: list[Probe] = []
     with local_vision(checkpoint):
-        clean = first_states(checkpoint, encoded.inputs).float()
+        clean = first_states(checkpoint, encoded.inputs)[0].float()
         for cell in chosen:
             altered = _altered(image, boxes[cell])
             if altered is None:
                 continue
-            after = first_states(checkpoint, encode(checkpoint, altered, question).inputs).float()
+            again = encode(checkpoint, altered, question)
+            after = first_states(checkpoint, again.inputs)[0].float()
             change = (after - clean).norm(dim=-1).numpy(force=True)
             probes.append(_probe(span, cell, change))
             if len(probes) == count:

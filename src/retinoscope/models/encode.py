@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
@@ -56,20 +57,38 @@ def encode(
         SampleError: the prompt is empty, or the processor refuses it; it may take others.
         TokenMapError: the sequence's visual tokens don't match the geometry of what is shown.
     """
+    return sent(checkpoint, prepare(checkpoint, media, question, prefix=prefix))
+
+
+def prepare(
+    checkpoint: Checkpoint, media: Media, question: str | None = None, *, prefix: str = ""
+) -> Encoded:
+    """As `encode`, with the inputs still in the memory of the processor.
+
+    It needs nothing of the model's device, so that it can be done while the model works.
+    """
     prompt = as_prompt(media, question)
     written = answer_begun(written_prompt(checkpoint, prompt), prefix)
     inputs = _processed(checkpoint, prompt, written)
     layout = find_layout(checkpoint, inputs, prompt)
     # PaliGemma's processor adds labels, which would make the model believe that it is trained.
-    tensors = {
-        k: v.to(checkpoint.device)
-        for k, v in inputs.items()
-        if isinstance(v, Tensor) and k != "labels"
-    }
+    tensors = {k: v for k, v in inputs.items() if isinstance(v, Tensor) and k != "labels"}
     cast = {
         k: v.to(checkpoint.model.dtype) if v.is_floating_point() else v for k, v in tensors.items()
     }
     return Encoded(cast, layout, written)
+
+
+def sent(checkpoint: Checkpoint, encoded: Encoded) -> Encoded:
+    """A prepared prompt with its inputs on the model's device."""
+    return replace(encoded, inputs=on_device(encoded.inputs, checkpoint.device))
+
+
+def on_device(inputs: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Inputs on a device; to a GPU they go while others are prepared, from pinned memory."""
+    if device.type != "cuda":
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
+    return {k: v.pin_memory().to(device, non_blocking=True) for k, v in inputs.items()}
 
 
 def _processed(checkpoint: Checkpoint, prompt: Prompt, written: str) -> Mapping[str, Any]:

@@ -15,10 +15,9 @@ from torch import Tensor
 from retinoscope.brief import brief, brief_fields
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import Checkpoint
-from retinoscope.models.encode import encode
 from retinoscope.models.mean_sums import MeanSums, mean_and_error, with_image
 from retinoscope.models.tensor_file import load_tensors, save_tensors
-from retinoscope.models.vision import first_states
+from retinoscope.models.visual_tokens import visual_tokens_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,7 @@ def mean_token(
 ) -> MeanToken:
     """Average the visual tokens of many images (paper, section 3.1: 50,000 from ImageNet).
 
-    Streamed: one image is in memory at a time. Images of different size weigh by their number
+    Streamed: a few images are in memory at a time. Images of different size weigh by their number
     of tokens. `retinoscope.runs.mean.measured_mean` does the same over a data set, cached and
     resumable.
 
@@ -66,10 +65,13 @@ def mean_token(
 
     Raises:
         ModelError: no image was given, or the numbers of visual tokens differ per position.
+        SampleError, TokenMapError: the model can't take an image.
     """
     sums = MeanSums()
-    for image in images:
-        sums = with_image(sums, visual_tokens(checkpoint, image), per_position=per_position)
+    for found in visual_tokens_of(checkpoint, images, lambda image: image):
+        if not isinstance(found, Tensor):
+            raise found
+        sums = with_image(sums, found, per_position=per_position)
         if progress is not None:
             progress(sums.images)
     return finished(sums)
@@ -108,16 +110,6 @@ def finished(sums: MeanSums) -> MeanToken:
     return MeanToken(
         mean, error, images=sums.images, tokens=sums.weight * positions, skipped=sums.skipped
     )
-
-
-def visual_tokens(checkpoint: Checkpoint, image: Image.Image) -> Float[Tensor, "tokens width"]:
-    """One image's visual tokens where the first decoder layer reads them.
-
-    Raises:
-        SampleError, TokenMapError: the model can't take the image.
-    """
-    encoded = encode(checkpoint, image, "Describe this image.")
-    return first_states(checkpoint, encoded.inputs)[list(encoded.layout.visual)]
 
 
 def write_mean(mean: MeanToken, path: Path) -> None:

@@ -6,12 +6,19 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from retinoscope.errors import ModelError
 from retinoscope.models.tensor_file import load_tensors, save_tensors
+
+Sum = Float64[np.ndarray, "*positions width"]
+"""Not a tensor: processes send each other tensors as open files."""
+
+SUMMED = ("total", "square", "cross")
+"""Those of the fields below that are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +33,7 @@ class MeanSums:
         images: images in the sums.
         weight: the sum of n_i.
         square_weight: the sum of n_i squared.
-        total: the sum of t_i, float64 on the CPU; None before the first image.
+        total: the sum of t_i; None before the first image.
         square: the sum of t_i squared.
         cross: the sum of n_i t_i.
         skipped: why images were left out.
@@ -36,9 +43,9 @@ class MeanSums:
     images: int = 0
     weight: int = 0
     square_weight: int = 0
-    total: Float[Tensor, "*positions width"] | None = None
-    square: Float[Tensor, "*positions width"] | None = None
-    cross: Float[Tensor, "*positions width"] | None = None
+    total: Sum | None = None
+    square: Sum | None = None
+    cross: Sum | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -52,28 +59,40 @@ def with_image(
     """
     exact = vectors.detach().cpu().double()
     amount, count = (exact, 1) if per_position else (exact.sum(0), len(exact))
-    if sums.total is None or sums.square is None or sums.cross is None:
-        total, square, cross = amount, amount.square(), count * amount
-    elif sums.total.shape != amount.shape:
+    total = amount.numpy()
+    own = MeanSums(1, 1, count, count**2, total, np.square(total), count * total)
+    return merged(sums, own)
+
+
+def merged(sums: MeanSums, more: MeanSums) -> MeanSums:
+    """The sums over the images of both; merged in another order, many differ by rounding.
+
+    Raises:
+        ModelError: means are of each position apart, and the numbers of positions differ.
+    """
+    before, new = sums.total, more.total
+    if before is not None and new is not None and before.shape != new.shape:
         raise ModelError(
             f"A mean of each position needs images of the same number of visual tokens; the first "
-            f"had {len(sums.total)}, another has {len(amount)}. Take the mean over all positions, "
+            f"had {len(before)}, another has {len(new)}. Take the mean over all positions, "
             "which fits every image."
         )
-    else:
-        total = sums.total + amount
-        square = sums.square + amount.square()
-        cross = sums.cross + count * amount
-    return replace(
-        sums,
-        place=sums.place + 1,
-        images=sums.images + 1,
-        weight=sums.weight + count,
-        square_weight=sums.square_weight + count**2,
-        total=total,
-        square=square,
-        cross=cross,
+    return MeanSums(
+        place=sums.place + more.place,
+        images=sums.images + more.images,
+        weight=sums.weight + more.weight,
+        square_weight=sums.square_weight + more.square_weight,
+        total=_added(before, new),
+        square=_added(sums.square, more.square),
+        cross=_added(sums.cross, more.cross),
+        skipped=(*sums.skipped, *more.skipped),
     )
+
+
+def _added(one: Sum | None, other: Sum | None) -> Sum | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def without_image(sums: MeanSums, reason: str) -> MeanSums:
@@ -101,10 +120,14 @@ def mean_and_error(
         )
     mean = sums.total / sums.weight
     if sums.images == 1:
-        return mean.float(), torch.zeros_like(mean).float()
-    spread = sums.square - 2 * mean * sums.cross + mean.square() * sums.square_weight
-    variance = spread.clamp_min(0) * sums.images / (sums.images - 1) / sums.weight**2
-    return mean.float(), variance.sqrt().float()
+        return _single(mean), _single(np.zeros_like(mean))
+    spread = sums.square - 2 * mean * sums.cross + np.square(mean) * sums.square_weight
+    variance = spread.clip(min=0) * sums.images / (sums.images - 1) / sums.weight**2
+    return _single(mean), _single(np.sqrt(variance))
+
+
+def _single(exact: Sum) -> Float[Tensor, "*positions width"]:
+    return torch.from_numpy(exact).float()
 
 
 def write_sums(sums: MeanSums, path: Path) -> None:
@@ -113,7 +136,7 @@ def write_sums(sums: MeanSums, path: Path) -> None:
     Raises:
         ModelError: the file can't be written.
     """
-    tensors = {"total": sums.total, "square": sums.square, "cross": sums.cross}
+    sums_of = {name: getattr(sums, name) for name in SUMMED}
     known = {
         "place": sums.place,
         "images": sums.images,
@@ -121,7 +144,7 @@ def write_sums(sums: MeanSums, path: Path) -> None:
         "square_weight": sums.square_weight,
         "skipped": sums.skipped,
     }
-    present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    present = {k: torch.from_numpy(v) for k, v in sums_of.items() if v is not None}
     save_tensors(path, present, {"sums": json.dumps(known)})
 
 
@@ -136,12 +159,8 @@ def read_sums(path: Path) -> MeanSums:
     tensors, metadata = load_tensors(path)
     try:
         known = json.loads(metadata["sums"])
-        return MeanSums(
-            **known | {"skipped": tuple(known["skipped"])},
-            total=tensors.get("total"),
-            square=tensors.get("square"),
-            cross=tensors.get("cross"),
-        )
+        sums_of = {name: tensors[name].numpy() for name in SUMMED if name in tensors}
+        return MeanSums(**known | {"skipped": tuple(known["skipped"])} | sums_of)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} holds no sums of visual tokens ({error}); delete it and they are summed again."

@@ -43,8 +43,9 @@ def load_processor(source: str | Path, revision: str | None = None) -> Any:
         processor.image_processor = pillow
     empty = isinstance(getattr(processor, "video_processor", None), Unused)
     if empty and is_torchvision_available():
-        videos = AutoVideoProcessor.from_pretrained(source, revision=revision)
-        processor.video_processor = videos
+        processor.video_processor = AutoVideoProcessor.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
     return processor
 
 

@@ -81,8 +81,10 @@ def assemble(
     """
     where = {"gguf_file": gguf.name, "local_files_only": True}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
-        language = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, trust_remote_code=False, **where)
+        language = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, dtype=torch.float32, trust_remote_code=False, **where
+        )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{gguf} can't be read as a GGUF language model: {error}") from error
     # What pads is never read; some versions of transformers leave it open.

@@ -23,15 +23,15 @@ class _FirstLayerReached(Exception):
 @torch.no_grad()
 def first_states(
     checkpoint: Checkpoint, inputs: Mapping[str, Tensor]
-) -> Float[Tensor, "length width"]:
-    """What the first decoder layer reads at every position of one prompt.
+) -> Float[Tensor, "prompts length width"]:
+    """What the first decoder layer reads at every position of a prompt, or of several.
 
     Taken from the model's own forward pass, which is left as soon as the first layer is reached:
     packing, newlines, scaling and merging into the sequence are the model's own.
 
     Args:
         checkpoint: the model.
-        inputs: the model's inputs, batch of one.
+        inputs: the model's inputs, of one prompt or a batch.
 
     Raises:
         ModelError: the model ran without entering its first decoder layer.
@@ -46,7 +46,7 @@ def first_states(
     try:
         checkpoint.model(**inputs, use_cache=False)
     except _FirstLayerReached:
-        return caught[0][0]
+        return caught[0]
     finally:
         hook.remove()
     raise ModelError(f"{checkpoint.name} ran without entering its first decoder layer.")

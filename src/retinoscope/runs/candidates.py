@@ -12,6 +12,7 @@ from retinoscope.experiments import Target, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.curation import curate
 from retinoscope.experiments.target import object_of, representative
+from retinoscope.models.vision import shared_vision
 from retinoscope.results.bundles import FEWEST
 from retinoscope.results.experiment import experiments
 from retinoscope.results.measured import Store, append, bundle, done, so_far
@@ -140,7 +141,8 @@ def curated(bench: Bench, place: int) -> CurationRecord | SkippedRecord:
     """Whether one candidate is kept, or why that can't be known."""
     candidate = bench.candidates[place]
     try:
-        return curate(bench.checkpoint, target_of(bench, candidate), bench.settings)
+        with shared_vision(bench.checkpoint):
+            return curate(bench.checkpoint, target_of(bench, candidate), bench.settings)
     except OWN_FAULT as error:
         return SkippedRecord("curation", *identity(candidate), "", str(error))
 

@@ -23,7 +23,8 @@ from retinoscope.lens.fitting import State, fitting
 from retinoscope.models import Checkpoint
 from retinoscope.models.tensor_file import load_tensors, save_tensors
 from retinoscope.results.manifest import installed_versions
-from retinoscope.runs.mean import SAVED_EVERY, SHAPING, chosen_images
+from retinoscope.runs.mean import SHAPING, chosen_images
+from retinoscope.runs.mean_groups import SAVED_EVERY
 from retinoscope.runs.progress import Progress
 
 COUNT = 100

@@ -39,8 +39,8 @@ from retinoscope.results.records import SkippedRecord
 from retinoscope.results.store import consolidate
 from retinoscope.runs.candidates import apart_from, curation, selected, uncurated
 from retinoscope.runs.cost.line import cost_line
-from retinoscope.runs.executors import executing
-from retinoscope.runs.mean import OWN_COUNT, chosen_images, mean_dataset, with_mean
+from retinoscope.runs.executors import Executor, executing
+from retinoscope.runs.mean import OWN_COUNT, chosen_images, mean_by, mean_dataset
 from retinoscope.runs.measuring import measure
 from retinoscope.runs.plan import Plan, configuration
 from retinoscope.runs.progress import Progress, Scenes
@@ -128,27 +128,41 @@ def _stages(
     counts |= {f"objects left out: {reason}": count for reason, count in chosen.left.items()}
     counts["objects that fit the filter"] = chosen.kept
     candidates = with_questions(dataset, chosen.candidates)
-    wanted = 0 if images is None else len(chosen_images(images, plan.mean_wanted))
-    if candidates and (line := cost_line(plan, checkpoint, candidates, wanted)):
+    averaged = [] if images is None else chosen_images(images, plan.mean_wanted)
+    if candidates and (line := cost_line(plan, checkpoint, candidates, len(averaged))):
         progress.note(line)
-    if images is not None:
-        checkpoint, mean = with_mean(
-            checkpoint, images, plan.mean_wanted, progress, per_position=plan.mean_per_position
-        )
-        counts["images in the mean visual token"] = mean.images
-        _skip_files(store, "mean visual token", mean.skipped)
+    bench = Bench(
+        checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart, averaged
+    )
+    with executing(bench, plan.workers, partial(_load, plan), plan.on) as executor:
+        if images is not None:
+            per_position = plan.mean_per_position
+            mean = mean_by(executor, bench, images.skipped, progress, per_position=per_position)
+            executor = executor.with_mean(mean.value)
+            counts["images in the mean visual token"] = mean.images
+            _skip_files(store, "mean visual token", mean.skipped)
+        _measure(plan, executor, bench, store, counts, progress)
+
+
+def _measure(
+    plan: Plan,
+    executor: Executor,
+    bench: Bench,
+    store: Store,
+    counts: dict[str, int],
+    progress: Progress,
+) -> None:
+    """Choose the objects and measure them, once the model has its mean visual token."""
     own = {name: plan.own_settings(name) for name in plan.experiments}
-    for name, own_candidates in apart.items():
+    for name, own_candidates in bench.apart.items():
         whose = "of its own scenes" if name in plan.own_scenes else "asked about"
         counts[f"{name}: objects {whose}"] = len(own_candidates)
-    bench = Bench(checkpoint, dataset.categories, candidates, settings, OwnSettings(), apart)
-    with executing(bench, plan.workers, partial(_load, plan), plan.on) as executor:
-        kept: list[int] = []
-        if not {*own} <= {*apart}:
-            choose = curation if plan.curated else uncurated
-            kept = choose(executor, bench, store, plan.wanted, progress)
-            counts["objects to measure"] = len(kept)
-        measure(own, plan.most, executor, bench, kept, plan.sheets, store, progress)
+    kept: list[int] = []
+    if not {*own} <= {*bench.apart}:
+        choose = curation if plan.curated else uncurated
+        kept = choose(executor, bench, store, plan.wanted, progress)
+        counts["objects to measure"] = len(kept)
+    measure(own, plan.most, executor, bench, kept, plan.sheets, store, progress)
 
 
 def _skip_files(store: Store, stage: str, reasons: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,19 +16,17 @@ from filelock import FileLock, Timeout
 
 from retinoscope.data import Composing, Dataset, Sample, open_images
 from retinoscope.data import mean_images as images_of
-from retinoscope.data.ahead import read_ahead
 from retinoscope.data.fingerprint import image_fingerprint
-from retinoscope.errors import ModelError, SampleError, TokenMapError
+from retinoscope.errors import ModelError
+from retinoscope.experiments import OwnSettings, Settings
+from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint, MeanToken, mean_from_file, read_mean, write_mean
-from retinoscope.models.mean import finished, visual_tokens
-from retinoscope.models.mean_sums import (
-    MeanSums,
-    read_sums,
-    with_image,
-    without_image,
-    write_sums,
-)
+from retinoscope.models.mean import finished
+from retinoscope.models.mean_sums import MeanSums, read_sums
 from retinoscope.results.manifest import installed_versions
+from retinoscope.runs.executors import Executor
+from retinoscope.runs.executors.inline import Inline
+from retinoscope.runs.mean_groups import summed
 from retinoscope.runs.progress import Progress, Scenes
 from retinoscope.shipped import EMBEDDED, embedded_folder, is_shipped, shipped_folder
 
@@ -43,9 +40,6 @@ SHIPPED_MEAN = "embedded_mean.safetensors"
 
 SHAPING = ("retinoscope", "torch", "transformers", "pillow")
 """Packages whose version is a part of a mean's identity: they read, prepare and embed images."""
-
-SAVED_EVERY = 30.0
-"""Seconds between two writings of the sums: what a killed process loses at most."""
 
 
 def mean_dataset(
@@ -140,7 +134,8 @@ def measured_mean(
 ) -> MeanToken:
     """The mean visual token over a data set's images, from the cache where it is known.
 
-    Images are streamed; an interrupted measurement goes on where it stopped. A damaged cache is
+    Images are streamed; an interrupted measurement goes on where it stopped, to the same bytes,
+    and loses the group of images that it was at. A damaged cache is
     deleted, told of and measured again. Images that can't be used are passed over and listed in
     the result.
 
@@ -148,7 +143,7 @@ def measured_mean(
         checkpoint: the model.
         dataset: the images.
         count: at most so many of them, a fixed random choice; None is all.
-        progress: told of every image.
+        progress: told of every group of images.
         per_position: a mean of each position of the grid instead of one of all.
 
     Raises:
@@ -156,15 +151,40 @@ def measured_mean(
         KeyboardInterrupt: interrupted; the sums so far are kept.
     """
     chosen = chosen_images(dataset, count)
-    path = _cache_path(checkpoint, chosen, per_position)
+    bench = Bench(checkpoint, (), (), Settings(), OwnSettings(), mean_images=chosen)
+    return mean_by(Inline(bench), bench, dataset.skipped, progress, per_position=per_position)
+
+
+def mean_by(
+    executor: Executor,
+    bench: Bench,
+    left_out: Sequence[str],
+    progress: Progress,
+    *,
+    per_position: bool = False,
+) -> MeanToken:
+    """As `measured_mean`, over the images of a bench and wherever its work is done.
+
+    Args:
+        executor: where; it may have no mean yet.
+        bench: the model and the images.
+        left_out: why files of their data set are none of them.
+        progress: told of every group of images.
+        per_position: as in `measured_mean`.
+
+    Raises:
+        ModelError, KeyboardInterrupt: as in `measured_mean`.
+    """
+    path = _cache_path(bench.checkpoint, bench.mean_images, per_position)
     with _alone(path, progress):
         known = _cached(path, read_mean, progress)
         if known is not None:
-            return replace(known, skipped=(*dataset.skipped, *known.skipped))
-        progress.stage("mean visual token", len(chosen))
+            return replace(known, skipped=(*left_out, *known.skipped))
+        progress.stage("mean visual token", len(bench.mean_images))
         partial = path.with_suffix(".sums.safetensors")
-        sums = _streamed(checkpoint, chosen, partial, progress, per_position)
-        mean = finished(replace(sums, skipped=(*dataset.skipped, *sums.skipped)))
+        before = _cached(partial, read_sums, progress) or MeanSums()
+        sums = summed(executor, bench, before, partial, progress, per_position)
+        mean = finished(replace(sums, skipped=(*left_out, *sums.skipped)))
         # What the data set lists as no image is not of these images, by which the mean is kept.
         write_mean(replace(mean, skipped=sums.skipped), path)
         partial.unlink(missing_ok=True)
@@ -207,35 +227,6 @@ def _cached(path: Path, read: Callable[[Path], Cached], progress: Progress) -> C
         path.unlink(missing_ok=True)
         progress.note(f"{path} was damaged and is deleted; what it held is measured again.")
         return None
-
-
-def _streamed(
-    checkpoint: Checkpoint,
-    chosen: list[Sample],
-    partial: Path,
-    progress: Progress,
-    per_position: bool,
-) -> MeanSums:
-    """The sums over all chosen images, those that an earlier sitting went through not again."""
-    sums, saved = _cached(partial, read_sums, progress) or MeanSums(), time.monotonic()
-    progress.step(sums.place)
-    coming = read_ahead(chosen[sums.place :])
-    try:
-        for image in coming:
-            try:
-                vectors = visual_tokens(checkpoint, image.result())
-            except (SampleError, TokenMapError) as error:
-                sums = without_image(sums, str(error))
-            else:
-                sums = with_image(sums, vectors, per_position=per_position)
-            progress.step(sums.place)
-            if time.monotonic() - saved > SAVED_EVERY:
-                write_sums(sums, partial)
-                saved = time.monotonic()
-    finally:
-        coming.close()
-        write_sums(sums, partial)
-    return sums
 
 
 def chosen_images(dataset: Dataset, count: int | None) -> list[Sample]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from retinoscope.data.selection import Candidate
 from retinoscope.errors import InterventionError, ModelError, RegistrationError, RunError
 from retinoscope.experiments.bench import Bench
+from retinoscope.models.vision import shared_vision
 from retinoscope.registry import load
 from retinoscope.results.experiment import Experiment, experiments
 from retinoscope.results.measured import Store, append
@@ -97,11 +98,12 @@ def carry_out(
             "address that all can write to with --parts (s3://...)."
         )
     try:
-        match unit:
-            case Measurement():
-                _measure(store, own[unit.experiment], bench, unit)
-            case Drawing():
-                return _draw(store, bench, unit)
+        with shared_vision(bench.checkpoint):
+            match unit:
+                case Measurement():
+                    _measure(store, own[unit.experiment], bench, unit)
+                case Drawing():
+                    return _draw(store, bench, unit)
     except (ModelError, InterventionError) as error:
         return Stopped(str(error))
     return None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -74,38 +73,6 @@ def groups(edits: Sequence[Edits], recording: Recording) -> Iterator[tuple[int, 
         at += len(members)
 
 
-CPU_MEMORY, DEVICE_MEMORY = 2**24, 2**30
-"""Bytes of intermediate tensors in one pass: enough rows to keep the processor busy; on a CPU
-larger passes leave its caches and are slower."""
-
-FEW = 16
-"""Up to so many positions a pass is over so soon that its calls count, and many rows share them."""
-
-KEPT_MEMORY = 2**30
-"""Bytes of keys and values that conditions of one batch may hold, where a device has no more."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def pass_memory(recording: Recording, start: int) -> int:
-    """Bytes that one pass from a position on may take where the caller doesn't say."""
-    if recording.logits.device.type != "cpu":
-        return DEVICE_MEMORY
-    return CPU_MEMORY if recording.length - start > FEW else 4 * CPU_MEMORY
-
-
-def kept_memory(recording: Recording) -> int:
-    """Bytes that keys and values may take where the caller doesn't say; a quarter of a GPU's rest.
-
-    The more conditions go on together, the less often the weights are read.
-    """
-    device = recording.logits.device
-    if device.type != "cuda":
-        return KEPT_MEMORY
-    return max(KEPT_MEMORY, torch.cuda.mem_get_info(device)[0] // 4)
-
-
 def row_bytes(recording: Recording, start: int, per_head: bool) -> int:
     """Roughly what one condition holds in memory at once while it is replayed.
 
@@ -118,9 +85,9 @@ def row_bytes(recording: Recording, start: int, per_head: bool) -> int:
     size = recording.stream[0].element_size()
     suffix, heads = recording.length - start, recording.head_count
     states = 16 * width * suffix * size
-    scores = heads * suffix * recording.length * (8 if suffix <= FEW else 1)
+    scores = heads * suffix * recording.length * (8 if suffix <= 16 else 1)
     masks = suffix * recording.length * (heads if per_head else 1)
-    copies = 2 * width * recording.length * size if suffix > FEW else 0
+    copies = 2 * width * recording.length * size if suffix > 16 else 0
     return states + scores + masks + copies + recording.logits.shape[-1] * 4
 
 
@@ -130,31 +97,3 @@ def kept_bytes(recording: Recording) -> int:
     attending = (one for one in mixings if isinstance(one, SelfAttention))
     stores = [t for one in attending for t in (one.keys, one.values)]
     return sum(t.numel() * t.element_size() for t in stores) + 1
-
-
-def in_passes(
-    items: Sequence[Item], size: int, run: Callable[[Sequence[Item]], Result]
-) -> list[tuple[Sequence[Item], Result]]:
-    """Run items in passes of at most `size`, halving the size when memory runs out.
-
-    Raises:
-        torch.OutOfMemoryError: not even one item fits.
-    """
-    done: list[tuple[Sequence[Item], Result]] = []
-    at = 0
-    while at < len(items):
-        some = items[at : at + size]
-        try:
-            done.append((some, run(some)))
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if len(some) == 1 or not ran_out(error):
-                raise
-            size = len(some) // 2
-            continue
-        at += len(some)
-    return done
-
-
-def ran_out(error: RuntimeError) -> bool:
-    """Whether an error says that memory ran out, on a device or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -16,10 +16,11 @@ from torch import Tensor
 from retinoscope.engine.recording.agreement import disagreement
 from retinoscope.engine.recording.layer import SelfAttention
 from retinoscope.engine.recording.recording import Recording
-from retinoscope.engine.replay.passes import groups, in_passes, pass_memory, row_bytes
+from retinoscope.engine.replay.passes import groups, row_bytes
 from retinoscope.engine.replay.replay import replay
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.interventions import Edits
+from retinoscope.models.memory import in_passes, pass_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,9 @@ def prefix_states(recording: Recording, conditions: Sequence[Edits], end: int) -
         for kind in zip(*((one.keys, one.values) for one in attending), strict=True)
     )
     for first, members in chosen:
-        size = max(1, pass_memory(recording, first) // row_bytes(recording, first, per_head=False))
+        size = max(
+            1, pass_memory(recording.checkpoint) // row_bytes(recording, first, per_head=False)
+        )
 
         def run(some: Sequence[int], first: int = first) -> None:
             attention = SuffixAttention(recording, first, keep=True)

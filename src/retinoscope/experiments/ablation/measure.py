@@ -25,7 +25,7 @@ from retinoscope.experiments.description import until_settled
 from retinoscope.experiments.settings import Settings
 from retinoscope.experiments.target import Target, skip
 from retinoscope.models import Checkpoint
-from retinoscope.models.mean import visual_tokens
+from retinoscope.models.visual_tokens import visual_tokens
 from retinoscope.results.indices import indices_text
 from retinoscope.results.records import Record, SkippedRecord
 from retinoscope.tasks import Query, Score, queries_of

@@ -26,7 +26,7 @@ from retinoscope.experiments.target import Target, skip
 from retinoscope.geometry import UnplacedGrid
 from retinoscope.interventions import Ablate, Condition
 from retinoscope.models import Checkpoint
-from retinoscope.models.mean import visual_tokens
+from retinoscope.models.visual_tokens import visual_tokens, visual_tokens_of
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record
 from retinoscope.tasks import Query, queries_of
@@ -85,12 +85,18 @@ def receptive_field(
     clean = visual_tokens(checkpoint, image).float()
     pixels = np.array(image.convert("RGB"))
     grey = pixels.reshape(-1, 3).mean(0).round().astype(np.uint8)
+
+    def erased(part: tuple[tuple[int, int], tuple[int, int]]) -> Image.Image:
+        rows, spans = part
+        left = pixels.copy()
+        left[slice(*rows), slice(*spans)] = grey
+        return Image.fromarray(left)
+
     columns: list[Tensor] = []
-    for rows, spans in (np.array(part) for part in _parts(image.size, blocks)):
-        erased = pixels.copy()
-        erased[slice(*rows), slice(*spans)] = grey
-        changed = visual_tokens(checkpoint, Image.fromarray(erased)).float()
-        columns.append((changed - clean).norm(dim=-1))
+    for changed in visual_tokens_of(checkpoint, _parts(image.size, blocks), erased):
+        if not isinstance(changed, Tensor):
+            raise changed
+        columns.append((changed.float() - clean).norm(dim=-1))
     return torch.stack(columns, dim=-1).numpy(force=True)
 
 

@@ -25,7 +25,7 @@ from retinoscope.experiments.flow.sets import (
 )
 from retinoscope.experiments.flow.settings import FlowSettings
 from retinoscope.experiments.target import Target, random_source, skip
-from retinoscope.models.mean import visual_tokens
+from retinoscope.models.visual_tokens import visual_tokens
 from retinoscope.results.records import Record
 from retinoscope.tasks import queries_of
 

@@ -29,7 +29,7 @@ from retinoscope.experiments.objects import Scene, scene_of
 from retinoscope.experiments.placing import count_query, position_query, where_query
 from retinoscope.experiments.target import Target, skip
 from retinoscope.models import Checkpoint
-from retinoscope.models.mean import visual_tokens
+from retinoscope.models.visual_tokens import visual_tokens
 from retinoscope.results.own_settings import OwnSettings
 from retinoscope.results.records import Record
 from retinoscope.tasks import Query, describe, queries_of, score_next, score_text

@@ -11,9 +11,19 @@ import numpy as np
 from retinoscope.runs.cost.machines import Machine
 from retinoscope.runs.cost.shape import Shape
 from retinoscope.runs.cost.work import COUNTED_TOKENS, Work, counted
+from retinoscope.runs.mean_groups import GROUP
 
 PIXEL_SECONDS = 1e-7
 """Seconds that reading and preparing one pixel of an image takes on one core."""
+
+UNIT_SECONDS = 0.03
+"""Seconds beside the model's work on one object: its mask, its conditions, writing its records."""
+
+ENGINE, REPLAY = 1.9, 3.0
+"""What the engine takes where plain passes take 1: for an operation, masks, copies and attention's
+own operations with it, which nobody counts; and for a pass over the layers, which is more than one
+step of a description. Fitted to five experiments on a processor (`python -m benchmarks.told`), and
+carried over to GPUs."""
 
 SPREAD = 0.4
 """Standard deviation of one object's time, relative to its mean: what the layout draws from."""
@@ -26,6 +36,11 @@ PASS_BYTES = {True: 2**26, False: 2**30}
 
 PROGRAM = 5e8
 """Bytes of Python, PyTorch and transformers themselves."""
+
+MEAN = "mean visual token"
+
+BARRIERS = (MEAN, "curation")
+"""Stages that the next one waits for: it needs the mean, or all that curation keeps."""
 
 STORAGE = 5e9
 """Bytes a second that a cluster's shared storage gives: an assumption."""
@@ -66,7 +81,7 @@ class Stage:
         seconds: of one, on one device.
         read: bytes that one reads.
         written: bytes that one writes.
-        devices: that do it side by side.
+        together: units that are given to a device at a time.
     """
 
     name: str
@@ -74,7 +89,7 @@ class Stage:
     seconds: float
     read: float
     written: float
-    devices: int
+    together: int = 1
 
     @property
     def work(self) -> float:
@@ -123,16 +138,11 @@ def cost(job: Job, shape: Shape, machine: Machine) -> Cost:
     """
     stages = tuple(_stages(job, shape, machine))
     loading = shape.weight_bytes * (1 if machine.measured else machine.devices) / STORAGE
-    alone = sum(stage.work for stage in stages if stage.devices == 1)
-    shared = [stage for stage in stages if stage.devices > 1]
-    end = _laid_out(shared, machine.devices) if shared else 0.0
-    even = sum(stage.work for stage in shared) / machine.devices
-    # A run of one device has nothing to lay out: what it does alone is all that it does.
-    fixed = {"loading the weights": loading, "the slowest objects at the end": max(0.0, end - even)}
-    if machine.devices > 1:
-        fixed |= {f"{one.name}, on one device": one.work for one in stages if one.devices == 1}
-    seconds = loading + alone + end
     worked = sum(stage.work for stage in stages)
+    end = sum(_laid_out(some, machine.devices) for some in _behind_barriers(stages))
+    waited = end - worked / machine.devices
+    fixed = {"loading the weights": loading, "the slowest objects of a stage": max(0.0, waited)}
+    seconds = loading + end
     activations = _activations(job, shape, machine)
     read = sum(stage.units * stage.read for stage in stages)
     written = sum(stage.units * stage.written for stage in stages)
@@ -175,12 +185,12 @@ def _stages(job: Job, shape: Shape, machine: Machine) -> list[Stage]:
     once = shape.vision / machine.flops + job.pixels * PIXEL_SECONDS
     found = []
     if job.mean_images:
-        found.append(Stage("mean visual token", job.mean_images, once, job.image_bytes, 0, 1))
+        found.append(Stage(MEAN, job.mean_images, once, job.image_bytes, 0, GROUP))
 
     def stage(name: str, units: int) -> Stage:
         work = counted()[name]
         seconds = once + _seconds(work, job.max_new_tokens, shape, machine)
-        return Stage(name, units, seconds, job.image_bytes, work.part_bytes, machine.devices)
+        return Stage(name, units, seconds, job.image_bytes, work.part_bytes)
 
     if job.looked_at:
         found.append(stage("curation", job.looked_at))
@@ -193,8 +203,14 @@ def _stages(job: Job, shape: Shape, machine: Machine) -> list[Stage]:
 def _seconds(work: Work, max_new_tokens: int, shape: Shape, machine: Machine) -> float:
     """What a unit takes: its operations, and for each pass over the layers what that takes."""
     steps = work.steps * max_new_tokens / COUNTED_TOKENS
-    passes = (work.passes + steps) * machine.pass_seconds(shape)
-    return work.forwards * shape.forward / machine.flops + passes
+    passes = (REPLAY * work.passes + steps) * machine.pass_seconds(shape)
+    return UNIT_SECONDS + ENGINE * work.forwards * shape.forward / machine.flops + passes
+
+
+def _behind_barriers(stages: Sequence[Stage]) -> list[Sequence[Stage]]:
+    """Stages that run into each other; the mean and curation are each over before what follows."""
+    alone = [[one] for one in stages if one.name in BARRIERS]
+    return [*alone, [one for one in stages if one.name not in BARRIERS]]
 
 
 def _laid_out(stages: Sequence[Stage], devices: int) -> float:
@@ -203,8 +219,10 @@ def _laid_out(stages: Sequence[Stage], devices: int) -> float:
     deviation = np.sqrt(np.log(1 + SPREAD**2))
     free = [0.0] * devices
     for stage in stages:
-        for factor in drawn.lognormal(-(deviation**2) / 2, deviation, stage.units):
-            heapq.heapreplace(free, free[0] + stage.seconds * float(factor))
+        left = stage.units - np.arange(0, stage.units, stage.together)
+        times = left.clip(max=stage.together) * drawn.lognormal(0, deviation, len(left))
+        for time in times * stage.work / times.sum():
+            heapq.heapreplace(free, free[0] + float(time))
     return max(free)
 
 

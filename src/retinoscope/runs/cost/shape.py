@@ -102,7 +102,7 @@ def shape_of(name: str, config: Any, dtype: str | None = None) -> Shape:
     """
     try:
         with torch.device("meta"):
-            model: Any = AutoModelForImageTextToText.from_config(config)
+            model: Any = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{name}: no model can be made of its configuration ({error}).") from error
     parts = find_parts(model)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
-from retinoscope.models.vision import shared_vision
 from retinoscope.runs.executors.executor import Executor, in_order
 from retinoscope.runs.executors.inline import Inline
 from retinoscope.runs.executors.on_ray import on_ray
@@ -30,11 +29,11 @@ def executing(
         on: "ray" or "ray:ADDRESS"; None is this machine without it.
     """
     if on is not None:
-        with on_ray(bench, on.partition(":")[2], workers, reopen) as executor:
-            yield executor
+        place = on_ray(bench, on.partition(":")[2], workers, reopen)
     elif workers is not None and workers > 1:
-        with processes(bench, workers, reopen) as executor:
-            yield executor
+        place = processes(bench, workers, reopen)
     else:
-        with shared_vision(bench.checkpoint):
-            yield Inline(bench)
+        place = nullcontext(Inline(bench))
+    mean = bench.checkpoint.mean
+    with place as executor:
+        yield executor if mean is None else executor.with_mean(mean)

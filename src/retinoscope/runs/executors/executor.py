@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import fields
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
 
 from retinoscope.experiments.bench import Bench
 
@@ -36,6 +40,15 @@ class Executor(Protocol):
             RunError: a process died.
         """
         ...
+
+    def with_mean(self, mean: Float[Tensor, "*positions width"]) -> Executor:
+        """The same place, where the model has a mean visual token from now on."""
+        ...
+
+
+def parts_of(bench: Bench) -> tuple[Any, ...]:
+    """What a worker that loads the model itself needs beside it, in `Bench`'s order; no mean."""
+    return tuple(getattr(bench, part.name) for part in fields(bench) if part.name != "checkpoint")
 
 
 def in_order(

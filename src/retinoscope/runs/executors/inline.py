@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
+from jaxtyping import Float
+from torch import Tensor
+
 from retinoscope.experiments.bench import Bench
 from retinoscope.runs.executors.executor import Job, Result, T
 
@@ -25,3 +28,7 @@ class Inline:
         """As `Executor.map`, in the targets' order."""
         for target in targets:
             yield target, job(self.bench, target)
+
+    def with_mean(self, mean: Float[Tensor, "*positions width"]) -> Inline:
+        """As `Executor.with_mean`."""
+        return Inline(self.bench.with_mean(mean))

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
-from retinoscope.models.vision import shared_vision
-from retinoscope.runs.executors.executor import Executor, Job, Result, T
+from retinoscope.runs.executors.executor import Executor, Job, Result, T, parts_of
 
 AHEAD = 2
 """Targets that each actor is given at a time: one to do, and the next."""
@@ -93,7 +94,7 @@ def _ray() -> Any:
 class _Worker:
     """One actor: a model, loaded once."""
 
-    def __init__(self, folder: str, seen: Path | None, given: Any, reopen: Any) -> None:
+    def __init__(self, folder: str, seen: list[Path], given: Any, reopen: Any) -> None:
         self._folder, self._seen, self._given, self._reopen = folder, seen, given, reopen
         self._bench: Bench | None = None
 
@@ -107,15 +108,12 @@ class _Worker:
                     "paths are counted. Share it with every node, or begin in one that all have."
                 )
             os.chdir(self._folder)
-            if self._seen is not None and not self._seen.exists():
+            if lacking := [path for path in self._seen if not path.exists()]:
                 raise RunError(
-                    f"{node} can't see {self._seen}, which the process that began the run can. "
+                    f"{node} can't see {lacking[0]}, which the process that began the run can. "
                     "Images are read where they are measured: put them on every node, at one path."
                 )
-            mean, *parts = self._given
-            checkpoint = self._reopen()
-            mean = None if mean is None else mean.to(checkpoint.device)
-            self._bench = Bench(replace(checkpoint, mean=mean), *parts)
+            self._bench = Bench(self._reopen(), *self._given)
         return self._bench
 
     def ready(self) -> bool:
@@ -123,11 +121,10 @@ class _Worker:
         torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
         return self.bench() is not None
 
-    def do(self, job: Job[T, Result], target: T) -> Result:
-        """Do one job."""
+    def do(self, job: Job[T, Result], target: T, mean: Tensor | None) -> Result:
+        """Do one job, with the mean visual token that is known by now."""
         bench = self.bench()
-        with shared_vision(bench.checkpoint):
-            return job(bench, target)
+        return job(bench if mean is None else bench.with_mean(mean), target)
 
 
 @dataclass
@@ -182,11 +179,9 @@ def _crew(ray: Any, bench: Bench, workers: int | None, reopen: Callable[[], Chec
     there = ray.cluster_resources()
     gpus = int(there.get("GPU", 0))
     actor = ray.remote(num_gpus=1 if gpus else 0, num_cpus=0 if gpus else 1)(_Worker)
-    mean = bench.checkpoint.mean
-    parts = (bench.categories, bench.candidates, bench.settings, bench.own, bench.apart)
-    given = ray.put((None if mean is None else mean.cpu(), *parts))
-    path = bench.candidates[0][0].path if bench.candidates else None
-    seen = path if path is not None and path.exists() else None
+    given = ray.put(parts_of(bench))
+    shown = [sample for sample, _ in bench.candidates[:1]] + list(bench.mean_images[:1])
+    seen = [one.path for one in shown if one.path.exists()]
     crew = _Crew(lambda: actor.remote(os.getcwd(), seen, given, reopen), ray.kill)
     for _ in range(workers or gpus or int(there.get("CPU", 1))):
         crew.add()
@@ -195,10 +190,21 @@ def _crew(ray: Any, bench: Bench, workers: int | None, reopen: Callable[[], Chec
 
 @dataclass(frozen=True)
 class _OnRay:
-    """Does jobs by a crew of actors."""
+    """Does jobs by a crew of actors.
+
+    Attributes:
+        ray: the module.
+        crew: the actors.
+        mean: what stands for the mean visual token in the cluster, where it is known.
+    """
 
     ray: Any
     crew: _Crew
+    mean: Any = None
+
+    def with_mean(self, mean: Float[Tensor, "*positions width"]) -> _OnRay:
+        """As `Executor.with_mean`."""
+        return replace(self, mean=self.ray.put(mean.cpu()))
 
     def map(
         self, job: Job[T, Result], targets: Iterable[T]
@@ -255,7 +261,7 @@ class _OnRay:
             room = AHEAD - sum(busy is actor for busy, _ in begun.values())
             while room > 0 and (again or self._more(coming, again)):
                 target = again.popleft()
-                begun[actor.do.remote(job, target)] = (actor, target)
+                begun[actor.do.remote(job, target, self.mean)] = (actor, target)
                 room -= 1
 
     def _more(self, coming: Iterator[T], again: deque[T]) -> bool:

@@ -25,12 +25,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
-from retinoscope.models.vision import shared_vision
-from retinoscope.runs.executors.executor import Executor, Job, Result, T
+from retinoscope.runs.executors.executor import Executor, Job, Result, T, parts_of
 from retinoscope.worker import begin_worker
 
 AHEAD = 2
@@ -51,9 +52,8 @@ def processes(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Ite
     watched, held = context.Pipe(duplex=False)
     with TemporaryDirectory(prefix="retinoscope-") as folder:
         given = Path(folder) / "bench"
-        parts = (bench.categories, bench.candidates, bench.settings, bench.own, bench.apart)
-        given.write_bytes(pickle.dumps((threads, reopen, bench.checkpoint.mean, *parts)))
-        pool = ProcessPoolExecutor(count, context, begin_worker, (watched, given))
+        given.write_bytes(pickle.dumps((threads, reopen, parts_of(bench))))
+        pool = ProcessPoolExecutor(count, context, begin_worker, (watched, given.parent))
         try:
             yield _Processes(pool, given, AHEAD * count)
         except BaseException:
@@ -74,11 +74,19 @@ class _Processes:
         pool: the workers.
         given: file of what they need.
         ahead: targets that are given out at a time.
+        mean: file of the mean visual token, where it is known.
     """
 
     pool: ProcessPoolExecutor
     given: Path
     ahead: int
+    mean: Path | None = None
+
+    def with_mean(self, mean: Float[Tensor, "*positions width"]) -> _Processes:
+        """As `Executor.with_mean`."""
+        path = self.given.with_name("mean")
+        path.write_bytes(pickle.dumps(mean.cpu()))
+        return replace(self, mean=path)
 
     def map(
         self, job: Job[T, Result], targets: Iterable[T]
@@ -89,7 +97,7 @@ class _Processes:
         try:
             while True:
                 for target in islice(coming, self.ahead - len(begun)):
-                    begun[self.pool.submit(_do, self.given, job, target)] = target
+                    begun[self.pool.submit(_do, self.given, self.mean, job, target)] = target
                 if not begun:
                     return
                 ended, _ = wait(begun, return_when=FIRST_COMPLETED)
@@ -106,14 +114,14 @@ class _Processes:
 
 
 @cache
-def _bench(given: Path) -> Bench:
+def _bench(given: Path, mean: Path | None) -> Bench:
     """What measuring needs, made by the first job, so that what is wrong is told as any error."""
-    threads, reopen, mean, *parts = pickle.loads(given.read_bytes())
+    if mean is not None:
+        return _bench(given, None).with_mean(pickle.loads(mean.read_bytes()))
+    threads, reopen, parts = pickle.loads(given.read_bytes())
     torch.set_num_threads(threads)
-    return Bench(replace(reopen(), mean=mean), *parts)
+    return Bench(reopen(), *parts)
 
 
-def _do(given: Path, job: Job[T, Result], target: T) -> Result:
-    bench = _bench(given)
-    with shared_vision(bench.checkpoint):
-        return job(bench, target)
+def _do(given: Path, mean: Path | None, job: Job[T, Result], target: T) -> Result:
+    return job(_bench(given, mean), target)
