@@ -25,10 +25,10 @@ WORDS: Sequence[str] = (
 LAYERS, HEADS, WIDTH, SIDE, PATCH = 4, 4, 32, 56, 14
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer over WORDS."""
-    vocabulary = {word: index for index, word in enumerate(WORDS)}
-    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+def tokenizer(vocabulary: Sequence[str] = WORDS) -> PreTrainedTokenizerFast:
+    """A word-level tokenizer over some words, which begin as WORDS do."""
+    ids = {word: index for index, word in enumerate(vocabulary)}
+    words = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     words.add_special_tokens(WORDS[:5])
     return PreTrainedTokenizerFast(
@@ -41,21 +41,23 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def processor() -> LlavaProcessor:
+def processor(vocabulary: Sequence[str] = WORDS) -> LlavaProcessor:
     """LLaVA's processor with the Pillow CLIP image processor."""
     images = CLIPImageProcessorPil(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
     )
     return LlavaProcessor(
         image_processor=images,
-        tokenizer=tokenizer(),
+        tokenizer=tokenizer(vocabulary),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
     )
 
 
-def model(seed: int = 0, attention: str = "sdpa") -> LlavaForConditionalGeneration:
+def model(
+    seed: int = 0, attention: str = "sdpa", vocabulary: Sequence[str] = WORDS
+) -> LlavaForConditionalGeneration:
     """Random weights large enough that every intervention moves the logits visibly."""
     vision = CLIPVisionConfig(
         hidden_size=24,
@@ -67,7 +69,7 @@ def model(seed: int = 0, attention: str = "sdpa") -> LlavaForConditionalGenerati
         projection_dim=24,
     )
     text = LlamaConfig(
-        vocab_size=len(WORDS),
+        vocab_size=len(vocabulary),
         hidden_size=WIDTH,
         intermediate_size=64,
         num_hidden_layers=LAYERS,
@@ -81,7 +83,7 @@ def model(seed: int = 0, attention: str = "sdpa") -> LlavaForConditionalGenerati
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=WORDS.index("<image>"),
+        image_token_index=vocabulary.index("<image>"),
         vision_feature_layer=-1,
     )
     network = LlavaForConditionalGeneration(config)
@@ -93,8 +95,8 @@ def model(seed: int = 0, attention: str = "sdpa") -> LlavaForConditionalGenerati
     return network.eval()
 
 
-def save(folder: Path, seed: int = 0) -> Path:
+def save(folder: Path, seed: int = 0, vocabulary: Sequence[str] = WORDS) -> Path:
     """The tiny model and its processor in Hugging Face format."""
-    model(seed).save_pretrained(folder)
-    processor().save_pretrained(folder)
+    model(seed, vocabulary=vocabulary).save_pretrained(folder)
+    processor(vocabulary).save_pretrained(folder)
     return folder

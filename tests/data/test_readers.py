@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from retinoscope.data import Relation, Step, object_mask, open_data
 from retinoscope.data.readers.choices import shuffled
-from retinoscope.errors import SampleError
+from retinoscope.errors import DataError, SampleError
 from tests.data.coco_folder import CocoFolder, square
 from tests.data.formats_folder import Make, edit, opened, written
 
@@ -101,6 +102,42 @@ def test_whatsup_does_not_tell_the_right_caption_by_its_place(make: Make) -> Non
     assert len(sample.questions[0].choices) == 2
     firsts = [shuffled(("a", "b", "c", "d"), str(i))[0] for i in range(400)]
     assert all(70 < firsts.count(text) < 130 for text in "abcd")
+
+
+def test_whatsup_states_a_caption_of_objects_that_are_added_to_its_items(make: Make) -> None:
+    root = make("whatsup")
+    path = root / "controlled_images_dataset.json"
+    items = json.loads(path.read_text("utf-8"))
+    items[0]["objects"] = [
+        {"name": "book", "box": [0, 0, 8, 8]},
+        {"name": "mug", "box": [9, 1, 4, 5]},
+    ]
+    items[1]["objects"] = [{"name": "mug", "box": [0, 0, 10**6, 8]}]
+    path.write_text(json.dumps(items))
+    data = opened("whatsup", root)
+    with_objects, without = data.samples
+    assert [(one.class_name, one.box) for one in with_objects.annotations] == [
+        ("book", (0, 0, 8, 8)),
+        ("mug", (9, 1, 4, 5)),
+    ]
+    caption, stated = with_objects.questions
+    assert not caption.stepwise and stated.stepwise
+    said = caption.choices[0]
+    assert stated.text == f"{said}. Is this true or false?"
+    assert stated.answer == str(said == caption.answer)
+    mug, book = with_objects.annotations[::-1]
+    assert stated.steps == (
+        Step("select", "mug", (mug.object_id,)),
+        Step("select", "book", (book.object_id,)),
+        Step("verify", said, inputs=(0, 1)),
+    )
+    # A box that is not in the image is told, and its image has a caption to choose alone.
+    assert not without.annotations and len(without.questions) == 1
+    assert "not inside" in data.skipped[0]
+    items[1]["objects"] = [{"name": "mug", "box": [1, 2, 3]}]
+    path.write_text(json.dumps(items))
+    with pytest.raises(DataError, match=r"item 1, objects\[0\], field 'box' is \[1, 2, 3\]"):
+        opened("whatsup", root)
 
 
 def test_pope_polls_and_takes_masks_from_coco_where_they_lie_beside(make: Make) -> None:

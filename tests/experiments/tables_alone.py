@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from retinoscope.results.manifest import Manifest, ModelIdentity
+from retinoscope.results.schema import frame
 from retinoscope.results.store import Results
 
 
 def results_of(tables: Mapping[str, pl.DataFrame]) -> Results:
-    """Results that hold these tables, of no model and no data."""
+    """Results that hold these tables and no skips, of no model and no data."""
     model = ModelIdentity("", "", {})
     manifest = Manifest("", "", {}, "", model, {}, {}, {}, {}, "", "", 0.0, {}, {}, "finished")
-    return Results(Path(), manifest, tables)
+    return Results(Path(), manifest, {"skipped": frame("skipped", []), **tables})

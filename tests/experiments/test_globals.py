@@ -15,6 +15,7 @@ import torch
 
 from retinoscope.data import Filter, open_data, select
 from retinoscope.engine import capture, evaluate, look
+from retinoscope.errors import SampleError
 from retinoscope.experiments import OwnSettings, Settings, read_target
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.globals.measure import measure
@@ -26,7 +27,13 @@ from retinoscope.experiments.globals.records import (
     TypeRecord,
 )
 from retinoscope.experiments.globals.report import REPORT
-from retinoscope.experiments.globals.tables import answer_table, kind_table, read_table
+from retinoscope.experiments.globals.tables import (
+    answer_table,
+    asked_table,
+    kind_table,
+    read_table,
+)
+from retinoscope.experiments.globals.themes import theme_in, theme_query
 from retinoscope.experiments.globals.trials import read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import (
     attention_received,
@@ -38,8 +45,11 @@ from retinoscope.experiments.globals.verdict import global_features, outlier_tok
 from retinoscope.experiments.objects import scene_of
 from retinoscope.models import load
 from retinoscope.report.verdict import HELD, NOT_HELD, NOT_MEASURED
+from retinoscope.results import schema as records
+from retinoscope.results.records import SkippedRecord
 from retinoscope.tokens import visual
 from tests.experiments.drivers_model import pictures
+from tests.experiments.random_model import saying
 from tests.experiments.spreading_model import spreading
 from tests.experiments.test_pairs import drawn, frame
 
@@ -112,6 +122,53 @@ def test_kept_and_replaced_are_complements_and_random_sets_as_large(
     )
     same = replace(permuted, tokens=everything, value=states)
     assert torch.allclose(evaluate(recording, [(same,)]).logits[0], recording.logits, atol=1e-5)
+
+
+def test_the_theme_is_asked_where_data_say_it_and_the_model_can(
+    bench: Bench[OwnSettings], tmp_path: Path
+) -> None:
+    """Of GQA's field here; a question about the whole image is none about objects elsewhere."""
+    said = [
+        (replace(sample, raw={"location": ("left", "right")[index % 2]}), one)
+        for index, (sample, one) in enumerate(bench.candidates)
+    ]
+    text = "Which of these fits the image best: left or right?"
+    model = load(saying(tmp_path, ("left", "right"), said[0][0], text))
+    able = replace(bench, checkpoint=model, candidates=said)
+    rows: list[Any] = [
+        row
+        for pair in said[:2]
+        for row in measure(able, read_target(*pair, bench.categories, bench.settings))
+    ]
+    answers = frame(rows, GlobalRecord)
+    asked = answers.filter(task="theme", token_type="none")
+    assert set(asked["prompt"]) == {text}
+    assert asked["clean_right"][0] and asked["answer"][0] == "left"
+    measured = answers.filter(pl.col("task") == "theme", pl.col("token_type") == "background")
+    assert {"ablate", "keep"} <= set(measured["mode"])
+    table = asked_table(answers, records.frame("skipped", []))
+    assert table.filter(task="theme").select("asked", "left_out").row(0) == (2, 0)
+    without = answers.filter(pl.col("task") != "theme")
+    lens = frame(rows, ReadRecord)
+    assert global_features(answers, lens) == global_features(without, lens)
+
+
+def test_a_theme_that_can_not_be_asked_is_said_so(bench: Bench[OwnSettings]) -> None:
+    target = read_target(*bench.candidates[0], bench.categories, bench.settings)
+    skipped = [row for row in measure(bench, target) if type(row) is SkippedRecord]
+    (reason,) = [row.reason for row in skipped if row.condition == "theme"]
+    assert reason == "the data don't say the image's theme"
+    table = asked_table(frame([], GlobalRecord), records.frame("skipped", skipped))
+    assert table.filter(task="theme").select("asked", "left_out", "reason").row(0) == (0, 1, reason)
+    tokenizer, scene = bench.checkpoint.tokenizer, bench.candidates[0][0]
+    assert (
+        theme_in(replace(scene, raw={"location": "indoors"}), np.array(target.image)) == "indoors"
+    )
+    for theme, why in (("kitchen", "can't spell 'kitchen'"), (None, "don't say")):
+        with pytest.raises(SampleError, match=why):
+            theme_query(theme, "dog", {"left"}, tokenizer)
+    with pytest.raises(SampleError, match="nothing to choose"):
+        theme_query("left", "dog", {"left"}, tokenizer)
 
 
 def test_attention_received_is_a_share_of_what_the_text_gives(bench: Bench[OwnSettings]) -> None:
@@ -250,7 +307,7 @@ def test_the_report_draws_what_there_is_and_nothing_of_nothing() -> None:
     )
     some = {"globals": records, "globals_read": lens, "globals_types": found}
     some["globals_probes"] = probed
-    assert drawn(REPORT, some) == (2, 2)
+    assert drawn(REPORT, some) == (3, 2)
     assert drawn(REPORT, {name: table.head(0) for name, table in some.items()}) == (0, 0)
 
 

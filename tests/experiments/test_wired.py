@@ -1,6 +1,6 @@
-"""What is wired into a model by hand is found by measuring it: pairs, interchange, lenses, steps.
+"""What is wired into a model by hand is found by measuring it, and nothing in random weights.
 
-Flow, drivers and globals have planted models of their own, beside their other tests.
+Flow and drivers have planted models of their own, beside their other tests.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tiny
 
 from retinoscope.data import Question, Sample, Step, load_image
 from retinoscope.engine import look
 from retinoscope.experiments import OwnSettings, Settings, experiments, read_target
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.drivers import measure as drivers
+from retinoscope.experiments.drivers import report as drivers_report
+from retinoscope.experiments.globals import measure as globals_
+from retinoscope.experiments.globals import report as globals_report
+from retinoscope.experiments.globals.records import TypeRecord
 from retinoscope.experiments.interchange import measure as interchange
 from retinoscope.experiments.interchange import report as interchange_report
 from retinoscope.experiments.lenses import measure as lenses
@@ -28,12 +34,13 @@ from retinoscope.experiments.reasoning import measure as reasoning
 from retinoscope.experiments.reasoning import report as reasoning_report
 from retinoscope.models import Checkpoint, load
 from retinoscope.models.mean import mean_token, with_mean_token
-from retinoscope.report.verdict import HELD
+from retinoscope.report.verdict import HELD, NOT_HELD
 from retinoscope.results.protocol import CORRECTED
 from retinoscope.results.records import tables
 from retinoscope.results.schema import frame
 from retinoscope.tasks import article
 from tests.experiments import wired_model as wired
+from tests.experiments.random_model import saying
 from tests.experiments.tables_alone import results_of
 
 SETTINGS = Settings(tasks=("poll",), values=("mean",))
@@ -67,6 +74,12 @@ def measured(
     return [row for target in read for row in measure(bench, target)]
 
 
+def pairs_verdicts(checkpoint: Checkpoint, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What the pairs of some pictures say."""
+    rows = measured(pairs.measure, checkpoint, samples, PairsSettings(), first=True)
+    return verdicts("pairs", pairs_report, rows)
+
+
 def two_things(folder: Path, size: int) -> list[Sample]:
     """Each two classes, in both orders, in the two pairs of opposite corners."""
     far = tiny.SIDE - size
@@ -75,6 +88,35 @@ def two_things(folder: Path, size: int) -> list[Sample]:
     return [
         wired.picture(folder, number, dict(zip(places, names, strict=True)), size)
         for number, (names, places) in enumerate(every)
+    ]
+
+
+def overlapping(folder: Path) -> list[Sample]:
+    """Each two classes side by side in one half, one column of patches shared."""
+    every = product(permutations(wired.COLOURS, 2), (0, 28))
+    return [
+        wired.picture(folder, number, {(top, 0): one, (top, 14): other})
+        for number, ((one, other), top) in enumerate(every)
+    ]
+
+
+def groups(folder: Path, counts: Sequence[int] = (2, 3)) -> list[Sample]:
+    """Two or three dogs, or cats, in the corners, and one thing of the other class."""
+    far = tiny.SIDE - 14
+    corners = [(0, 0), (far, far), (0, far), (far, 0)]
+    every = product(permutations(["dog", "cat"]), counts, (corners, corners[::-1]))
+    return [
+        wired.picture(folder, number, dict(zip(places, [many] * count + [other], strict=False)), 14)
+        for number, ((many, other), count, places) in enumerate(every)
+    ]
+
+
+def alone(folder: Path) -> list[Sample]:
+    """One thing in the upper left quarter, each class at each of its patches."""
+    every = product(wired.COLOURS, (0, 14), (0, 14))
+    return [
+        wired.picture(folder, number, {(top, left): name}, 14)
+        for number, (name, top, left) in enumerate(every)
     ]
 
 
@@ -114,18 +156,86 @@ def hops(folder: Path) -> list[Sample]:
 
 def test_answers_that_rest_on_ones_own_patches_are_found_apart(tmp_path: Path) -> None:
     checkpoint, samples = wired.looking(tmp_path / "model"), two_things(tmp_path, 14)
-    rows = measured(pairs.measure, checkpoint, samples, PairsSettings(), first=True)
-    found = verdicts("pairs", pairs_report, rows)["Separation"]
+    found = pairs_verdicts(checkpoint, samples)["Separation"]
     assert found.outcome == HELD
     assert found.checks[0].found.startswith("poll 100.0 % against 0.0 %")
 
 
+@pytest.mark.parametrize(
+    ("planted", "outcome", "found"),
+    [
+        (wired.looking, HELD, "poll 100.0 % against 0.0 % "),
+        (wired.leaking, NOT_HELD, "poll 0.0 % against 100.0 % "),
+    ],
+)
+def test_what_leaks_into_an_overlapping_object_is_found_there_alone(
+    planted: Callable[[Path], Checkpoint], outcome: str, found: str, tmp_path: Path
+) -> None:
+    checkpoint = planted(tmp_path / "model")
+    together, apart = (
+        pairs_verdicts(checkpoint, samples)
+        for samples in (overlapping(tmp_path / "together"), two_things(tmp_path / "apart", 14))
+    )
+    assert together["Overlap"].outcome == outcome
+    assert together["Overlap"].checks[0].found.startswith(found)
+    assert apart["Separation"].outcome == HELD
+
+
+def test_things_of_a_class_that_are_counted_each_by_its_own_tokens_are_found(
+    tmp_path: Path,
+) -> None:
+    counting = pairs_verdicts(wired.counting(tmp_path / "model"), groups(tmp_path))["Counting"]
+    assert counting.outcome == HELD
+    assert counting.checks[0].found.startswith("100.0 % ")
+
+
+def test_random_weights_neither_keep_things_apart_nor_count_them(tmp_path: Path) -> None:
+    """They say what is right, whatever they see."""
+    there, two = overlapping(tmp_path / "there"), groups(tmp_path / "two", (2,))
+    sees = saying(tmp_path / "sees", ("Yes", "No"), there[0], "Is there a dog in this image?")
+    counts = saying(tmp_path / "counts", ("Two", "One"), two[0], "How many dogs are there?")
+    overlap = pairs_verdicts(load(sees), there)["Overlap"]
+    counting = pairs_verdicts(load(counts), two)["Counting"]
+    assert [one.checks[0].met for one in (overlap, counting)] == [False, False]
+
+
+@pytest.mark.parametrize("carrying", [True, False])
+def test_outliers_that_answers_need_are_told_from_those_that_hold_nothing(
+    carrying: bool, tmp_path: Path
+) -> None:
+    checkpoint = wired.registering(tmp_path / "model", carrying=carrying)
+    rows = measured(globals_.measure, checkpoint, alone(tmp_path))
+    kinds = [row for row in rows if type(row) is TypeRecord]
+    standing_out = [row for row in kinds if row.token_type.startswith("norm outliers")]
+    assert len(standing_out) == 3 * 12
+    assert {(row.tokens, row.far) for row in standing_out} == {(1, 1)}
+    found = verdicts("globals", globals_report, rows)
+    assert found["Outlier tokens"].outcome == (HELD if carrying else NOT_HELD)
+    used = found["Global features"].checks[-1].found
+    assert used.endswith("genuine and used" if carrying else "an artefact")
+
+
 def test_places_that_go_with_the_tokens_are_found(tmp_path: Path) -> None:
     checkpoint = wired.placing(tmp_path / "model")
-    rows = measured(pairs.measure, checkpoint, side_by_side(tmp_path), PairsSettings(), first=True)
-    binding = verdicts("pairs", pairs_report, rows)["Binding"]
+    binding = pairs_verdicts(checkpoint, side_by_side(tmp_path))["Binding"]
     assert binding.outcome == HELD
     assert binding.checks[0].found.startswith("token 100.0 %")
+
+
+def test_a_head_whose_words_answers_read_is_found_and_none_in_random_weights(
+    tmp_path: Path,
+) -> None:
+    samples = two_things(tmp_path, 14)
+    random = saying(tmp_path / "none", ("Yes", "No"), samples[0], "Is there a dog in this image?")
+    for checkpoint, outcome in (
+        (wired.echoing(tmp_path / "model"), HELD),
+        (load(random), NOT_HELD),
+    ):
+        rows = measured(drivers.measure, checkpoint, samples, first=True)
+        needed = verdicts("drivers", drivers_report, rows)["A head that answers need"]
+        assert needed.outcome == outcome
+        if outcome == HELD:
+            assert needed.checks[0].found.startswith("head 1.0: 100.0 % ")
 
 
 def test_the_way_through_the_question_is_found(tmp_path: Path) -> None:

@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 import tiny
-import torch
 
-from retinoscope.data import Sample, load_image
-from retinoscope.engine import look
+from retinoscope.data import Sample, load_image, open_data
 from retinoscope.errors import DataError, RunError
 from retinoscope.experiments import Settings
-from retinoscope.models import load
 from retinoscope.report.verdict import HELD
 from retinoscope.results import Results, read
 from retinoscope.results.experiment import experiments
@@ -23,6 +20,7 @@ from retinoscope.results.protocol import CORRECTED
 from retinoscope.runs import Plan, Silent, run
 from tests.data.formats_folder import FILES, written
 from tests.experiments import wired_model as wired
+from tests.experiments.random_model import saying
 from tests.experiments.test_wired import hops, two_things
 
 
@@ -118,26 +116,6 @@ def _step(operation: str, argument: str, *inputs: int) -> dict[str, Any]:
     return {"operation": operation, "argument": argument, "dependencies": list(inputs)}
 
 
-def saying(folder: Path, words: tuple[str, str], about: Sample, text: str) -> Path:
-    """A model of random weights that answers with one of two words, and with the first to this."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "WORDS", [*tiny.WORDS, *words, "How", "many", "are", "true", "or"])
-        tiny.save(folder)
-        checkpoint = load(folder)
-        model: Any = checkpoint.model
-        rows = [tiny.WORDS.index(word) for word in words]
-        with torch.no_grad():
-            model.lm_head.weight.mul_(1e-3)
-            model.lm_head.weight[rows[0]] = torch.randn(tiny.WIDTH)
-            model.lm_head.weight[rows[1]] = -model.lm_head.weight[rows[0]]
-            logits = look(checkpoint, load_image(about), text).logits
-            if logits[rows[0]] < logits[rows[1]]:
-                model.lm_head.weight[rows] *= -1
-        model.save_pretrained(folder / "saying")
-        tiny.processor().save_pretrained(folder / "saying")
-    return folder / "saying"
-
-
 def test_statements_of_vsr_are_measured_at_cocos_objects(tmp_path: Path) -> None:
     samples = two_things(tmp_path, 28)
     root = tmp_path / "vsr"
@@ -159,6 +137,29 @@ def test_statements_of_vsr_are_measured_at_cocos_objects(tmp_path: Path) -> None
     # Both things are named: eight patches, with those around that are not as near to the other.
     (tokens,) = found.filter(test="ablate", place="anchor", image_id=1)["tokens"]
     assert tokens >= 8
+
+
+def test_statements_of_whatsup_are_measured_at_objects_that_its_items_are_given(
+    tmp_path: Path,
+) -> None:
+    samples = two_things(tmp_path, 28)
+    root = tmp_path / "whatsup"
+    images(samples, root / "controlled_images", coco)
+    items = []
+    for one in samples:
+        subject, other = (it.class_name for it in one.annotations)
+        right, wrong = (f"A {subject} to the {side} of a {other}" for side in ("left", "right"))
+        things = [{"name": it.class_name, "box": it.box} for it in one.annotations]
+        image = f"data/controlled_images/{coco(one.image_id)}"
+        items.append({"image_path": image, "caption_options": [right, wrong], "objects": things})
+    (root / "controlled_images_dataset.json").write_text(json.dumps(items))
+    text = open_data(f"whatsup:{root}").samples[0].questions[1].text
+    model = saying(tmp_path / "model", ("True", "False"), samples[0], text)
+    found = measured(tmp_path, model, f"whatsup:{root}")["reasoning"]
+    assert found.filter(test="clean").height == len(samples)
+    right = found.filter("clean_right")
+    assert {"anchor → question", "anchor → last"} <= set(right.filter(test="cut")["place"])
+    assert all(count >= 8 for count in right.filter(test="ablate", place="anchor")["tokens"])
 
 
 def test_counts_of_tallyqa_are_measured_at_cocos_objects(tmp_path: Path) -> None:

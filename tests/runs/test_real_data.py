@@ -27,9 +27,7 @@ MEAN_IMAGES = 5
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model, with a vocabulary that spells a category of two words."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "WORDS", list(dict.fromkeys(WORDS)))
-        return tiny.save(tmp_path_factory.mktemp("model"))
+    return tiny.save(tmp_path_factory.mktemp("model"), vocabulary=list(dict.fromkeys(WORDS)))
 
 
 @pytest.fixture(scope="module")

@@ -107,9 +107,9 @@ def select(
     if not any(sample.annotations for sample in dataset.samples):
         raise DataError(
             f"{dataset.name}: none of its images has annotated objects, which experiments measure. "
-            "Give data that have some (docs/data.md; of VSR, POPE and TallyQA put COCO's "
-            "annotations/instances*.json into their folder), or look at one image by "
-            "`retinoscope look`."
+            "Give data that have some (docs/data.md; of VSR, POPE, TallyQA and What'sUp "
+            "put COCO's annotations/instances*.json into their folder; to items of What'sUp's own "
+            "pictures add `objects`), or look at one image by `retinoscope look`."
         )
     if not candidates:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left.most_common())

@@ -59,7 +59,7 @@ def approximated(
             slopes = shared
         else:
             slopes = _slopes(runs, base, here, method)
-        before, after = States(base, here), States(source, here)
+        before, after = States(runs, base, here), States(runs, source, here)
         start = runs.difference(base.logits).cpu()
         found[members] = (
             start + torch.stack([_change(cell, before, after, slopes) for cell in here]).cpu()

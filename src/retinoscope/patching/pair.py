@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.brief import brief_fields
-from retinoscope.engine import Recording
+from retinoscope.engine import Recording, capture
 from retinoscope.errors import SelectionError
+from retinoscope.interventions import Site
 
 Direction = Literal["noising", "denoising"]
 """Noising runs the clean prompt with a part from the corrupt run: what is lost was necessary.
 Denoising runs the corrupt prompt with a part from the clean one: what comes back is sufficient."""
 
 DIRECTIONS: tuple[Direction, ...] = ("noising", "denoising")
+
+Outputs = Mapping[Site, Float[Tensor, "positions heads width"]]
+"""What heads give before the output projection, by the layer's site `z`."""
 
 LEAST = 1e-3
 """Least difference between the two runs' logit differences, as a share of the logits' spread: below
@@ -38,8 +43,22 @@ class Pair:
     corrupt: Recording
     right: int
     wrong: int
+    _heads: dict[tuple[int, tuple[int, ...]], Outputs] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     __repr__ = brief_fields
+
+    def heads(self, recording: Recording, layers: tuple[int, ...]) -> Outputs:
+        """What every head of some layers gives in one of the two runs, captured once.
+
+        Raises:
+            InterventionError: a layer has no heads.
+        """
+        name = id(recording), layers
+        if name not in self._heads:
+            self._heads[name] = capture(recording, "z", layers=layers).load()
+        return self._heads[name]
 
     def base(self, direction: Direction) -> Recording:
         """The run that is changed."""

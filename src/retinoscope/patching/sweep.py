@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from retinoscope.engine import Recording, capture, evaluate
+from retinoscope.engine import Recording, evaluate
 from retinoscope.interventions import Condition, Patch, Site, SitePatch
 from retinoscope.interventions.edits import place_site
 from retinoscope.patching.pair import DIRECTIONS, Direction, Pair
@@ -85,7 +85,7 @@ def exact(
     """
     found = torch.empty(len(asked))
     used = {cell.direction for cell in asked}
-    states = {d: States(runs.source(d), asked) for d in DIRECTIONS if d in used}
+    states = {d: States(runs, runs.source(d), asked) for d in DIRECTIONS if d in used}
     batches: dict[tuple[Direction, tuple[int, ...]], list[int]] = {}
     for index, cell in enumerate(asked):
         batches.setdefault((cell.direction, cell.positions), []).append(index)
@@ -102,17 +102,18 @@ def exact(
 
 
 class States:
-    """The states of one run that cells are patched with, captured in one pass.
+    """The states of one run that cells are patched with.
 
     Args:
-        recording: the run.
+        runs: the two runs.
+        recording: one of them.
         asked: the cells that will be patched from it.
     """
 
-    def __init__(self, recording: Recording, asked: Sequence[Cell]) -> None:
+    def __init__(self, runs: Pair, recording: Recording, asked: Sequence[Cell]) -> None:
         self.recording = recording
-        layers = sorted({cell.layer for cell in asked if cell.head >= 0})
-        self._heads = capture(recording, "z", layers=layers).load() if layers else None
+        layers = tuple(sorted({cell.layer for cell in asked if cell.head >= 0}))
+        self._heads = runs.heads(recording, layers) if layers else None
 
     def at(self, cell: Cell) -> Float[Tensor, "positions *state"]:
         """What stands at a cell's place: of a head, that head's part alone."""

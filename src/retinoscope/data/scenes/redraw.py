@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from retinoscope.data.scenes.arrange import in_turn
 from retinoscope.data.scenes.compose import compose
 from retinoscope.data.scenes.layouts import Layout
 from retinoscope.data.scenes.render import render
+from retinoscope.data.scenes.sprites import SpriteSplit
 
 
 def layout_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> Layout | None:
@@ -49,8 +51,19 @@ def theme_of(sample: Sample, image: UInt8[np.ndarray, "height width 3"]) -> str 
     if "kind" in info:
         layout = layout_of(sample, image)
         return None if layout is None else layout.theme
-    scene = compose(info["seed"], sample.image_id - 1, info["sprites"])
-    return scene.theme if np.array_equal(scene.image, image) else None
+    theme, drawn = _scene(info["seed"], sample.image_id - 1, info["sprites"])
+    return theme if _digest(image) == drawn else None
+
+
+@lru_cache(maxsize=4096)
+def _scene(seed: int, index: int, sprites: SpriteSplit) -> tuple[str, bytes]:
+    """The theme of an embedded scene, and the digest of its pixels."""
+    scene = compose(seed, index, sprites)
+    return scene.theme, _digest(scene.image)
+
+
+def _digest(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    return sha256(image.tobytes()).digest() + bytes(str(image.shape), "ascii")
 
 
 def thing_at(layout: Layout, mask: Bool[np.ndarray, "height width"]) -> int | None:

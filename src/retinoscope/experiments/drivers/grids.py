@@ -67,34 +67,59 @@ def source_grid(effects: pl.DataFrame, answers: pl.DataFrame) -> Grid:
     return Grid("Sources: object patches that can't read ...", heads, tuple(rows), groups)
 
 
-def head_grid(shares: pl.DataFrame, effects: pl.DataFrame) -> Grid:
+def head_grid(
+    shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFrame, tests: pl.DataFrame
+) -> Grid:
     """The heads that add most at the last layer, either way, and those that are missed most."""
-    added = shares.filter(read_at="last", part="head").select("layer", "head", "logit")
-    lost = effects.filter(part="head", value="mean").select("layer", "head", "loss")
-    both = added.join(lost, on=["layer", "head"], how="full", coalesce=True)
-    size = pl.col("logit").abs(), pl.col("loss")
-    places = [one.fill_null(0).rank("ordinal", descending=True) for one in size]
-    listed = both.sort(pl.min_horizontal(places), "layer", "head").head(HEADS)
+    tasks = _tasks(answers.filter(part="head"))
+    listed = _outstanding(shares, effects, answers)
     rows = []
     for layer, head in listed.select("layer", "head").iter_rows():
         where = {"part": "head", "layer": layer, "head": head}
         found = {value: _row(effects, **where, value=value) for value in VALUES[:3]}
+        said = [_row(answers, task=task, **where) for task in tasks]
+        tested = [_row(tests, task=task, layer=layer, head=head) for task in tasks]
         rows.append(
             (
                 Cell(named(where)),
                 estimate_cell(_row(shares, read_at="last", **where), "logit", digits=2),
                 *(_lost(row) for row in found.values()),
                 Cell(_p(found["mean"])),
+                *(Cell(*_both(*pair)) for pair in zip(said, tested, strict=True)),
             )
         )
-    heads = ("", "adds to the logit", *VALUES[:3], "p (Holm over heads)")
-    groups = (("", 2), ("best share lost, points", 3), ("", 1)) if rows else ()
+    heads = ("", "adds to the logit", *VALUES[:3], "p (Holm over heads)", *tasks)
+    groups = (("", 2), ("best share lost, points", 4)) if rows else ()
+    groups += (("answers lost without it (mean)", len(tasks)),) if rows and tasks else ()
     return Grid(
         f"Heads: {len(rows)} that add most to the logit, or are missed most",
         heads,
         tuple(rows),
         groups,
     )
+
+
+def _outstanding(
+    shares: pl.DataFrame, effects: pl.DataFrame, answers: pl.DataFrame
+) -> pl.DataFrame:
+    """Layer and head of those first in what they add, in the lens without, or in the answers."""
+    keys = ["layer", "head"]
+    added = shares.filter(read_at="last", part="head").select(*keys, "logit")
+    lost = effects.filter(part="head", value="mean").select(*keys, "loss")
+    missed = answers.filter(part="head").group_by(keys).agg(pl.col("decrease").max())
+    every = added.join(lost, on=keys, how="full", coalesce=True)
+    every = every.join(missed, on=keys, how="full", coalesce=True)
+    size = [pl.col("logit").abs(), pl.col("loss"), pl.col("decrease")]
+    # A head that nothing misses stands out in nothing, whatever its place among others like it.
+    places = [pl.when(one > 0).then(one).rank("ordinal", descending=True) for one in size]
+    return every.sort(pl.min_horizontal(places), *keys, nulls_last=True).head(HEADS)
+
+
+def _both(said: Row | None, tested: Row | None) -> tuple[str, str]:
+    """Answers lost without a head, and below it how sure it is that it is missed."""
+    cell = _wrong(said)
+    p = "" if tested is None else f"p {probability(tested['p_holm'])}"
+    return cell.text, "\n".join(filter(None, (cell.detail, p)))
 
 
 def effect_grid(effects: pl.DataFrame) -> Grid:

@@ -154,6 +154,7 @@ def _answers(
                 prompt=one.query.question,
                 part=trial.part,
                 layer=trial.layer,
+                head=trial.head,
                 value=trial.value,
                 region=trial.region,
                 right=one.right[index],

@@ -50,8 +50,7 @@ class DriverAnswerRecord:
     """An answer about the object under the same intervention.
 
     Attributes:
-        image_id, object_id, class_name, part, layer, value, region: as in DriverRecord; heads are
-            left to the lens.
+        image_id, object_id, class_name, part, layer, head, value, region: as in DriverRecord.
         task, prompt: what was asked.
         right: whether the most likely next token is a right one (the total effect; the direct one
             is none, since answers read the image through later attention).
@@ -67,6 +66,7 @@ class DriverAnswerRecord:
     prompt: str
     part: str
     layer: int
+    head: int
     value: str
     region: str
     right: bool

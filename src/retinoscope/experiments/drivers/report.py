@@ -8,8 +8,8 @@ import polars as pl
 
 from retinoscope.experiments.drivers.figures import beside, under_interventions
 from retinoscope.experiments.drivers.grids import beside_grid, effect_grid, head_grid, source_grid
-from retinoscope.experiments.drivers.tables import answers, by_place, effects, shares
-from retinoscope.experiments.drivers.verdict import driver, in_place, named, used
+from retinoscope.experiments.drivers.tables import answers, by_place, effects, head_answers, shares
+from retinoscope.experiments.drivers.verdict import driver, in_place, named, needed_head, used
 from retinoscope.report.grids import filled
 from retinoscope.report.parts import Report, Section, Sketch, Tables
 from retinoscope.report.tables.headline import headline_frame, headline_row
@@ -35,6 +35,7 @@ def _tables(results: Results, protocol: Protocol) -> Tables:
         "drivers": effects(results["drivers"]),
         "drivers_by_place": by_place(results["drivers"]),
         "drivers_answers": answers(results["drivers_answers"]),
+        "drivers_heads": head_answers(results["drivers_answers"]),
         "drivers_shares": shares(results["drivers_shares"]),
     }
 
@@ -46,7 +47,7 @@ def _section(tables: Tables) -> Section:
         "Drivers: what writes the word into the object's patches?",
         _NOTE,
         grids=(*filled(beside_grid(added, lost, said)), *sources),
-        folded=filled(head_grid(added, lost), effect_grid(lost)),
+        folded=filled(head_grid(added, lost, said, tables["drivers_heads"]), effect_grid(lost)),
         brief=sources,
     )
 
@@ -74,7 +75,8 @@ def _sketches(tables: Tables) -> Sequence[Sketch]:
 
 def _verdicts(results: Results, tables: Tables, protocol: Protocol) -> Sequence[Verdict]:
     lost = tables["drivers"]
-    return (driver(lost), in_place(lost), used(lost, tables["drivers_answers"]))
+    said, heads = tables["drivers_answers"], tables["drivers_heads"]
+    return driver(lost), in_place(lost), used(lost, said), needed_head(heads)
 
 
 def _headline(results: Results, protocol: Protocol) -> pl.DataFrame:

@@ -10,8 +10,6 @@ from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import holm, lost_share, mcnemar, mean, rate
 
 TRIAL = ("part", "layer", "head", "value", "region")
-ASKED = ("part", "layer", "value", "region")
-"""What tells an intervention that questions are answered under: of single heads there is none."""
 OBJECT = ("image_id", "object_id")
 PARTS = ("attention", "mlp")
 
@@ -113,11 +111,11 @@ def answers(records: pl.DataFrame) -> pl.DataFrame:
     """
     changed = records.filter(pl.col("part") != "none")
     rows = []
-    for key, group in changed.group_by(["task", *ASKED], maintain_order=True):
+    for key, group in changed.group_by(["task", *TRIAL], maintain_order=True):
         right = group.filter("right_clean")
         share = rate(right.filter(~pl.col("right")).height, right.height)
         differences = ("difference_clean", "difference", "image_id")
-        row: dict[str, Any] = dict(zip(("task", *ASKED), key, strict=True))
+        row: dict[str, Any] = dict(zip(("task", *TRIAL), key, strict=True))
         row |= {"asked": group.height, "n": share.n, "wrong": share.hits}
         row |= interval_columns("decrease", share)
         row |= estimate_columns(
@@ -125,9 +123,42 @@ def answers(records: pl.DataFrame) -> pl.DataFrame:
         )
         rows.append(row)
     counts = dict.fromkeys(("asked", "n", "wrong"), pl.Int64)
-    schema: dict[str, Any] = {"task": pl.String} | _trial_schema(ASKED) | counts
+    schema: dict[str, Any] = {"task": pl.String} | _trial_schema() | counts
     schema |= _floats("decrease") | {"drop_n": pl.Int64} | _floats("drop")
-    return pl.DataFrame(rows, schema=schema).sort("task", *ASKED)
+    return pl.DataFrame(rows, schema=schema).sort("task", *TRIAL)
+
+
+def head_answers(records: pl.DataFrame) -> pl.DataFrame:
+    """Whether answers miss a head more than the next one of its layer, which stands for any other.
+
+    Args:
+        records: the run's drivers_answers records.
+
+    Returns:
+        A row for each task and head (of a layer with several): n (right when clean), wrong without
+        the head, other (wrong without the next head of its layer, behind the last comes the first),
+        p of McNemar's test of the two, and p_holm, Holm's over all of these.
+    """
+    heads = records.filter(pl.col("part") == "head", "right_clean")
+    count = pl.col("head").max().over("layer") + 1
+    each = heads.with_columns(wrong=~pl.col("right"), next=(pl.col("head") + 1) % count)
+    item = ["task", *OBJECT, "layer"]
+    others = each.select(*item, next="head", other="wrong")
+    paired = each.filter(pl.col("next") != pl.col("head")).join(others, on=[*item, "next"])
+    table = (
+        paired.group_by("task", "layer", "head")
+        .agg(
+            pl.col("wrong", "other").sum(),
+            n=pl.len(),
+            alone=(pl.col("wrong") & ~pl.col("other")).sum(),
+            beside=(pl.col("other") & ~pl.col("wrong")).sum(),
+        )
+        .sort("task", "layer", "head")
+    )
+    tests = [mcnemar(*both) for both in table.select("alone", "beside").iter_rows()]
+    adjusted = {"p": tests, "p_holm": holm(tests)}
+    tested = table.with_columns(pl.Series(k, v, pl.Float64) for k, v in adjusted.items())
+    return tested.select("task", "layer", "head", "n", "wrong", "other", "p", "p_holm")
 
 
 def shares(records: pl.DataFrame) -> pl.DataFrame:
@@ -154,8 +185,8 @@ def _mean(name: str, group: pl.DataFrame, column: str) -> dict[str, Any]:
     return interval_columns(name, mean(group[column].to_list(), group["image_id"].to_list()))
 
 
-def _trial_schema(names: tuple[str, ...] = TRIAL) -> dict[str, Any]:
-    return {name: pl.Int64 if name in ("layer", "head") else pl.String for name in names}
+def _trial_schema() -> dict[str, Any]:
+    return {name: pl.Int64 if name in ("layer", "head") else pl.String for name in TRIAL}
 
 
 def _floats(*names: str) -> dict[str, Any]:

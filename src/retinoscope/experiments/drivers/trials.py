@@ -43,9 +43,11 @@ class Trial:
 
     @property
     def asked(self) -> bool:
-        """Whether questions are answered under it: heads and controls are for the lens."""
+        """Whether questions are answered under it: controls, and all but a head's mean, are not."""
+        if self.part == "head":
+            return self.value == "mean"
         alone = self.value in ("noise", "frozen") and self.layer >= 0
-        return self.region != "background" and self.part != "head" and not alone
+        return self.region != "background" and not alone
 
 
 CLEAN = Trial("none", -1, "", "", (), moved={})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from retinoscope.experiments.drivers.tables import ASKED, PARTS
+from retinoscope.experiments.drivers.tables import PARTS, TRIAL
 from retinoscope.report.verdict import (
     LEVEL,
     NOT_HELD,
@@ -18,10 +18,13 @@ from retinoscope.report.verdict import (
     one_row,
 )
 from retinoscope.report.wording import interval, percent, probability
-from retinoscope.results.statistics import FEWEST, fewest_pairs
+from retinoscope.results.statistics import FEWEST, fewest_pairs, rate
 
 READABLE = 0.1
 """A clean share below which there is no refinement to drive."""
+
+NEEDED = 0.1
+"""A head that takes a smaller share of the right answers is not needed by them."""
 
 NAMES = {"attention": "attention", "mlp": "MLP", "head": "head", "source": "source"}
 
@@ -136,7 +139,7 @@ def used(effects: pl.DataFrame, answers: pl.DataFrame) -> Verdict:
         & (pl.col("loss") >= 0.5 * pl.col("share_clean"))
         & (pl.col("loss_low") > 0)
     )
-    both = answers.join(halving, on=list(ASKED), how="inner").filter(pl.col("n") > 0)
+    both = answers.join(halving, on=list(TRIAL), how="inner").filter(pl.col("n") > 0)
     few = TooFew(FEWEST) if _few(effects) else None
     checks = [
         _used(task, both.filter(pl.col("task") == task), few)
@@ -154,6 +157,42 @@ def used(effects: pl.DataFrame, answers: pl.DataFrame) -> Verdict:
         "on it.",
         outcome,
         tuple(checks) or (Check("answers were measured", NOT_MEASURED, None),),
+    )
+
+
+def needed_head(heads: pl.DataFrame) -> Verdict:
+    """Does one head hold what answers need?"""
+    condition = (
+        f"the head without which (its mean at visual positions) most right answers of a task "
+        f"become wrong takes at least {percent(NEEDED, 0)} of them, and more than the next head of "
+        f"its layer (McNemar, Holm over {heads.height} heads and tasks, p < .05)"
+    )
+    check = Check(condition, NOT_MEASURED, None)
+    if heads.height:
+        ranked = heads.with_columns(lost=pl.col("wrong") / pl.col("n")).sort(
+            "lost", descending=True
+        )
+        most = ranked.row(0, named=True)
+        share, other = (rate(most[name], most["n"]) for name in ("wrong", "other"))
+        found = (
+            f"{named({**most, 'part': 'head'})}: {percent(share.value)} "
+            f"({interval(share.low, share.high)}) of {most['task']} answers against "
+            f"{percent(other.value)}, n = {most['n']}, p {probability(most['p_holm'])}"
+        )
+        enough = fewest_pairs(LEVEL / heads.height)
+        met = (
+            share.hits >= NEEDED * share.n
+            and most["wrong"] > most["other"]
+            and most["p_holm"] < LEVEL
+        )
+        check = Check(condition, found, bool(met) if most["n"] >= enough else TooFew(enough))
+    return Verdict(
+        "A head that answers need",
+        "What one head gives at visual positions is needed by answers, whatever the lens loses.",
+        "Held if the condition is met. Heads are replaced one at a time: where others make up for "
+        "one, as they may (self-repair), it is missed less than it does.",
+        all_met([check]),
+        (check,),
     )
 
 

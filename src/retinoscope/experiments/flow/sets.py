@@ -72,13 +72,14 @@ def trials(
     """Every set of one item; the first value with all scores, the others with those COMPARED."""
     first = next(iter(values))
     found: list[Trial] = []
+    known: dict[tuple[str, frozenset[int]], Condition] = {}
     for score, numbers in scored.items():
         order = ordered(numbers, item.visual, random)
         for value, replace in values.items():
             if value != first and score not in COMPARED:
                 continue
             both = score not in CONTROLS and value == first
-            found += _curve(score, value, order, sizes, replace, insertion=both)
+            found += _curve(score, value, order, sizes, replace, known, insertion=both)
     return found
 
 
@@ -88,14 +89,22 @@ def _curve(
     order: Sequence[int],
     sizes: Sequence[int],
     replace: Replace,
+    known: dict[tuple[str, frozenset[int]], Condition],
     *,
     insertion: bool,
 ) -> Iterator[Trial]:
+    def without(positions: Sequence[int]) -> Condition:
+        """Scores that choose the same tokens share one condition, which is run once."""
+        name = value, frozenset(positions)
+        if name not in known:
+            known[name] = (replace(sorted(positions)),)
+        return known[name]
+
     # With every token gone, or none, there is nothing that an order could be judged by.
     for size in fitting_sizes(sizes, len(order) - 1):
-        yield Trial(score, "deletion", value, size, (replace(sorted(order[:size])),))
+        yield Trial(score, "deletion", value, size, without(order[:size]))
         if insertion:
-            yield Trial(score, "insertion", value, size, (replace(sorted(order[size:])),))
+            yield Trial(score, "insertion", value, size, without(order[size:]))
 
 
 def set_records(item: Item, scored: Scored, chosen: Sequence[Trial]) -> list[FlowRecord]:

@@ -15,6 +15,21 @@ _STATES = {
 }
 
 
+def asked_grid(table: pl.DataFrame) -> Grid:
+    """What is asked, how often the untouched model is right, and what can't be asked."""
+    rows = tuple(
+        (
+            Cell(row["task"]),
+            Cell(str(row["asked"])),
+            Cell(percent(row["right"]), interval(row["right_low"], row["right_high"])),
+            Cell(row["reason"] or DASH, f"{row['left_out']} objects" if row["reason"] else ""),
+        )
+        for row in table.iter_rows(named=True)
+    )
+    heads = ("task", "asked", "right when clean", "not asked, since")
+    return Grid("Questions: only right answers are measured", heads, rows)
+
+
 def answer_grid(table: pl.DataFrame, task: str) -> Grid:
     """Share of changed answers without each kind of tokens, and with it alone."""
     here = table.filter(pl.col("task") == task)

@@ -22,6 +22,7 @@ from retinoscope.experiments.description import told
 from retinoscope.experiments.globals.probing import probed
 from retinoscope.experiments.globals.reading import erased_run, far, other_samples, read, words
 from retinoscope.experiments.globals.records import GlobalRecord, TypeRecord
+from retinoscope.experiments.globals.themes import theme_in, theme_query, themes_said
 from retinoscope.experiments.globals.trials import Trial, read_elsewhere, sets_of, trials
 from retinoscope.experiments.globals.types import Kinds, kinds
 from retinoscope.experiments.objects import Scene, scene_of
@@ -115,13 +116,24 @@ def _queries(bench: Bench[OwnSettings], target: Target, scene: Scene) -> Iterato
     yield from (query for query in made if query is not None)
 
 
+def _theme(bench: Bench[OwnSettings], target: Target) -> Query:
+    """What is asked about the whole image; an error says why nothing is."""
+    theme = theme_in(target.sample, np.array(target.image))
+    return theme_query(theme, target.class_name, themes_said(bench), bench.checkpoint.tokenizer)
+
+
 def _answers(
     bench: Bench[OwnSettings], target: Target, scene: Scene, given: Sequence[Trial]
 ) -> tuple[list[GlobalRecord], list[tuple[str, str]]]:
     """Every question under every trial; and those that have no right answer in this vocabulary."""
     asked: list[tuple[Query, Recording, list[Trial]]] = []
     skipped: list[tuple[str, str]] = []
-    for query in _queries(bench, target, scene):
+    queries = [*_queries(bench, target, scene)]
+    try:
+        queries.append(_theme(bench, target))
+    except SampleError as error:
+        skipped.append(("theme", str(error)))
+    for query in queries:
         if not query.written and not query.right:
             skipped.append((query.task, "the tokenizer can't spell a right answer"))
             continue

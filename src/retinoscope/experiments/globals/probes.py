@@ -17,11 +17,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.data import Sample, load_image
-from retinoscope.data.scenes.redraw import theme_of
 from retinoscope.engine import Recording, look
 from retinoscope.errors import SampleError, SelectionError, TokenMapError
 from retinoscope.experiments.bench import Bench
 from retinoscope.experiments.globals.reading import class_names, far
+from retinoscope.experiments.globals.themes import theme_in
 from retinoscope.experiments.objects import Scene, scene_of
 from retinoscope.experiments.once import OnceForRun
 from retinoscope.results.own_settings import OwnSettings
@@ -92,7 +92,7 @@ def states_of(recording: Recording, scene: Scene) -> States:
 
 def labels_of(sample: Sample, pixels: np.ndarray) -> Mapping[str, frozenset[str]]:
     """What is right of an image: its classes; its theme, where the data have one."""
-    theme = theme_of(sample, pixels)
+    theme = theme_in(sample, pixels)
     themes = frozenset() if theme is None else frozenset([theme])
     return {"class": frozenset(class_names(sample)), "theme": themes}
 

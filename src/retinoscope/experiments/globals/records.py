@@ -11,7 +11,8 @@ class GlobalRecord:
 
     Attributes:
         image_id, object_id, class_name: the object.
-        task: "poll", "poll-absent", "ask" (what is at its place), "where", "count" or "describe".
+        task: "poll", "poll-absent", "ask" (what is at its place), "where", "count", "describe" or
+            "theme" (which of the data's themes the image has).
         prompt: the question.
         token_type: whose tokens: "none" (the clean run), "all", "object+1", "background" (on no
             object), "far background" (2 or more patches from any object), or a kind found in the

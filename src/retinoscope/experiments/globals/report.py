@@ -7,10 +7,17 @@ from collections.abc import Sequence
 import polars as pl
 
 from retinoscope.experiments.globals.figures import need_bars, read_curves
-from retinoscope.experiments.globals.grids import answer_grid, kind_grid, probe_grid, read_grid
+from retinoscope.experiments.globals.grids import (
+    answer_grid,
+    asked_grid,
+    kind_grid,
+    probe_grid,
+    read_grid,
+)
 from retinoscope.experiments.globals.tables import (
     TASKS,
     answer_table,
+    asked_table,
     kind_table,
     probe_table,
     read_table,
@@ -36,6 +43,7 @@ _NOTE = (
 def _tables(results: Results, protocol: Protocol) -> Tables:
     return {
         "globals": answer_table(results["globals"]),
+        "globals_asked": asked_table(results["globals"], results["skipped"]),
         "globals_read": read_table(results["globals_read"]),
         "globals_types": kind_table(results["globals_types"]),
         "globals_probes": probe_table(results["globals_probes"]),
@@ -45,7 +53,8 @@ def _tables(results: Results, protocol: Protocol) -> Tables:
 def _section(tables: Tables) -> Section:
     answers, read, found = (tables[n] for n in ("globals", "globals_read", "globals_types"))
     tasks = [task for task in TASKS if task in answers["task"]]
-    main = filled(kind_grid(found), *(answer_grid(answers, task) for task in tasks))
+    asked = asked_grid(tables["globals_asked"])
+    main = filled(kind_grid(found), asked, *(answer_grid(answers, task) for task in tasks))
     return Section(
         "Global features: genuine, and used?",
         _NOTE,

@@ -11,7 +11,7 @@ from retinoscope.report.tables.order import rank
 from retinoscope.report.tables.pairing import estimate_columns, interval_columns
 from retinoscope.results.statistics import lost_share, mean, rate
 
-TASKS = ("describe", "poll", "poll-absent", "ask", "where", "count")
+TASKS = ("describe", "poll", "poll-absent", "ask", "where", "count", "theme")
 KINDS = (
     "all",
     "object+1",
@@ -31,6 +31,37 @@ REGIONS = ("far background", "object")
 SHARES = ("present", "present_null", "absent", "number", "number_null", "wrong_number", "scene")
 ITEM = ("image_id", "object_id", "task")
 _ENDS = ("", "_low", "_high")
+
+
+def asked_table(records: pl.DataFrame, skipped: pl.DataFrame) -> pl.DataFrame:
+    """What is asked, how often the untouched model is right, and why a task is not.
+
+    Args:
+        records: the run's globals.
+        skipped: the run's skips.
+
+    Returns:
+        A row for each of TASKS: asked (questions), n (those answered rightly), right with low and
+        high (their share, Wilson), left_out (questions that could not be asked) and reason (the
+        most frequent one; "" without any).
+    """
+    clean = records.filter(pl.col("token_type") == "none")
+    own = skipped.filter(pl.col("experiment") == "globals")
+    rows = []
+    for task in TASKS:
+        group, reasons = (
+            clean.filter(pl.col("task") == task),
+            own.filter(pl.col("condition") == task),
+        )
+        share = rate(int(group["clean_right"].sum()), group.height)
+        most = reasons.group_by("reason").len().sort("len", "reason", descending=[True, False])
+        row: dict[str, Any] = {"task": task, "asked": share.n, "n": share.hits}
+        row |= interval_columns("right", share)
+        row |= {"left_out": reasons.height, "reason": next(iter(most["reason"]), "")}
+        rows += [row] if share.n or reasons.height else []
+    schema: dict[str, Any] = {"task": pl.String, "asked": pl.Int64, "n": pl.Int64}
+    schema |= {f"right{end}": pl.Float64 for end in _ENDS}
+    return pl.DataFrame(rows, schema=schema | {"left_out": pl.Int64, "reason": pl.String})
 
 
 def answer_table(records: pl.DataFrame) -> pl.DataFrame:

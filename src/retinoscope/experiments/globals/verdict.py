@@ -46,6 +46,8 @@ def global_features(answers: pl.DataFrame, read: pl.DataFrame) -> Verdict:
         read: the run's globals_read.
     """
     late = late_shares(read)
+    # What the image as a whole is of is asked of its background, not of objects elsewhere.
+    answers = answers.filter(pl.col("task") != "theme")
     checks = [_above_chance(late), _of_the_objects(late)]
     genuine = [check.met for check in checks]
     checks.append(_used(answers, genuine))

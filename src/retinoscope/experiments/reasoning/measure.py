@@ -33,7 +33,8 @@ from retinoscope.tokens import TokenSet, at, last, visual
 
 NO_STEPS = (
     "no question with steps belongs to this object; give data that have them, such as "
-    "arranged:rows, gqa:PATH, or vsr:PATH and tallyqa:PATH with COCO's instances files beside"
+    "arranged:rows, gqa:PATH, or vsr:PATH, tallyqa:PATH and whatsup:PATH with COCO's instances "
+    "files beside"
 )
 
 
