@@ -234,7 +234,7 @@ def tune(model: Model, arm: Arm, source: Source, stage: Stage, runs: Runs) -> No
     def step_of(step: int, progress: float) -> dict[str, Tensor]:
         losses = losses_of(model, arm, source, step, runs)
         weights = {"answers": 1.0, "contexts": CONTEXT, "pointing": arm.pointing, "late": arm.late}
-        sum(weights[name] * loss.sum() for name, loss in losses.items()).backward()
+        torch.stack([weights[name] * loss.sum() for name, loss in losses.items()]).sum().backward()
         optimiser.step(progress)
         return losses
 
