@@ -37,9 +37,12 @@ class Tool:
         layout = TokenLayout(subject.length, (VisualSpan(tuple(subject.visual), grid),))
         self.encoded = Encoded(subject.inputs, layout, "")
         self.visual, self.other = subject.visual, subject.other
-        # The comparisons made once for each model, and again for a longer sequence than before.
-        record(self.checkpoint, self.encoded)
+        # The comparisons made once for each model, once more for a longer sequence than before, and
+        # for each kind of site that is read or written.
         record(self.checkpoint, self.encoded, max_new_tokens=LONGEST)
+        recording = record(self.checkpoint, self.encoded)
+        heads = capture(recording, "z", layers=[0])["z.0"][-1:]
+        evaluate(recording, [SitePatch([recording.length - 1], "z.0", heads, 0)])
 
     def next_token(self, changes: Sequence[Change]) -> Tensor:
         """From one recording."""
