@@ -42,7 +42,7 @@ class Tool:
         record(self.checkpoint, self.encoded, max_new_tokens=LONGEST)
         recording = record(self.checkpoint, self.encoded)
         heads = capture(recording, "z", layers=[0])["z.0"][-1:]
-        evaluate(recording, [SitePatch([recording.length - 1], "z.0", heads, 0)])
+        evaluate(recording, [(SitePatch([recording.length - 1], "z.0", heads, 0),)])
 
     def next_token(self, changes: Sequence[Change]) -> Tensor:
         """From one recording."""
