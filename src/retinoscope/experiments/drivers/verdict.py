@@ -207,8 +207,10 @@ def _used(task: str, both: pl.DataFrame, few: TooFew | None) -> Check:
     if not both.height:
         return Check(condition, "no intervention takes half of the lens' share", None)
     least = both.sort("decrease").row(0, named=True)
+    several = both.height > 1
+    taking = f"{both.height} interventions take" if several else "one intervention takes"
     found = (
-        f"{both.height} interventions take half of the share; least is lost without "
+        f"{taking} half of the share; {'least' if several else 'this'} is lost without "
         f"{named(least)} ({least['value']}): {percent(least['decrease'])} "
         f"({interval(least['decrease_low'], least['decrease_high'])}; n = {least['n']}) of the "
         f"answers, with the share at {percent(least['share'])} of {percent(least['share_clean'])}"
