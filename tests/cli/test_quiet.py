@@ -13,6 +13,7 @@ from rich.console import Console
 
 from retinoscope.cli import progress
 from retinoscope.cli.progress import Bars
+from retinoscope.report.tables.collect import collect
 from retinoscope.report.terminal import print_verdicts
 from retinoscope.results import read
 from retinoscope.runs import run
@@ -93,6 +94,7 @@ def test_a_run_ends_with_its_verdicts(tmp_path: Path) -> None:
         device="cpu",
     )
     stream = io.StringIO()
-    print_verdicts(read(run(plan, Silent())), Console(file=stream, width=80))
+    results = read(run(plan, Silent()))
+    print_verdicts(results, collect(results), Console(file=stream, width=80))
     assert "Refinement: too few objects to judge" in stream.getvalue()
     assert len(stream.getvalue().splitlines()) < 12

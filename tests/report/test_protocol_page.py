@@ -115,7 +115,8 @@ def test_page_and_terminal_show_both(runs: tuple[Path, Path]) -> None:
     assert "This run repeats choices of the original code" in page_of(theirs)
     stream = io.StringIO()
     console = Console(file=stream, width=240, color_system=None)
-    print_report(read(ours), console, [read(theirs)])
+    results = read(ours)
+    print_report(results, collect(results), console, [read(theirs)])
     for text in (page, stream.getvalue()):
         for part in ("ours (corrected)", "theirs (paper)", "Runs side by side", "points"):
             assert part in text, part

@@ -22,6 +22,7 @@ from retinoscope.errors import RunError
 from retinoscope.report.lens_packing import LOG_STEP, views
 from retinoscope.report.lens_page import lens_page
 from retinoscope.report.render import render
+from retinoscope.report.tables.collect import collect
 from retinoscope.report.templating import script_json
 from retinoscope.report.terminal import print_report
 from retinoscope.results.manifest import read_manifest, write_manifest
@@ -157,7 +158,8 @@ def test_what_training_built_in_stands_beside_the_verdicts(
     assert page.attributes.count(("href", "#card")) == 2
     assert ("id", "card") in page.attributes
     assert "A choice that shapes the logit lens" in page.text
-    print_report(read(run), Console(file=stream, width=220, color_system=None))
+    results = read(run)
+    print_report(results, collect(results), Console(file=stream, width=220, color_system=None))
     assert stream.getvalue().count("Built in by training:") == 2
     other = write_run(tmp_path / "other", objects=0, sheets=0)
     manifest = read_manifest(other)
@@ -252,7 +254,8 @@ def test_sheets_of_different_shape_cannot_be_compared(make_sheet: Make) -> None:
 
 def test_tables_are_whole_at_80_columns(run: Path) -> None:
     stream = io.StringIO()
-    print_report(read(run), Console(file=stream, width=80, color_system=None))
+    results = read(run)
+    print_report(results, collect(results), Console(file=stream, width=80, color_system=None))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert not [line for line in lines if "\u2026" in line]
@@ -260,7 +263,8 @@ def test_tables_are_whole_at_80_columns(run: Path) -> None:
 
 def test_the_terminal_shows_the_same_tables(run: Path) -> None:
     stream = io.StringIO()
-    print_report(read(run), Console(file=stream, width=220, color_system=None))
+    results = read(run)
+    print_report(results, collect(results), Console(file=stream, width=220, color_system=None))
     text = stream.getvalue()
     for part in (
         "object +1",

@@ -42,25 +42,28 @@ def report(
     """
     # Imported here so that --help answers at once.
     from retinoscope.report.card import write_card
-    from retinoscope.report.render import render
+    from retinoscope.report.render import draw
     from retinoscope.report.summary import summary
+    from retinoscope.report.tables.collect import collect
     from retinoscope.report.terminal import print_report, print_verdicts
     from retinoscope.results import read
+    from retinoscope.results.store import gather
 
     console = Console()
-    others = beside or []
-    page = render(run, others)
+    gather(run)
+    results, others = read(run), [read(other) for other in beside or []]
+    tables = collect(results)
+    page = draw(results, tables, others)
     written = {"report": page.resolve()}
     if card:
         written["card"] = write_card(run).resolve()
     if as_json:
-        compared = [read(other) for other in others]
-        print_json({**written, **summary(read(run), compared)})
+        print_json({**written, **summary(results, tables, others)})
         return
     if terminal or others:
-        print_report(read(run), console, [read(other) for other in others])
+        print_report(results, tables, console, others)
     else:
-        print_verdicts(read(run), console)
+        print_verdicts(results, tables, console)
     for name, path in written.items():
         text = f"{name.capitalize()}: {path}"
         console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -224,8 +224,9 @@ def _folders(models: Sequence[str], out: Path | None) -> tuple[Path, list[Path]]
 def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: bool) -> None:
     """Measure one plan after the other, print what came out, and compare several."""
     from retinoscope.report.compare import compare
-    from retinoscope.report.render import render
+    from retinoscope.report.render import draw
     from retinoscope.report.summary import summary
+    from retinoscope.report.tables.collect import collect
     from retinoscope.results import read
     from retinoscope.runs import run
 
@@ -239,7 +240,9 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: boo
         with resumable(kept), Bars(Console(stderr=True)) as bars:
             run(plan, bars)
         if as_json:
-            told.append({"report": render(plan.out).resolve(), **summary(read(plan.out))})
+            results = read(plan.out)
+            tables = collect(results)
+            told.append({"report": draw(results, tables).resolve(), **summary(results, tables)})
         else:
             _print_run(plan.out, console, verbose=verbose)
     page = compare([plan.out for plan in plans], base) if len(plans) > 1 else None
@@ -251,20 +254,22 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: boo
 
 def _print_run(out: Path, console: Console, *, verbose: bool) -> None:
     """The verdicts, how much was skipped, and where the page is; all tables before, if asked."""
-    from retinoscope.report.render import render
+    from retinoscope.report.render import draw
+    from retinoscope.report.tables.collect import collect
     from retinoscope.report.terminal import print_report, print_verdicts
     from retinoscope.results import read
 
     results = read(out)
+    tables = collect(results)
     if verbose:
-        print_report(results, console)
+        print_report(results, tables, console)
         for what, number in results.manifest.counts.items():
             console.print(f"{what}: {number:,}", markup=False, highlight=False)
     else:
-        print_verdicts(results, console)
+        print_verdicts(results, tables, console)
         if skips := sum(results.manifest.skipped.values()):
             console.print(f"Skipped: {skips:,}, with reasons in the report.", highlight=False)
-    page = render(out)
+    page = draw(results, tables)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -11,13 +11,13 @@ from retinoscope.report.figures.collect import write_figures
 from retinoscope.report.lens_index import lens_index_page
 from retinoscope.report.lens_page import Link, lens_page
 from retinoscope.report.page import report_page
-from retinoscope.report.parts import parts
+from retinoscope.report.parts import Tables, parts
 from retinoscope.report.protocol import compare_runs
 from retinoscope.report.tables.collect import collect, write_table, write_tables
 from retinoscope.report.visible import visible
 from retinoscope.results.atomic import replacing
 from retinoscope.results.sheet import LensSheet, load_sheet
-from retinoscope.results.store import gather, read
+from retinoscope.results.store import Results, gather, read
 
 
 def render(run: Path, beside: Sequence[Path] = ()) -> Path:
@@ -39,9 +39,13 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
         RunError: not a run folder, a broken file in it, or the folder can't be written.
     """
     gather(run)
-    results, others = read(run), [read(other) for other in beside]
-    tables = collect(results)
-    key = results.manifest.key
+    results = read(run)
+    return draw(results, collect(results), [read(other) for other in beside])
+
+
+def draw(results: Results, tables: Tables, others: Sequence[Results] = ()) -> Path:
+    """As `render`, of a run that is read already, with its tables of `collect`."""
+    run, key = results.path, results.manifest.key
     sheets = {stem: load_sheet(run / "lens" / f"{stem}.npz", key) for stem in lens_stems(run)}
     write_tables(tables, run / "tables")
     comparison = run / "tables" / "beside.csv"

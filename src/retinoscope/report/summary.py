@@ -7,28 +7,25 @@ from dataclasses import asdict
 from typing import Any
 
 from retinoscope.report.page import judged
-from retinoscope.report.parts import parts
+from retinoscope.report.parts import Tables, parts
 from retinoscope.report.protocol import compare_runs
-from retinoscope.report.tables.collect import collect
 from retinoscope.results.protocol import protocol_name, recorded_protocol
 from retinoscope.results.store import Results
 
 
-def summary(results: Results, beside: Sequence[Results] = ()) -> dict[str, Any]:
+def summary(results: Results, tables: Tables, beside: Sequence[Results] = ()) -> dict[str, Any]:
     """What the report prints in a terminal, as plain values.
 
     Args:
         results: the run.
+        tables: its tables, of `collect`.
         beside: runs whose headline figures are set beside this one's.
 
     Returns:
         The run's name, status, protocol and counts; each verdict with its checks; the tables'
         rows, as in the run's CSV files; and the rows of the comparison, if there is one.
-
-    Raises:
-        RunError: the records hold a condition twice.
     """
-    manifest, tables = results.manifest, collect(results)
+    manifest = results.manifest
     protocol = recorded_protocol(manifest.configuration)
     found: dict[str, Any] = {
         "run": manifest.name,

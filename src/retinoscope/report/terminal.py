@@ -14,7 +14,6 @@ from retinoscope.report.grids import Cell, Grid, accuracy_grid, filled
 from retinoscope.report.page import judged
 from retinoscope.report.parts import Tables, parts
 from retinoscope.report.protocol import compare_runs, comparison_grids, run_grid
-from retinoscope.report.tables.collect import collect
 from retinoscope.report.verdict import HELD, NOT_HELD, Verdict
 from retinoscope.report.visible import visible
 from retinoscope.results.protocol import protocol_name, recorded_protocol
@@ -23,18 +22,18 @@ from retinoscope.results.store import Results
 _COLOURS = {"met": "green", "not met": "red"}
 
 
-def print_report(results: Results, console: Console, beside: Sequence[Results] = ()) -> None:
+def print_report(
+    results: Results, tables: Tables, console: Console, beside: Sequence[Results] = ()
+) -> None:
     """Print the protocol, the verdicts and the main tables of a run.
 
     Args:
         results: the run.
+        tables: its tables, of `collect`.
         console: where to.
         beside: runs whose headline figures are set beside this one's.
-
-    Raises:
-        RunError: the records hold a condition twice.
     """
-    tables, protocol = collect(results), recorded_protocol(results.manifest.configuration)
+    protocol = recorded_protocol(results.manifest.configuration)
     console.print(Text.assemble(("Protocol: ", "bold"), protocol_name(protocol)))
     compared = comparison_grids(compare_runs(results, beside))
     for grid in (*main_grids(results, tables), run_grid(results, beside), *compared):
@@ -45,9 +44,9 @@ def print_report(results: Results, console: Console, beside: Sequence[Results] =
         console.print(_verdict(verdict, trained.get(verdict.name, "")))
 
 
-def print_verdicts(results: Results, console: Console) -> None:
+def print_verdicts(results: Results, tables: Tables, console: Console) -> None:
     """Print what became of each claim, a line each."""
-    for verdict in judged(results, collect(results)):
+    for verdict in judged(results, tables):
         colour = {HELD: "bold green", NOT_HELD: "bold red"}.get(verdict.outcome, "bold dim")
         text = Text.assemble((f"{verdict.name}: ", "bold"), (verdict.outcome, colour))
         console.print(text.append(f" - {verdict.claim}"))
