@@ -114,7 +114,10 @@ def test_a_mean_is_the_same_bytes_whoever_measures_it(
             assert (mean.images, mean.skipped) == (40, ("a file",))
             ready = executor.with_mean(mean.value)
             given = [given for _, given in ready.map(mean_of, range(2))]
+            other = ready.with_mean(mean.value + 1)
+            later = [given for _, given in other.map(mean_of, range(2))]
         assert given == [mean.value.tolist()] * 2
+        assert later == [(mean.value + 1).tolist()] * 2, "a mean that is given later stands"
         found += [mean.value.numpy().tobytes() + mean.standard_error.numpy().tobytes()]
     torch.set_num_threads(threads)
     assert len({*found}) == 1

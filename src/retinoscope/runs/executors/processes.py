@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -84,8 +85,10 @@ class _Processes:
 
     def with_mean(self, mean: Float[Tensor, "*positions width"]) -> _Processes:
         """As `Executor.with_mean`."""
-        path = self.given.with_name("mean")
-        path.write_bytes(pickle.dumps(mean.cpu()))
+        content = pickle.dumps(mean.cpu())
+        # Workers remember a mean by its file: another mean is another file.
+        path = self.given.with_name(f"mean-{sha256(content).hexdigest()}")
+        path.write_bytes(content)
         return replace(self, mean=path)
 
     def map(
