@@ -56,9 +56,11 @@ def _same_prompt(recording: Recording) -> Any:
     expected = recording.encoded.inputs["input_ids"][0]
 
     def hook(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-        ids = args[0] if args else options.get("input_ids")
-        if not isinstance(ids, Tensor) or ids.shape[-1] < len(expected):
-            return  # the next of a cache's tokens, or embeddings: counted in the first layer
+        ids = options.get("input_ids", args[0] if args else None)
+        if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.is_floating_point():
+            return  # pixels or embeddings: the first layer counts positions
+        if ids.shape[-1] < len(expected):
+            return  # the next of a cache's tokens, likewise
         if not bool((ids[:, : len(expected)].to(expected) == expected).all()):
             raise InterventionError(
                 "The model was run on another prompt than that of the view, whose positions the "
