@@ -7,6 +7,7 @@ less than the clock. The time until the data are read is left out.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,8 +109,6 @@ def compared(
 
 def main(trials: Sequence[Trial] = TRIALS) -> None:
     """Print the table, and under it each stage."""
-    import os
-
     torch.set_num_threads(1)
     config = config_of("embedded")
     shape = shape_of("embedded", config)

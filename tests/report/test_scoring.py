@@ -16,7 +16,7 @@ from retinoscope.experiments.ablation.tables import ablation_table
 from retinoscope.experiments.knockout.tables import knockout_table
 from retinoscope.report.tables.choices import ALL, BASE, scoring_choices
 from retinoscope.report.tables.context import clean_accuracy
-from retinoscope.report.tables.headline import side_by_side
+from retinoscope.report.tables.headline import headline_row, side_by_side
 from retinoscope.results.protocol import CORRECTED, PAPER, SWITCHES, Protocol
 from retinoscope.results.schema import frame
 from retinoscope.results.store import read
@@ -190,3 +190,9 @@ def test_nothing_beside_nothing_is_an_empty_table(run: Path) -> None:
     absent = side_by_side({"a": ablation_headline(ablation_table(frame("ablation", [])))})
     assert absent.schema == full.schema
     assert absent.height == 0
+
+
+def test_a_headline_figure_of_an_unknown_measure_is_refused() -> None:
+    """Here, and not where two runs are compared, which an experiment's own report never does."""
+    with pytest.raises(ValueError, match="'warmth' of globals; give one of decrease"):
+        headline_row("globals", "ask", "warmth", "far", {"share": 0.5, "n": 3}, "share", "n")
