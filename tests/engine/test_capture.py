@@ -35,7 +35,7 @@ def layer_runs(view: View) -> list[int]:
     """The layers that run from now on."""
     seen: list[int] = []
     for index, layer in enumerate(view.recording.checkpoint.parts.layers):
-        layer.register_forward_hook(lambda *_, index=index: seen.append(index))
+        layer.register_forward_pre_hook(lambda *_, index=index: seen.append(index))
     return seen
 
 

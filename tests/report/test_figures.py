@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 
 from retinoscope.experiments.knockout.figures import knockout_map
 from retinoscope.experiments.knockout.sweep_figures import STRONGEST, head_map
+from retinoscope.report.figures import collect as figures
+from retinoscope.report.figures.collect import write_figures
 from retinoscope.report.figures.style import INK, alone, svg
-from retinoscope.report.parts import Tables, every_part
+from retinoscope.report.parts import Tables, every_part, parts
 from retinoscope.report.tables.collect import collect
 from retinoscope.report.wording import number
 from retinoscope.results.store import read
@@ -87,3 +89,18 @@ def test_every_head_has_its_number_and_of_many_the_strongest(tables: Tables) -> 
 
 def test_nothing_measured_draws_nothing(tmp_path: Path, write_run: Callable[..., Path]) -> None:
     assert drawn(collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))) == {}
+
+
+def test_figures_are_the_same_whoever_draws_them(
+    run: Path, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = parts(read(run))
+    monkeypatch.setattr(figures, "LEAST", 1)
+    here = write_figures(known, tables, tmp_path / "here")
+    there = write_figures(known, tables, tmp_path / "there", workers=2)
+    assert here == there
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / place).iterdir()}
+        for place in ("here", "there")
+    ]
+    assert files[0] == files[1] != {}

@@ -20,6 +20,7 @@ from retinoscope.data import open_data, select
 from retinoscope.errors import RunError
 from retinoscope.experiments import OwnSettings, Settings
 from retinoscope.experiments.bench import Bench
+from retinoscope.experiments.once import OnceForRun
 from retinoscope.models import load
 from retinoscope.results.measured import Store
 from retinoscope.results.records import tables
@@ -55,6 +56,19 @@ def vision_passes(store: Store, bench: Bench, place: int) -> int:
     return len(calls)
 
 
+def make(bench: Bench) -> int:
+    """What a run needs once, and in which process it was made."""
+    return os.getpid()
+
+
+made = OnceForRun("which-process", make)
+
+
+def made_by(bench: Bench, place: int, other: Path | None = None) -> tuple[int, int]:
+    """In which process a target is done, and in which one what all need was made."""
+    return process(bench, place, other), made(bench)
+
+
 def die(bench: Bench, place: int) -> None:
     """What the machine does to a process that takes too much memory."""
     os._exit(9)
@@ -65,6 +79,15 @@ def bench() -> Bench:
     dataset = open_data("embedded:8", seed=0)
     candidates = select(dataset, plan(Path()).filter, seed=0).candidates
     return Bench(load("embedded"), dataset.categories, candidates, Settings(), OwnSettings())
+
+
+def test_what_a_run_needs_once_is_made_by_one_process_for_all(bench: Bench, tmp_path: Path) -> None:
+    with opened(bench, 2) as executor:
+        ((_, (_, maker)),) = executor.map(made_by, [0])
+        waiting = partial(made_by, other=tmp_path / "done")
+        found = [pair for _, pair in executor.map(waiting, range(6))]
+    assert len({own for own, _ in found}) == 2
+    assert {by for _, by in found} == {maker}
 
 
 def opened(bench: Bench, count: int) -> AbstractContextManager[Executor]:

@@ -108,6 +108,22 @@ def gathered(store: Store) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (store.run / "records").glob("*.parquet")}
 
 
+def test_every_experiment_begins_before_any_goes_on(bench: Bench, store: Store) -> None:
+    own = {name: OwnSettings() for name in ("lens", "knockout")}
+    order: list[tuple[str, int]] = []
+
+    class Noting(Inline):
+        def map(self, job: Any, targets: Any) -> Any:
+            for one in targets:
+                order.append((one.stage, one.place))
+                yield one, None
+
+    with pytest.raises(RunError, match="measured none"):
+        measuring.measure(own, {}, Noting(bench), bench, range(3), 0, store, Silent())
+    rest = [(name, place) for name in own for place in (1, 2)]
+    assert order == [("lens", 0), ("knockout", 0), *rest]
+
+
 @pytest.mark.parametrize("table", ["lens", "skipped"])
 @pytest.mark.parametrize("damage", ["deleted", "cut off"])
 def test_an_object_without_one_of_its_parts_is_measured_again(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from retinoscope.cli.options import AsJson
+from retinoscope.cli.options import PROCESSES, AsJson
 from retinoscope.cli.printing import print_json
 
 
@@ -53,7 +53,7 @@ def report(
     gather(run)
     results, others = read(run), [read(other) for other in beside or []]
     tables = collect(results)
-    page = draw(results, tables, others)
+    page = draw(results, tables, others, workers=PROCESSES)
     written = {"report": page.resolve()}
     if card:
         written["card"] = write_card(run).resolve()

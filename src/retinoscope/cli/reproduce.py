@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,15 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.interruption import resumable
-from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, MeanFile, Revision
+from retinoscope.cli.options import (
+    PROCESSES,
+    AsJson,
+    Device,
+    DeviceMap,
+    Dtype,
+    MeanFile,
+    Revision,
+)
 from retinoscope.cli.own_settings import own_settings, settable
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
@@ -242,7 +249,8 @@ def _carry_out(plans: Sequence[Plan], base: Path, *, as_json: bool, verbose: boo
         if as_json:
             results = read(plan.out)
             tables = collect(results)
-            told.append({"report": draw(results, tables).resolve(), **summary(results, tables)})
+            drawn = draw(results, tables, workers=PROCESSES)
+            told.append({"report": drawn.resolve(), **summary(results, tables)})
         else:
             _print_run(plan.out, console, verbose=verbose)
     page = compare([plan.out for plan in plans], base) if len(plans) > 1 else None
@@ -269,10 +277,10 @@ def _print_run(out: Path, console: Console, *, verbose: bool) -> None:
         print_verdicts(results, tables, console)
         if skips := sum(results.manifest.skipped.values()):
             console.print(f"Skipped: {skips:,}, with reasons in the report.", highlight=False)
-    page = draw(results, tables)
+    page = draw(results, tables, workers=PROCESSES)
     console.print(f"\nReport: {page.resolve()}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _workers(objects: int | None) -> int:
-    """One for each core, 4 at most, since each takes about 1 GB; 1 where few objects wait."""
-    return 1 if objects is not None and objects < MANY else min(4, os.cpu_count() or 1)
+    """As many as there are cores for; 1 where few objects wait."""
+    return 1 if objects is not None and objects < MANY else PROCESSES

@@ -8,6 +8,7 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,7 @@ from retinoscope.engine.recording.inputs import keeping
 from retinoscope.engine.recording.recording import Recording
 from retinoscope.engine.recording.taps import WEIGHTS, Looking
 from retinoscope.engine.replay.passes import first_changed
-from retinoscope.engine.replay.replay import BEHIND, predicted, replay
+from retinoscope.engine.replay.replay import BEHIND, holds_hooks, predicted, replay
 from retinoscope.engine.replay.suffix import SuffixAttention
 from retinoscope.errors import InterventionError
 from retinoscope.interventions import Edits, Site
@@ -151,11 +152,6 @@ def _clean(recording: Recording, sites: Sequence[Site], positions: Sequence[int]
     """Clean states: recorded, or of single layers on their recorded inputs."""
     found: States = {}
     where = list(positions)
-
-    def see(site: Site, state: Tensor) -> Tensor:
-        found[site] = _keys_of(recording, site, state[0][where])
-        return state
-
     for site in sites:
         if site.name in STREAM:
             place = (site.layer or 0) + (site.name == "resid_post")
@@ -164,8 +160,9 @@ def _clean(recording: Recording, sites: Sequence[Site], positions: Sequence[int]
             found[site] = state if added is None else state - added[where]
     inside = [site for site in sites if site.name not in STREAM]
     for layer in dict.fromkeys(site.layer for site in inside if site.layer is not None):
-        here = Looking(frozenset(site for site in inside if site.layer == layer), see)
-        _run_layer(recording, layer, here, where[-1])
+        found |= _of_layer(
+            recording, layer, [site for site in inside if site.layer == layer], where
+        )
     behind = frozenset(site for site in sites if site.name in BEHIND)
     if behind:
 
@@ -178,13 +175,29 @@ def _clean(recording: Recording, sites: Sequence[Site], positions: Sequence[int]
     return found
 
 
-def _run_layer(recording: Recording, layer: int, looking: Looking, last: int) -> None:
-    """One layer on its recorded input, as far as a position needs it."""
-    end = last + 1 if recording.causal else recording.length
-    attention = SuffixAttention(recording, 0, looking=looking)
+class _AllSeen(Exception):
+    """Every state that is looked for in a layer is found; the rest of the layer needn't run."""
+
+
+def _of_layer(
+    recording: Recording, layer: int, sites: Sequence[Site], positions: Sequence[int]
+) -> States:
+    """Clean states of one layer, run on its recorded input as far as a position needs it."""
+    found: States = {}
+    whole = holds_hooks(recording, layer)
+
+    def see(site: Site, state: Tensor) -> Tensor:
+        found[site] = _keys_of(recording, site, state[0][positions])
+        if len(found) == len(sites) and not whole:
+            raise _AllSeen
+        return state
+
+    end = positions[-1] + 1 if recording.causal else recording.length
+    attention = SuffixAttention(recording, 0, looking=Looking(frozenset(sites), see))
     attention.shared.hold_clean(layer, end)
-    with attending(recording.checkpoint.parts.decoder, attention):
+    with attending(recording.checkpoint.parts.decoder, attention), suppress(_AllSeen):
         attention.through(layer, recording.stream[layer][None, :end])
+    return found
 
 
 def _keys_of(recording: Recording, site: Site, state: Tensor) -> Tensor:

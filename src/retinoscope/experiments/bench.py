@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Generic
 
 from jaxtyping import Float
@@ -29,6 +30,8 @@ class Bench(Generic[Own]):
         apart: the candidates of experiments that measure data of their own, by experiment; while
             one of them measures, they are the `candidates`.
         mean_images: the images that the mean visual token is to be measured over.
+        shared: a folder that all processes of this run on this machine share while it goes on; None
+            where this one is alone.
     """
 
     checkpoint: Checkpoint
@@ -38,6 +41,7 @@ class Bench(Generic[Own]):
     own: Own
     apart: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
     mean_images: Sequence[Sample] = ()
+    shared: Path | None = None
 
     def with_mean(self, mean: Float[Tensor, "*positions width"]) -> Bench[Own]:
         """The bench with a mean visual token, on the model's device."""

@@ -43,8 +43,17 @@ def render(run: Path, beside: Sequence[Path] = ()) -> Path:
     return draw(results, collect(results), [read(other) for other in beside])
 
 
-def draw(results: Results, tables: Tables, others: Sequence[Results] = ()) -> Path:
-    """As `render`, of a run that is read already, with its tables of `collect`."""
+def draw(
+    results: Results, tables: Tables, others: Sequence[Results] = (), *, workers: int = 1
+) -> Path:
+    """As `render`, of a run that is read already, with its tables of `collect`.
+
+    Args:
+        results: the run.
+        tables: its tables.
+        others: runs beside it.
+        workers: processes that draw figures, where there are many; 1 is this one alone.
+    """
     run, key = results.path, results.manifest.key
     sheets = {stem: load_sheet(run / "lens" / f"{stem}.npz", key) for stem in lens_stems(run)}
     write_tables(tables, run / "tables")
@@ -52,7 +61,7 @@ def draw(results: Results, tables: Tables, others: Sequence[Results] = ()) -> Pa
     comparison.unlink(missing_ok=True)
     if others:
         write_table(compare_runs(results, others), comparison)
-    drawings = write_figures(parts(results), tables, run / "figures")
+    drawings = write_figures(parts(results), tables, run / "figures", workers)
     write_lens_pages(
         sheets,
         run / "lens",

@@ -62,10 +62,9 @@ def measure(
     told = _Told(progress, stages, stopped)
 
     def units() -> Iterator[Unit]:
-        for stage in stages:
-            for unit in stage.missing:
-                if stage.name not in stopped:
-                    yield unit
+        for stage, unit in _ordered(stages):
+            if stage.name not in stopped:
+                yield unit
 
     told.begin()
     for number, (unit, end) in enumerate(executor.map(partial(carry_out, store, own), units())):
@@ -104,6 +103,18 @@ def _of(name: str, bench: Bench, kept: Sequence[int], store: Store) -> _Stage:
     places = range(len(candidates)) if name in bench.apart else kept
     missing = [Measurement(name, i) for i in places if key(candidates[i]) not in finished]
     return _Stage(name, len(places), missing)
+
+
+def _ordered(stages: Sequence[_Stage]) -> Iterator[tuple[_Stage, Unit]]:
+    """The first unit of every stage, then all others.
+
+    What an experiment needs once it makes with its first object: others go on meanwhile, and find
+    it made when they come to it.
+    """
+    for stage in stages:
+        yield from ((stage, unit) for unit in stage.missing[:1])
+    for stage in stages:
+        yield from ((stage, unit) for unit in stage.missing[1:])
 
 
 def _pages(names: Sequence[str], bench: Bench, chosen: Sequence[int], store: Store) -> _Stage:

@@ -185,7 +185,8 @@ def _write_into(
     for image_id in range(1, info["count"] + 1):
         scene = draw(image_id - 1)
         name = f"{image_id:06d}.png"
-        Image.fromarray(scene.image).save(folder / "images" / name)
+        # Packing tighter would take longer than composing.
+        Image.fromarray(scene.image).save(folder / "images" / name, compress_level=1)
         first = len(annotations) + 1
         image = {"id": image_id, "file_name": name, "width": SIZE, "height": SIZE, "license": 1}
         images.append(image | _relations(scene, first))

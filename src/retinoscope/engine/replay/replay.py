@@ -137,14 +137,17 @@ def predicted(
 def _ends_early(recording: Recording, unwanted: int) -> bool:
     """Whether the last layer is run for the wanted positions alone.
 
-    Not where few are spared, or where weights are brought in and out by hooks (accelerate), which
-    must see the layer's end.
+    Not where few are spared, or where hooks must see the layer's end.
     """
-    layers, last = recording.checkpoint.parts.layers, recording.layer_count - 1
-    moved = any(hasattr(module, "_hf_hook") for module in layers[last].modules())
-    return (
-        unwanted >= FEW and isinstance(recording.layers[last].mixing, SelfAttention) and not moved
-    )
+    last = recording.layer_count - 1
+    attends = isinstance(recording.layers[last].mixing, SelfAttention)
+    return unwanted >= FEW and attends and not holds_hooks(recording, last)
+
+
+def holds_hooks(recording: Recording, layer: int) -> bool:
+    """Whether a layer's weights are brought in and out by hooks (accelerate), to its very end."""
+    modules = recording.checkpoint.parts.layers[layer].modules()
+    return any(hasattr(module, "_hf_hook") for module in modules)
 
 
 def _works_late(edits: Edits, last: int) -> bool:

@@ -136,7 +136,7 @@ def _other_images(bench: Bench[OwnSettings]) -> OtherImages:
     return OtherImages(means, whole)
 
 
-other_images = OnceForRun(_other_images)
+other_images = OnceForRun("drivers-other-images", _other_images)
 """What components make in the first images of a run."""
 
 

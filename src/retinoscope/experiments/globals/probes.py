@@ -144,5 +144,5 @@ def _fitted(bench: Bench[OwnSettings]) -> Probes:
     return Probes(found, frozenset(sample.image_id for sample in kept))
 
 
-probes = OnceForRun(_fitted)
+probes = OnceForRun("globals-probes", _fitted)
 """The probes of a run; the last of its candidates' images are kept for them."""

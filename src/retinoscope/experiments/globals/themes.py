@@ -55,7 +55,7 @@ def _every(bench: Bench[Any]) -> frozenset[str]:
     return frozenset(one for sample, _ in bench.candidates if (one := _said(sample)) is not None)
 
 
-themes_said = OnceForRun(_every)
+themes_said = OnceForRun("globals-themes", _every)
 """The themes that the files of a run's data name."""
 
 

@@ -1,4 +1,4 @@
-"""The lenses of a run, fitted once in a process on images that are not measured."""
+"""The lenses of a run, fitted once on images that are not measured."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def _fitted(bench: Bench[OwnSettings]) -> Fits:
     return Fits(words, lenses, frozenset(sample.image_id for sample in samples))
 
 
-fits = OnceForRun(_fitted)
+fits = OnceForRun("lenses-fits", _fitted)
 """The lenses of a run; the last of its candidates' images are kept for them."""

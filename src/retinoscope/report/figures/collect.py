@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from retinoscope.report.figures.narrow import narrow_svg
 from retinoscope.report.figures.style import alone, pdf, svg
-from retinoscope.report.parts import Part, Tables
+from retinoscope.report.parts import Part, Tables, every_part
 from retinoscope.results.atomic import replacing
+from retinoscope.worker import worker_pool
+
+LEAST = 3
+"""Experiments that each process draws; of fewer, starting it takes longer than it saves."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,15 @@ class Drawing:
 
 
 def write_figures(
-    parts: Sequence[Part], tables: Tables, folder: Path
+    parts: Sequence[Part], tables: Tables, folder: Path, workers: int = 1
 ) -> dict[str, tuple[Drawing, ...]]:
     """Draw everything that was measured into `folder` as SVG and PDF.
+
+    Args:
+        parts: what the experiments bring.
+        tables: what they draw from.
+        folder: where the files go.
+        workers: processes that draw, where parts are many enough; 1 is this one alone.
 
     Returns:
         The drawings by experiment.
@@ -44,10 +56,30 @@ def write_figures(
     Raises:
         RunError: the folder can't be written.
     """
-    return {part.name: tuple(_drawn(part, tables, folder)) for part in parts}
+    workers = min(workers, len(parts) // LEAST)
+    if workers < 2:
+        drawn = [_drawn(part, tables, folder) for part in parts]
+    else:
+        with worker_pool(workers) as (pool, shared):
+            given = shared / "tables"
+            given.write_bytes(pickle.dumps(tables))
+            names = [part.name for part in parts]
+            drawn = [*pool.map(partial(_drawn_from, given, folder=folder), names)]
+    return {part.name: drawings for part, drawings in zip(parts, drawn, strict=True)}
 
 
-def _drawn(part: Part, tables: Tables, folder: Path) -> Iterator[Drawing]:
+@cache
+def _tables(given: Path) -> Tables:
+    return pickle.loads(given.read_bytes())
+
+
+def _drawn_from(given: Path, name: str, folder: Path) -> tuple[Drawing, ...]:
+    (part,) = (part for part in every_part() if part.name == name)
+    return _drawn(part, _tables(given), folder)
+
+
+def _drawn(part: Part, tables: Tables, folder: Path) -> tuple[Drawing, ...]:
+    found = []
     for sketch in part.report.sketches(tables):
         figure = sketch.draw()
         if figure is None:
@@ -62,4 +94,5 @@ def _drawn(part: Part, tables: Tables, folder: Path) -> Iterator[Drawing]:
         for ending, content in (("svg", drawing.file), ("pdf", drawing.pdf)):
             with replacing(folder / f"{name}.{ending}") as stream:
                 stream.write(content)
-        yield drawing
+        found.append(drawing)
+    return tuple(found)

@@ -3,11 +3,6 @@
 The tensors of one object are small for many threads, so that on a CPU a process for each core gets
 more done than one process with all of them, once there are objects enough to make up for its start
 (benchmarks/README.md has the times).
-
-The pool is the standard library's. Two things are added. What the workers need is read by them from
-a file: multiprocessing writes it into a pipe to a process that is starting, and waits there for
-ever if that process dies before it has read all. And every worker watches a pipe from its first
-moments on (`retinoscope.worker`), so that it ends when this process does.
 """
 
 from __future__ import annotations
@@ -21,9 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from jaxtyping import Float
@@ -33,7 +26,7 @@ from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.models import Checkpoint
 from retinoscope.runs.executors.executor import Executor, Job, Result, T, parts_of
-from retinoscope.worker import begin_worker
+from retinoscope.worker import worker_pool
 
 AHEAD = 2
 """Targets that each worker is given ahead of what has been asked for."""
@@ -49,22 +42,10 @@ def processes(bench: Bench, count: int, reopen: Callable[[], Checkpoint]) -> Ite
         reopen: loads the same model anew, its mean aside, in each worker.
     """
     threads = max(1, torch.get_num_threads() // count)
-    context = get_context("spawn")
-    watched, held = context.Pipe(duplex=False)
-    with TemporaryDirectory(prefix="retinoscope-") as folder:
-        given = Path(folder) / "bench"
+    with worker_pool(count) as (pool, folder):
+        given = folder / "bench"
         given.write_bytes(pickle.dumps((threads, reopen, parts_of(bench))))
-        pool = ProcessPoolExecutor(count, context, begin_worker, (watched, given.parent))
-        try:
-            yield _Processes(pool, given, AHEAD * count)
-        except BaseException:
-            # What is begun is of no use any more; nobody waits for it.
-            held.close()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
-            held.close()
-            watched.close()
+        yield _Processes(pool, given, AHEAD * count)
 
 
 @dataclass(frozen=True)
@@ -123,7 +104,7 @@ def _bench(given: Path, mean: Path | None) -> Bench:
         return _bench(given, None).with_mean(pickle.loads(mean.read_bytes()))
     threads, reopen, parts = pickle.loads(given.read_bytes())
     torch.set_num_threads(threads)
-    return Bench(reopen(), *parts)
+    return replace(Bench(reopen(), *parts), shared=given.parent)
 
 
 def _do(given: Path, mean: Path | None, job: Job[T, Result], target: T) -> Result:
