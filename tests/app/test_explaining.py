@@ -225,6 +225,31 @@ def test_pictures_and_tables_are_saved(page: Page, tmp_path: Path):
                 assert len(Image.open(path).convert("RGB").getcolors(10**6) or []) > 5
 
 
+def test_an_empty_table_is_not_offered(page: Page):
+    lens, text = (page.locator(f".save[data-what={what}]") for what in ("lens", "text"))
+    expect(lens).to_be_hidden()
+    drag(page, (1, 1), (2, 2))
+    expect(lens).to_be_visible()
+    page.locator("#clear").click()
+    expect(lens).to_be_hidden()
+    page.select_option("#overlay", "attention")
+    expect(text).to_be_visible()
+    page.select_option("#query", "text")
+    expect(page.locator("#overlay-hint")).to_contain_text("Choose a token")
+    expect(text).to_be_hidden()
+
+
+def test_no_word_of_a_table_is_a_formula(page: Page):
+    saved = page.evaluate(
+        """async () => {
+            const { csv } = await import("/static/saving.js");
+            return csv(["word", "share"], [["=1+1", -2], ["@a", 3], ["+", 0.5], ["dog", null]]);
+        }"""
+    )
+    rows = list(csv.reader(saved.splitlines()))
+    assert rows[1:] == [["'=1+1", "-2"], ["'@a", "3"], ["'+", "0.5"], ["dog", ""]]
+
+
 def test_the_examples_own_question_comes_with_it(page: Page):
     told = page.request.get(page.url.split("#")[0] + "api/model").json()
     for index in (1, 2):

@@ -16,6 +16,11 @@ let acting = 0;
 // What is shown, as tables that can be saved.
 export const shown = { bars: [], words: [], lens: null, second: null, overlay: null };
 
+// Offer to save a table, or not while it is empty.
+function offer(what, there) {
+  for (const button of document.querySelectorAll(`.save[data-what=${what}]`)) button.disabled = !there;
+}
+
 export function follow() {
   if (!page.looked) return;
   forget("change", "lens", "second");
@@ -110,6 +115,7 @@ export function readLenses() {
     const wanted = state.patches.size && (kind === "lens" || lens);
     shown[kind] = null;
     forget(kind);
+    if (kind === "lens") offer("lens", false);
     if (!wanted) {
       $(table).replaceChildren();
       if (kind === "lens") $("lens-note").textContent = "select patches to read them";
@@ -120,6 +126,7 @@ export function readLenses() {
         : `${reading.patches} patches: the share whose likeliest word it is`;
       shown[kind] = reading;
       showLens($(table), reading);
+      offer("lens", true);
     });
   }
   $("second-title").hidden = !(state.lens && state.patches.size);
@@ -163,6 +170,7 @@ export function askOverlay() {
     const scale = scaleOf(result.scores, !asksAttention());
     page.stage.paint(result.scores, scale);
     shown.overlay = { ...result, scale };
+    offer("text", true);
     showLegend(scale, result, page.looked.images);
     showAttention(result);
   });
@@ -171,6 +179,7 @@ export function askOverlay() {
 function clearOverlay(hint) {
   page.stage.paint(null, null);
   shown.overlay = null;
+  offer("text", false);
   $("legend").hidden = true;
   $("heads-card").hidden = true;
   $("overlay-hint").textContent = hint;

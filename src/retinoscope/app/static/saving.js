@@ -8,8 +8,10 @@ function download(name, type, content) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
+// A word that would begin a formula gets an apostrophe, which spreadsheets take for "this is text".
 const field = (value) => {
-  const text = value === null || value === undefined ? "" : String(value);
+  const formula = typeof value === "string" && /^[=+\-@\t\r\n]/.test(value);
+  const text = value === null || value === undefined ? "" : `${formula ? "'" : ""}${value}`;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
