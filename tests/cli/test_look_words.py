@@ -45,10 +45,22 @@ def test_each_word_has_its_probability_and_the_name_is_explained(scene, checkpoi
     # Of integrated gradients most lies on what was named.
     on_object, on_all = made.integrated_gradients
     assert on_object > on_all / 2 > 0
+    (integral,) = view.explain("cactus").integrated_gradients()
+    strongest = view.recording.layout.visual[int(integral.values.argmax())]
+    assert [*view.tokens.patch(*made.patches[0])] == [strongest], "rows and columns as in pages"
     layer, head, share = made.heads[0]
     before = view.before("cactus").attention(layer, head)[-1, sorted(tokens)].sum()
     assert share == pytest.approx(float(before), abs=1e-5)
     assert found.note == "" and len(found.tables("cactus", "zero")) == 2
+
+
+def test_a_name_is_explained_in_the_form_that_the_answer_has(checkpoint):
+    sample = embedded_scenes(6, seed=0).samples[0]
+    first, other = sample.annotations
+    assert first.class_name == other.class_name == "pineapple"
+    target = replace(read_target(sample, first, (), Settings()), question="")
+    (made,) = answer_words(checkpoint, target, SETTINGS, "").made
+    assert made.word == "pineapples"
 
 
 def test_other_words_are_named_and_unknown_ones_refused(checkpoint, cactus):

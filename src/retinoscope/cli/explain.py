@@ -50,7 +50,7 @@ def print_explanation(found: PollExplanation, image: Path, *, as_json: bool) -> 
     plain.print(f"import retinoscope as rs\n{found.setup}\n", style="dim")
     plain.print(_comparison(found))
     if not found.present:
-        plain.print("No object that the model names by itself was found; name one: --beside dog.")
+        plain.print("The model named no other object by itself; compare with one by --beside NAME.")
 
 
 def _comparison(found: PollExplanation) -> Table:

@@ -16,6 +16,7 @@ from retinoscope.experiments.target import Target
 from retinoscope.interventions import Ablate
 from retinoscope.models import Checkpoint
 from retinoscope.models.prompt import DESCRIBE
+from retinoscope.tasks.words import word_forms
 from retinoscope.tokens import TokenSet
 
 STRONGEST = 3
@@ -47,7 +48,7 @@ class MadeWord:
         place, word: as in `SaidWord`.
         gradient_x_input, integrated_gradients: what the object's patches add to its logit, and
             what all patches do.
-        patches: (row, column) of the strongest by integrated gradients, counted from 1.
+        patches: (row, column) of the strongest by integrated gradients, counted from 0.
         attention: the mean share of attention on the object's patches, 0 to 1.
         heads: (layer, head, share) of the heads that look most at them.
     """
@@ -92,8 +93,8 @@ def answer_words(
         checkpoint: the model.
         target: the object.
         settings: what stands in the place of its tokens (the mean, or else zero; the last buffer).
-        words: of the clean answer, comma-separated; without any the object's name, where the
-            answer holds it.
+        words: of the clean answer, comma-separated; without any the object's name, its plural or
+            a synonym, whichever the answer holds.
 
     Raises:
         SelectionError: the answer does not hold a word that is asked for.
@@ -117,11 +118,14 @@ def answer_words(
 
 
 def _named(view: View, name: str) -> list[str]:
-    try:
-        view.explain(name)
-    except SelectionError:
-        return []
-    return [name]
+    """The form of a name that the clean answer holds, if any."""
+    for form in word_forms(name):
+        try:
+            view.explain(form)
+        except SelectionError:
+            continue
+        return [form]
+    return []
 
 
 def _made(view: View, one: Explained, tokens: TokenSet) -> MadeWord:
@@ -137,7 +141,7 @@ def _made(view: View, one: Explained, tokens: TokenSet) -> MadeWord:
         word=one.words[0],
         gradient_x_input=(float(slopes[here].sum()), float(slopes.sum())),
         integrated_gradients=(float(integral.values[here].sum()), float(integral.values.sum())),
-        patches=tuple((row + 1, column + 1) for row, column in frame["row", "column"].iter_rows()),
+        patches=tuple(frame["row", "column"].iter_rows()),
         attention=float(attention.map()[sorted(tokens)].sum()),
         heads=tuple(heads),
     )
