@@ -66,7 +66,8 @@ def cluster_of_three() -> Iterator[Any]:
     """A head, which drives, and two nodes that work; a slow one is not taken for dead."""
     cluster = pytest.importorskip("ray.cluster_utils").Cluster
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    patient = {"health_check_failure_threshold": 60, "health_check_timeout_ms": 60_000}
+    # A dead node refuses at once and is given up after a minute, a slow one answers in time.
+    patient = {"health_check_failure_threshold": 20, "health_check_timeout_ms": 60_000}
     head = {"num_cpus": 0, "include_dashboard": False, "_system_config": patient}
     made = cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
