@@ -20,7 +20,8 @@ from typing import Any
 from retinoscope.errors import ModelError
 
 SECONDS, MEMORY, LETTERS = 20, 2**30, 2**22
-"""What filling a template may take: real ones take milliseconds and kilobytes."""
+"""What filling a template may take, in processor time, bytes and text: real ones take milliseconds
+and kilobytes."""
 
 CHILD = Path(__file__).with_name("template_child.py")
 
