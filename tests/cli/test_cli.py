@@ -67,6 +67,7 @@ def test_help_does_not_wait_for_torch():
         (["report", "nowhere"], "RunError"),
         (["lens", "no-such-image.jpg"], "SampleError"),
         (["lens", "any.jpg", "--value", "magic"], "DataError"),
+        (["lens", "any.jpg", "--out", "page.html"], "Give --out page"),
     ],
 )
 def test_a_wrong_command_gets_one_clear_message(tmp_path, arguments, message):

@@ -43,6 +43,19 @@ class Impatient(Silent):
             raise KeyboardInterrupt
 
 
+class Steps(Silent):
+    """Remembers the last step of each stage."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, int] = {}
+
+    def stage(self, name: str, steps: int) -> None:
+        self.name = name
+
+    def step(self, done: int) -> None:
+        self.last[self.name] = done
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(plan(tmp_path_factory.mktemp("runs") / "whole"), Silent())
@@ -106,6 +119,15 @@ def test_an_interrupted_run_ends_as_a_whole_one_does(whole, tmp_path, stage, ste
     assert read(out).manifest.status == "complete"
     for table in tables():
         assert read(out)[table].equals(read(whole)[table])
+
+
+def test_progress_ends_with_what_was_kept_where_that_is_less_than_wanted(tmp_path):
+    steps = Steps()
+    few = plan(tmp_path / "run", data="embedded:8", limit=20, experiments=("lens",), own={})
+    out = run(few, steps)
+    kept = int(read(out)["curation"]["kept"].sum())
+    assert 0 < kept < 20
+    assert steps.last["curation"] == steps.last["lens"] == kept
 
 
 def test_another_configuration_does_not_go_into_the_same_folder(whole):

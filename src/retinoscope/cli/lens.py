@@ -67,6 +67,11 @@ def lens(
     """
     if value not in VALUES:
         raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
+    if out.suffix.lower() in (".html", ".htm") and not out.is_dir():
+        raise DataError(
+            f"--out {out} is the name of a page; expected a folder, where each image gets a page "
+            f"and index.html leads to them. Give --out {out.stem}."
+        )
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.api import VLM, load
     from retinoscope.cli.notes import unlike_scenes

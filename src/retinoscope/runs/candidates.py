@@ -103,6 +103,7 @@ def curation(
                 known[identity(candidate)] = record.kept
             if known[identity(candidate)]:
                 kept.append(place)
+        progress.step(len(able) if limit is None else len(kept))
     if not kept:
         raise DataError(_nothing_kept(store, len(candidates)))
     return kept
