@@ -4,9 +4,10 @@
 #   docker run --rm retinoscope make test
 FROM python:3.11-slim-bookworm
 
-# make runs the commands, chromium the page tests; git is for the dev container.
+# make runs the commands; the page tests need chromium and, to drive it, libatomic1; git is for the
+# dev container.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends chromium git make \
+    && apt-get install --yes --no-install-recommends chromium git libatomic1 make \
     && rm -rf /var/lib/apt/lists/*
 
 RUN useradd --create-home looker && mkdir /work && chown looker /work
