@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -91,6 +93,13 @@ def test_nothing_measured_draws_nothing(tmp_path: Path, write_run: Callable[...,
     assert drawn(collect(read(write_run(tmp_path / "empty", objects=0, sheets=0)))) == {}
 
 
+class Mortal:
+    """Ends the process that reads it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
 def test_figures_are_the_same_whoever_draws_them(
     run: Path, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,3 +113,5 @@ def test_figures_are_the_same_whoever_draws_them(
         for place in ("here", "there")
     ]
     assert files[0] == files[1] != {}
+    fatal = {**tables, "fatal": Mortal()}
+    assert write_figures(known, fatal, tmp_path / "anyhow", workers=2) == here

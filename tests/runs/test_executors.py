@@ -90,6 +90,14 @@ def test_what_a_run_needs_once_is_made_by_one_process_for_all(bench: Bench, tmp_
     assert {by for _, by in found} == {maker}
 
 
+def test_without_room_to_share_it_is_made_and_kept_all_the_same(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    once = OnceForRun("which-process", make)
+    assert once(replace(bench, shared=tmp_path / "file")) == os.getpid()
+
+
 def opened(bench: Bench, count: int) -> AbstractContextManager[Executor]:
     return executing(bench, count, partial(load, "embedded"))
 

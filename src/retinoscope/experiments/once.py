@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from retinoscope.errors import RunError
 from retinoscope.experiments.bench import Bench
 from retinoscope.results.atomic import replacing
 
@@ -19,13 +21,11 @@ class OnceForRun(Generic[Found]):
     It is held by the model's checkpoint, and made again for other candidates. Processes that share
     a folder leave it to one another there; two that ask at the same time both make it.
 
-    Attributes:
-        name: of its file in that folder.
-        make: makes it.
     """
 
     def __init__(self, name: str, make: Callable[[Bench[Any]], Found]) -> None:
-        self.name, self._make = name, make
+        """What `make` makes, in a file of this name where it is shared."""
+        self._name, self._make = name, make
 
     def __call__(self, bench: Bench[Any]) -> Found:
         """What was made of this run."""
@@ -40,11 +40,12 @@ class OnceForRun(Generic[Found]):
         """Another process' if it left one, else our own, left to the others."""
         if bench.shared is None:
             return self._make(bench)
-        path = bench.shared / f"{self.name}-{_identity(bench)}"
+        path = bench.shared / f"{self._name}-{_identity(bench)}"
         if not path.exists():
             made = self._make(bench)
-            with replacing(path) as stream:
-                stream.write(pickle.dumps(made))
+            # Without room for it the others make their own.
+            with suppress(RunError), replacing(path) as stream:
+                pickle.dump(made, stream)
             return made
         return pickle.loads(path.read_bytes())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -57,15 +59,15 @@ def write_figures(
         RunError: the folder can't be written.
     """
     workers = min(workers, len(parts) // LEAST)
-    if workers < 2:
-        drawn = [_drawn(part, tables, folder) for part in parts]
-    else:
-        with worker_pool(workers) as (pool, shared):
+    if workers > 1:
+        # One that is killed, mostly for memory, is no reason to be without figures.
+        with suppress(BrokenProcessPool), worker_pool(workers) as (pool, shared):
             given = shared / "tables"
             given.write_bytes(pickle.dumps(tables))
             names = [part.name for part in parts]
-            drawn = [*pool.map(partial(_drawn_from, given, folder=folder), names)]
-    return {part.name: drawings for part, drawings in zip(parts, drawn, strict=True)}
+            drawn = pool.map(partial(_drawn_from, given, folder=folder), names)
+            return dict(zip(names, drawn, strict=True))
+    return {part.name: _drawn(part, tables, folder) for part in parts}
 
 
 @cache
