@@ -32,7 +32,7 @@ from tests.app.gestures import PATIENCE, ready
 
 QUESTION = "Is there a dog in this image ?"
 
-LIMITS = Limits(upload_bytes=200_000, pixels=40_000, body_bytes=4096, images=2, views=2, waiting=3)
+LIMITS = Limits(upload_bytes=200_000, pixels=40_000, body_bytes=4096, images=2, views=2)
 
 
 @pytest.fixture(scope="session")

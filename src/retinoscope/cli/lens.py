@@ -65,13 +65,7 @@ def lens(
     With `--ablate`, a second page for each image sets the clean run and the one without those
     tokens side by side, and their difference. `retinoscope lens fit` fits other lenses.
     """
-    if value not in VALUES:
-        raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
-    if out.suffix.lower() in (".html", ".htm") and not out.is_dir():
-        raise DataError(
-            f"--out {out} is the name of a page; expected a folder, where each image gets a page "
-            f"and index.html leads to them. Give --out {out.stem}."
-        )
+    _check(value, out)
     # Imported here so that --help answers at once: torch and transformers take seconds.
     from retinoscope.api import VLM, load
     from retinoscope.cli.notes import unlike_scenes
@@ -122,6 +116,17 @@ def lens(
     lines = [f"Left out: {reason}" for reason in left_out] + [str(one["page"]) for one in made]
     for line in [*lines, str(index)]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _check(value: str, out: Path) -> None:
+    """Refuse what stands in no token's place, and a page's name where a folder is meant."""
+    if value not in VALUES:
+        raise DataError(f"--value {value!r}: expected one of {', '.join(VALUES)}.")
+    if out.suffix.lower() in (".html", ".htm") and not out.is_dir():
+        raise DataError(
+            f"--out {out} is the name of a page; expected a folder, where each image gets a page "
+            f"and index.html leads to them. Give --out {out.stem}."
+        )
 
 
 def _seen(
