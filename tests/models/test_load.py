@@ -12,7 +12,7 @@ import tiny
 import torch
 
 from retinoscope.errors import ModelError
-from retinoscope.models import load
+from retinoscope.models import load, read
 from retinoscope.models.read import file_hashes
 
 
@@ -104,6 +104,26 @@ def test_a_folder_without_a_processor_is_refused(copy):
         (copy / name).unlink(missing_ok=True)
     with pytest.raises(ModelError):
         load(copy)
+
+
+def test_a_slip_of_the_pen_is_told_at_once():
+    for name in ("embeded", "Embedded"):
+        with pytest.raises(ModelError, match="Did you mean 'embedded'"):
+            load(name)
+
+
+def test_a_name_that_the_hub_does_not_answer_for_is_asked_for_once(monkeypatch):
+    asked: list[str] = []
+
+    def fetched(name, file, **_):
+        asked.append(file)
+        raise OSError("no network")
+
+    monkeypatch.setattr(read, "cached_file", fetched)
+    monkeypatch.setattr(read, "find_adapter_config_file", lambda *_, **__: None)
+    with pytest.raises(ModelError, match=r"nobody/nothing is no folder here.*no network"):
+        load("nobody/nothing")
+    assert asked == ["config.json"]
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):

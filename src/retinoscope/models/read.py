@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from retinoscope.models.smollm2 import read_smollm2
 from retinoscope.models.tower import TOWER, tower_name
 from retinoscope.models.variant import is_variant, read_variant
 from retinoscope.models.weights import check_finite, check_whole
-from retinoscope.shipped import is_shipped, shipped_folder
+from retinoscope.shipped import EMBEDDED, is_shipped, shipped_folder
 
 WIDENED = 2**31
 """Bytes of weights up to which a model on one device is computed with in float32."""
@@ -69,6 +70,8 @@ def read_model(
         ModelError: as in `load`.
     """
     name = str(given)
+    if not is_shipped(given) and not Path(given).exists():
+        _check_spelling(name)
     folder = _adapter_folder(given, revision)
     if folder is not None:
         base, its = base_of(folder)
@@ -93,12 +96,39 @@ def read_model(
         _check_folder(folder)
     elif folder.exists() or name.startswith((".", "/", "~")):
         raise ModelError(f"{name} is not a folder with a model; give a folder or a hub name.")
+    else:
+        _check_on_hub(name, revision)
     if processor is None:
         processor = _load_processor(source, name, revision)
     model = _load_model(source, name, dtype, where, revision, quantization_config)
     found = getattr(model.config, "_commit_hash", None) or ""
     files = file_hashes(folder) if folder.is_dir() else {}
     return Loaded(name, model.eval().requires_grad_(False), processor, found, files)
+
+
+def _check_spelling(name: str) -> None:
+    """Refuse what only looks like a shipped model; the hub would be asked in vain, many times.
+
+    Raises:
+        ModelError: the name is nearly "embedded".
+    """
+    if "/" not in name and get_close_matches(name.lower(), [EMBEDDED], cutoff=0.8):
+        raise ModelError(f"There is no model {name!r}. Did you mean {EMBEDDED!r}?")
+
+
+def _check_on_hub(name: str, revision: str | None) -> None:
+    """Ask the hub for one file before its many: without a network each is asked for in vain.
+
+    Raises:
+        ModelError: its configuration is neither on the hub nor in the cache.
+    """
+    try:
+        cached_file(name, "config.json", revision=revision)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{name} is no folder here, and its config.json can't be had from the hub ({error}). "
+            "Check the name; without a network give a folder, or `embedded`."
+        ) from error
 
 
 def _adapter_folder(given: str | Path, revision: str | None) -> Path | None:
