@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +26,16 @@ _OWN = {
 def is_shipped(name: object) -> bool:
     """Whether a name is "embedded" or "embedded/NAME"."""
     return isinstance(name, str) and (name == EMBEDDED or name.startswith(f"{EMBEDDED}/"))
+
+
+def check_spelling(name: str) -> None:
+    """Refuse what only looks like a shipped model: the hub would be asked in vain, many times.
+
+    Raises:
+        ModelError: the name is nearly "embedded".
+    """
+    if "/" not in name and name != EMBEDDED and get_close_matches(name.lower(), [EMBEDDED], 1, 0.8):
+        raise ModelError(f"There is no model {name!r}. Did you mean {EMBEDDED!r}?")
 
 
 def embedded_folder() -> Path:

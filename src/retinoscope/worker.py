@@ -21,6 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
+PROCESSES = min(4, os.cpu_count() or 1)
+"""Processes that share this machine where nobody says: one for each core, 4 at most, since each
+takes about 1 GB."""
+
 
 @contextmanager
 def worker_pool(count: int) -> Iterator[tuple[ProcessPoolExecutor, Path]]:

@@ -14,6 +14,7 @@ import torch
 from retinoscope.errors import ModelError
 from retinoscope.models import load, read
 from retinoscope.models.read import file_hashes
+from retinoscope.runs.cost.shape import config_of
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +109,9 @@ def test_a_folder_without_a_processor_is_refused(copy):
 
 def test_a_slip_of_the_pen_is_told_at_once():
     for name in ("embeded", "Embedded"):
-        with pytest.raises(ModelError, match="Did you mean 'embedded'"):
-            load(name)
+        for asking in (load, config_of):
+            with pytest.raises(ModelError, match="Did you mean 'embedded'"):
+                asking(name)
 
 
 def test_a_name_that_the_hub_does_not_answer_for_is_asked_for_once(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,9 +33,6 @@ MeanFile = Annotated[
     Path | None,
     typer.Option(help="The mean visual token itself: .safetensors, .npy, or the paper's .pt."),
 ]
-PROCESSES = min(4, os.cpu_count() or 1)
-"""Processes that work on this machine's cores: one for each, 4 at most, each of about 1 GB."""
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from retinoscope.cli.options import PROCESSES, AsJson
+from retinoscope.cli.options import AsJson
 from retinoscope.cli.printing import print_json
+from retinoscope.worker import PROCESSES
 
 
 def report(

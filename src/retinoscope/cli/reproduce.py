@@ -14,15 +14,7 @@ import typer
 from rich.console import Console
 
 from retinoscope.cli.interruption import resumable
-from retinoscope.cli.options import (
-    PROCESSES,
-    AsJson,
-    Device,
-    DeviceMap,
-    Dtype,
-    MeanFile,
-    Revision,
-)
+from retinoscope.cli.options import AsJson, Device, DeviceMap, Dtype, MeanFile, Revision
 from retinoscope.cli.own_settings import own_settings, settable
 from retinoscope.cli.printing import print_json
 from retinoscope.cli.progress import Bars
@@ -31,6 +23,7 @@ from retinoscope.results.experiment import chosen, default_experiments
 from retinoscope.results.experiment import experiments as known
 from retinoscope.results.protocol import parse_protocol
 from retinoscope.shipped import is_shipped
+from retinoscope.worker import PROCESSES
 
 if TYPE_CHECKING:
     from retinoscope.runs import Plan

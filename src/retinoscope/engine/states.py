@@ -180,7 +180,7 @@ class _AllSeen(Exception):
 
 
 def _of_layer(
-    recording: Recording, layer: int, sites: Sequence[Site], positions: Sequence[int]
+    recording: Recording, layer: int, sites: Sequence[Site], positions: list[int]
 ) -> States:
     """Clean states of one layer, run on its recorded input as far as a position needs it."""
     found: States = {}

@@ -20,7 +20,6 @@ class OnceForRun(Generic[Found]):
 
     It is held by the model's checkpoint, and made again for other candidates. Processes that share
     a folder leave it to one another there; two that ask at the same time both make it.
-
     """
 
     def __init__(self, name: str, make: Callable[[Bench[Any]], Found]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from retinoscope.models.smollm2 import read_smollm2
 from retinoscope.models.tower import TOWER, tower_name
 from retinoscope.models.variant import is_variant, read_variant
 from retinoscope.models.weights import check_finite, check_whole
-from retinoscope.shipped import EMBEDDED, is_shipped, shipped_folder
+from retinoscope.shipped import check_spelling, is_shipped, shipped_folder
 
 WIDENED = 2**31
 """Bytes of weights up to which a model on one device is computed with in float32."""
@@ -70,8 +69,8 @@ def read_model(
         ModelError: as in `load`.
     """
     name = str(given)
-    if not is_shipped(given) and not Path(given).exists():
-        _check_spelling(name)
+    if not Path(given).exists():
+        check_spelling(name)
     folder = _adapter_folder(given, revision)
     if folder is not None:
         base, its = base_of(folder)
@@ -104,16 +103,6 @@ def read_model(
     found = getattr(model.config, "_commit_hash", None) or ""
     files = file_hashes(folder) if folder.is_dir() else {}
     return Loaded(name, model.eval().requires_grad_(False), processor, found, files)
-
-
-def _check_spelling(name: str) -> None:
-    """Refuse what only looks like a shipped model; the hub would be asked in vain, many times.
-
-    Raises:
-        ModelError: the name is nearly "embedded".
-    """
-    if "/" not in name and get_close_matches(name.lower(), [EMBEDDED], cutoff=0.8):
-        raise ModelError(f"There is no model {name!r}. Did you mean {EMBEDDED!r}?")
 
 
 def _check_on_hub(name: str, revision: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from retinoscope.models.memory import CPU_MEMORY, DEVICE_MEMORY
 from retinoscope.runs.cost.machines import Machine
 from retinoscope.runs.cost.shape import Shape
 from retinoscope.runs.cost.work import COUNTED_TOKENS, Work, counted
@@ -30,9 +31,6 @@ SPREAD = 0.4
 
 POINTS, HELD = 5, 17
 """Of integrated gradients: points of the path at a time, and what one holds of each state."""
-
-PASS_BYTES = {True: 2**26, False: 2**30}
-"""Bytes of one pass of conditions, by whether a processor does it (`engine/replay/passes.py`)."""
 
 PROGRAM = 5e8
 """Bytes of Python, PyTorch and transformers themselves."""
@@ -230,4 +228,5 @@ def _activations(job: Job, shape: Shape, machine: Machine) -> float:
     """Bytes beside the weights: the program, a recording, a pass, and gradients where asked for."""
     state = shape.layers * shape.length * shape.width * shape.number_bytes
     path = POINTS * HELD * state if {"ablation", "flow"} & {*job.experiments} else 0
-    return PROGRAM + shape.recording_bytes + 2 * PASS_BYTES[machine.measured] + path
+    one_pass = CPU_MEMORY if machine.measured else DEVICE_MEMORY
+    return PROGRAM + shape.recording_bytes + 2 * one_pass + path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from retinoscope.errors import ModelError
 from retinoscope.models.checkpoint import find_parts
 from retinoscope.models.read import WIDENED
-from retinoscope.shipped import is_shipped, shipped_folder
+from retinoscope.shipped import check_spelling, is_shipped, shipped_folder
 
 TEXT = 32
 """Tokens of a prompt beside its image's, about."""
@@ -79,6 +80,8 @@ def config_of(model: str, revision: str | None = None) -> Any:
     Raises:
         ModelError: there is none.
     """
+    if not Path(model).exists():
+        check_spelling(model)
     source = shipped_folder(model) if is_shipped(model) else model
     try:
         return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
